@@ -1,0 +1,1 @@
+"""Stickers: imported real ones and rendered ones."""

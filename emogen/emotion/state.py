@@ -1,0 +1,172 @@
+"""`EmotionState`: an emotion as a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from .mikels import MIKELS, MIKELS_VA, NEUTRAL
+
+_ZERO = (0.0,) * len(MIKELS)
+
+
+@dataclass(frozen=True)
+class EmotionState:
+    """A blend of Mikels' eight, a point on the valence-arousal plane, and how strong the emotion is.
+
+    Attributes:
+        distribution: eight shares in the order of `MIKELS` that sum to 1; all zero for neutral.
+        valence, arousal: in [-1, 1]: unpleasant to pleasant, calm to stirred, of the emotion at full strength.
+        intensity: 0 is neutral, 1 the emotion as it was learned, more exaggerates it, less than 0 points away from it.
+
+    Raises:
+        ValueError: when a value is outside its range or not finite.
+    """
+
+    distribution: tuple[float, ...]
+    valence: float
+    arousal: float
+    intensity: float = 1.0
+
+    def __post_init__(self) -> None:
+        shares = tuple(float(x) for x in self.distribution)
+        object.__setattr__(self, "distribution", shares)
+        if len(shares) != len(MIKELS):
+            raise ValueError(f"distribution has {len(shares)} shares; it needs {len(MIKELS)}: {', '.join(MIKELS)}")
+        if any(not math.isfinite(x) or x < 0 for x in shares):
+            raise ValueError(f"distribution {shares} has a share that is negative or not a number")
+        total = sum(shares)
+        if total and abs(total - 1) > 1e-4:
+            raise ValueError(f"distribution sums to {total:g}; it must sum to 1 (or be all zero for neutral)")
+        for name in ("valence", "arousal"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or not -1 <= value <= 1:
+                raise ValueError(f"{name} is {value}; it must be between -1 and 1")
+        if not math.isfinite(self.intensity):
+            raise ValueError(f"intensity is {self.intensity}; it must be a number")
+        if not total and self.intensity:
+            raise ValueError("a state without any emotion has intensity 0: use EmotionState.neutral()")
+
+    @classmethod
+    def neutral(cls) -> EmotionState:
+        """No emotion: all shares, valence, arousal and intensity 0."""
+        return cls(_ZERO, 0.0, 0.0, 0.0)
+
+    @classmethod
+    def of(cls, emotion: str, intensity: float = 1.0) -> EmotionState:
+        """One of the eight (or "neutral") by its exact name; `parse` takes what people type."""
+        if emotion == NEUTRAL:
+            return cls.neutral()
+        if emotion not in MIKELS:
+            raise ValueError(f"{emotion!r} is not one of {', '.join(MIKELS)}; EmotionState.parse takes other words")
+        return cls(tuple(float(name == emotion) for name in MIKELS), *MIKELS_VA[emotion], intensity)
+
+    @classmethod
+    def parse(cls, text: str | EmotionState | Mapping) -> EmotionState:
+        """See `emogen.emotion.parse_emotion`."""
+        from .parse import parse_emotion
+
+        return parse_emotion(text)
+
+    @classmethod
+    def from_va(cls, valence: float, arousal: float) -> EmotionState:
+        """The state at a point of the plane.
+
+        The blend is a softmax over the squared distances to the eight (`MIKELS_VA`, width 0.3) and the intensity the
+        distance from the middle, at most 1: (0, 0) is neutral. The eight's own points come out at intensities of 0.7
+        to 1 with that emotion dominant. The kernel is our choice: no norm gives such a map.
+        """
+        if not (-1 <= valence <= 1 and -1 <= arousal <= 1):
+            raise ValueError(f"va:{valence:g},{arousal:g} is off the plane; both must be between -1 and 1")
+        radius = math.hypot(valence, arousal)
+        if radius < 1e-6:
+            return cls.neutral()
+        near = [math.exp(-((valence - v) ** 2 + (arousal - a) ** 2) / (2 * 0.3**2)) for v, a in MIKELS_VA.values()]
+        total = sum(near)
+        # The plane's point is what the emotion is at full strength, so a weak one is looked up on the same ray.
+        scale = 1 / max(abs(valence), abs(arousal)) if radius < 0.35 else 1.0
+        if scale > 1:
+            near = [math.exp(-((valence * scale - v) ** 2 + (arousal * scale - a) ** 2) / (2 * 0.3**2))
+                    for v, a in MIKELS_VA.values()]
+            total = sum(near)
+        return cls(tuple(x / total for x in near), valence, arousal, min(1.0, radius))
+
+    @classmethod
+    def mix(cls, parts: Iterable[tuple[EmotionState, float]]) -> EmotionState:
+        """A weighted blend: shares and plane position by weight times intensity; the intensities times weights add up.
+
+        `mix([(joy, 0.7), (awe, 0.3)])` is a full-strength blend; with 0.4 and 0.2 it is a blend at intensity 0.6.
+
+        Raises:
+            ValueError: for a negative weight, or a state of negative intensity.
+        """
+        parts = list(parts)
+        if any(weight < 0 or state.intensity < 0 for state, weight in parts):
+            raise ValueError("a mixture needs weights and intensities of at least 0; suppress an emotion with "
+                             "a negative emotion_scale or as the negative emotion instead")
+        strengths = [state.intensity * weight for state, weight in parts]
+        total = sum(strengths)
+        if total <= 0:
+            return cls.neutral()
+        shares = [sum(s.distribution[i] * k for (s, _), k in zip(parts, strengths, strict=True)) / total
+                  for i in range(len(MIKELS))]
+        norm = sum(shares)
+        valence = sum(s.valence * k for (s, _), k in zip(parts, strengths, strict=True)) / total
+        arousal = sum(s.arousal * k for (s, _), k in zip(parts, strengths, strict=True)) / total
+        return cls(tuple(x / norm for x in shares), max(-1.0, min(1.0, valence)), max(-1.0, min(1.0, arousal)), total)
+
+    def scaled(self, factor: float) -> EmotionState:
+        """The same emotion with its intensity times `factor`; 0 gives neutral."""
+        if factor == 0 or self.is_neutral:
+            return EmotionState.neutral()
+        return replace(self, intensity=self.intensity * factor)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether this is no emotion at all."""
+        return self.intensity == 0 or not any(self.distribution)
+
+    @property
+    def dominant(self) -> str:
+        """The category with the largest share, or "neutral"."""
+        if self.is_neutral:
+            return NEUTRAL
+        return MIKELS[max(range(len(MIKELS)), key=lambda i: self.distribution[i])]
+
+    def to_dict(self) -> dict:
+        """Plain data for YAML or JSON; `from_dict` reads it back."""
+        shares = {name: share for name, share in zip(MIKELS, self.distribution, strict=True) if share}
+        return {"distribution": shares, "valence": self.valence, "arousal": self.arousal, "intensity": self.intensity}
+
+    @classmethod
+    def from_dict(cls, data: Mapping) -> EmotionState:
+        """Read `to_dict`'s form.
+
+        Raises:
+            ValueError: names an unknown or missing key.
+        """
+        known = {"distribution", "valence", "arousal", "intensity"}
+        if unknown := set(data) - known:
+            raise ValueError(f"unknown key {sorted(unknown)[0]!r} in an emotion; the keys are {', '.join(sorted(known))}")
+        if "distribution" not in data:
+            raise ValueError("an emotion as a mapping needs 'distribution', such as {'awe': 0.6, 'fear': 0.4}")
+        shares = data["distribution"]
+        if isinstance(shares, Mapping):
+            if unknown := set(shares) - set(MIKELS):
+                raise ValueError(f"{sorted(unknown)[0]!r} is not one of {', '.join(MIKELS)}")
+            shares = [float(shares.get(name, 0.0)) for name in MIKELS]
+        shares = tuple(float(x) for x in shares)
+        total = sum(shares)
+        if total <= 0:
+            return cls.neutral()
+        shares = tuple(x / total for x in shares)
+        va = [sum(p * MIKELS_VA[n][i] for p, n in zip(shares, MIKELS, strict=True)) for i in (0, 1)]
+        return cls(shares, float(data.get("valence", va[0])), float(data.get("arousal", va[1])),
+                   float(data.get("intensity", 1.0)))
+
+    def __str__(self) -> str:
+        """Text that `parse` reads back to an equal state."""
+        from .parse import format_emotion
+
+        return format_emotion(self)
