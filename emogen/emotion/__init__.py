@@ -3,15 +3,17 @@
 Pure Python: importing it loads no numerical library.
 """
 
-from .arc import EmotionArc, Keyframe
-from .lexicon import LEXICON, LexiconEntry, UnknownEmotionError, load_lexicon, lookup, register_word
-from .mikels import MIKELS, MIKELS_VA, NEGATIVE, NEUTRAL, POSITIVE, WARRINER_VA, is_positive
+from .arc import EmotionArc, Keyframe, latent_frame_times
+from .lexicon import LEXICON, LexiconEntry, UnknownEmotionError, lookup, register_word
+from .lexicon_file import load_lexicon
+from .mikels import MIKELS, MIKELS_VA, NEGATIVE, NEUTRAL, POSITIVE, WARRINER_VA, is_positive, valence_of
 from .parse import format_emotion, parse_emotion
-from .prompts import emotion_prompt, scrub_emotion_words
+from .prompts import EMOTION_WORDS, emotion_prompt, scrub_emotion_words
 from .state import EmotionState
 
 __all__ = [
-    "LEXICON", "MIKELS", "MIKELS_VA", "NEGATIVE", "NEUTRAL", "POSITIVE", "WARRINER_VA", "EmotionArc", "EmotionState",
-    "Keyframe", "LexiconEntry", "UnknownEmotionError", "emotion_prompt", "format_emotion", "is_positive",
-    "load_lexicon", "lookup", "parse_emotion", "register_word", "scrub_emotion_words",
+    "EMOTION_WORDS", "LEXICON", "MIKELS", "MIKELS_VA", "NEGATIVE", "NEUTRAL", "POSITIVE", "WARRINER_VA", "EmotionArc",
+    "EmotionState", "Keyframe", "LexiconEntry", "UnknownEmotionError", "emotion_prompt", "format_emotion",
+    "is_positive", "latent_frame_times", "load_lexicon", "lookup", "parse_emotion", "register_word",
+    "scrub_emotion_words", "valence_of",
 ]

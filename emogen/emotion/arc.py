@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
+from .lexicon import UnknownEmotionError
 from .parse import parse_emotion
 from .state import EmotionState
 
 EASINGS = ("linear", "hold", "ease")
-_KEYFRAME = re.compile(r"(?:^|\s)(\d*\.?\d+)\s*:")
+_TIME = r"(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?"
+_KEYFRAME = re.compile(rf"(?:^|(?<=[\s,]))({_TIME})\s*:")
+
+
+def latent_frame_times(latent_frames: int, temporal_factor: int = 4) -> list[float]:
+    """The moment in [0, 1] of the clip that each latent frame of a causal video VAE stands for.
+
+    Latent frame 0 is video frame 0; latent frame k covers the `temporal_factor` video frames up to
+    `temporal_factor * k` and stands for their middle.
+    """
+    last = (latent_frames - 1) * temporal_factor
+    if last <= 0:
+        return [0.0] * latent_frames
+    return [max(0.0, k * temporal_factor - (temporal_factor - 1) / 2) / last for k in range(latent_frames)]
 
 
 @dataclass(frozen=True)
@@ -28,8 +44,12 @@ class Keyframe:
     easing: str = "linear"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "time", float(self.time))
         if not 0 <= self.time <= 1:
             raise ValueError(f"keyframe time {self.time:g} is outside 0..1 (0 is the first frame, 1 the last)")
+        if not isinstance(self.state, EmotionState):
+            raise ValueError(f"a keyframe holds an EmotionState, not {self.state!r}; "
+                             "EmotionArc.from_keyframes reads text")
         if self.easing not in EASINGS:
             raise ValueError(f"easing {self.easing!r} is not one of {', '.join(EASINGS)}")
 
@@ -39,7 +59,12 @@ class EmotionArc:
     """Emotion over time, by keyframes in the order of their times; constant before the first and after the last.
 
     Between two keyframes the *strengths* are blended: shares and plane position weigh by intensity, so that going to
-    neutral only lowers the intensity and leaves the emotion's kind alone.
+    neutral only lowers the intensity and leaves the emotion's kind alone. With p, (v, a) and i of each end, at the
+    fraction t of the way: `i = (1-t) i0 + t i1` and `i p = (1-t) i0 p0 + t i1 p1`, and the same for (v, a).
+
+    Raises:
+        ValueError: no keyframe, times that do not rise, or a change from or to a negative intensity (which has no
+            blend; such an emotion can only be held).
     """
 
     keyframes: tuple[Keyframe, ...]
@@ -47,9 +72,13 @@ class EmotionArc:
     def __post_init__(self) -> None:
         if not self.keyframes:
             raise ValueError('an arc needs at least one keyframe, such as "0:neutral 1:joy"')
-        times = [k.time for k in self.keyframes]
-        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
-            raise ValueError(f"keyframe times must rise: {', '.join(f'{t:g}' for t in times)}")
+        object.__setattr__(self, "keyframes", tuple(self.keyframes))
+        if any(b.time <= a.time for a, b in pairwise(self.keyframes)):
+            raise ValueError(f"keyframe times must rise: {', '.join(f'{k.time:g}' for k in self.keyframes)}")
+        for a, b in pairwise(self.keyframes):
+            if a.easing != "hold" and a.state != b.state and min(a.state.intensity, b.state.intensity) < 0:
+                raise ValueError(f"between {a.time:g} and {b.time:g} the arc would blend an emotion of negative "
+                                 "intensity; hold it (@hold) or give the emotion as the negative emotion instead")
 
     @classmethod
     def constant(cls, emotion: str | EmotionState) -> EmotionArc:
@@ -58,8 +87,23 @@ class EmotionArc:
 
     @classmethod
     def from_keyframes(cls, keyframes: Iterable[tuple]) -> EmotionArc:
-        """From `(time, emotion)` or `(time, emotion, easing)` tuples; emotions as `parse_emotion` takes them."""
-        return cls(tuple(Keyframe(float(k[0]), parse_emotion(k[1]), *k[2:]) for k in keyframes))
+        """From `(time, emotion)` or `(time, emotion, easing)` tuples; emotions as `parse_emotion` takes them.
+
+        Raises:
+            ValueError: names the keyframe at fault, counted from 1.
+        """
+        frames = []
+        for number, item in enumerate(keyframes, 1):
+            try:
+                time, emotion, easing = (*item, "linear")[:3] if len(item) in (2, 3) else ()
+                frames.append(Keyframe(float(time), parse_emotion(emotion), easing))
+            except UnknownEmotionError as error:
+                raise UnknownEmotionError(f"keyframe {number}: {error}") from error
+            except (TypeError, ValueError) as error:
+                what = error if isinstance(item, (tuple, list)) and len(item) in (2, 3) else (
+                    f"{item!r} is not (time, emotion) or (time, emotion, easing)")
+                raise ValueError(f"keyframe {number}: {what}") from error
+        return cls(tuple(frames))
 
     @classmethod
     def parse(cls, text: str | EmotionArc) -> EmotionArc:
@@ -71,6 +115,8 @@ class EmotionArc:
         """
         if isinstance(text, EmotionArc):
             return text
+        if not isinstance(text, str):
+            raise ValueError(f"an arc is text such as '0:neutral 1:joy', not {type(text).__name__}")
         marks = list(_KEYFRAME.finditer(text))
         if not marks or text[: marks[0].start()].strip():
             raise ValueError(f'{text!r} is not an arc; write times and emotions, such as "0:neutral 0.3:sadness"')
@@ -80,20 +126,22 @@ class EmotionArc:
             emotion, at, easing = body.rpartition("@")
             if not at or easing.strip() not in EASINGS:
                 emotion, easing = (body, "linear") if not at or _is_number(easing) else (emotion, easing)
-            frames.append(Keyframe(float(mark.group(1)), parse_emotion(emotion), easing.strip()))
-        return cls(tuple(frames))
+            frames.append((mark.group(1), emotion, easing.strip()))
+        return cls.from_keyframes(frames)
 
     @staticmethod
     def looks_like_arc(text: str) -> bool:
         """Whether a string is meant as an arc: it begins with a time and a colon."""
-        return bool(re.match(r"\s*\d*\.?\d+\s*:", text))
+        return bool(re.match(rf"\s*{_TIME}\s*:", text))
 
     def at(self, time: float) -> EmotionState:
         """The emotion at `time` in [0, 1]; times outside get the nearest end."""
         frames = self.keyframes
+        if math.isnan(time):
+            raise ValueError("an arc has no emotion at a time that is not a number")
         if time <= frames[0].time:
             return frames[0].state
-        for before, after in zip(frames, frames[1:], strict=False):
+        for before, after in pairwise(frames):
             if time < after.time:
                 t = (time - before.time) / (after.time - before.time)
                 if before.easing == "hold":
@@ -105,11 +153,11 @@ class EmotionArc:
                 return EmotionState.mix([(before.state, 1 - t), (after.state, t)])
         return frames[-1].state
 
-    def sampled(self, num: int) -> list[EmotionState]:
-        """`num` states at evenly spaced times from 0 to 1 (the middle for one)."""
+    def sampled(self, num: int, temporal_factor: int = 4) -> list[EmotionState]:
+        """The states of `num` latent frames (`latent_frame_times`); with `temporal_factor` 1, of `num` video frames."""
         if num < 1:
             raise ValueError(f"cannot sample an arc {num} times")
-        return [self.at(0.5 if num == 1 else i / (num - 1)) for i in range(num)]
+        return [self.at(time) for time in latent_frame_times(num, temporal_factor)]
 
     @property
     def is_constant(self) -> bool:
@@ -122,14 +170,31 @@ class EmotionArc:
 
     @classmethod
     def from_dict(cls, data: Mapping) -> EmotionArc:
-        """Read `to_dict`'s form; `easing` may be left out."""
-        if "keyframes" not in data:
-            raise ValueError("an arc as a mapping needs 'keyframes': a list of {time, emotion, easing}")
+        """Read `to_dict`'s form; `easing` may be left out.
+
+        Raises:
+            ValueError: names the keyframe at fault, counted from 1, and the key.
+        """
+        form = "'keyframes' is a list of {time, emotion, easing}"
+        if set(data) != {"keyframes"} or not isinstance(data["keyframes"], (list, tuple)):
+            raise ValueError(f"an arc as a mapping has the one key 'keyframes', not {', '.join(map(str, data))}; {form}"
+                             if set(data) != {"keyframes"} else f"{form}, not {data['keyframes']!r}")
+        for number, item in enumerate(data["keyframes"], 1):
+            keys = set(item) if isinstance(item, Mapping) else set()
+            if missing := {"time", "emotion"} - keys:
+                raise ValueError(f"keyframe {number} has no {sorted(missing)[0]!r}; {form}")
+            if unknown := keys - {"time", "emotion", "easing"}:
+                first = sorted(map(str, unknown))[0]
+                raise ValueError(f"keyframe {number} has the unknown key {first!r}; {form}")
         return cls.from_keyframes((k["time"], k["emotion"], k.get("easing", "linear")) for k in data["keyframes"])
 
     def __str__(self) -> str:
-        return " ".join(f"{k.time:g}:{k.state}" + ("" if k.easing == "linear" else f"@{k.easing}")
+        return " ".join(f"{_plain(k.time)}:{k.state}" + ("" if k.easing == "linear" else f"@{k.easing}")
                         for k in self.keyframes)
+
+
+def _plain(number: float) -> str:
+    return short if float(short := f"{number:g}") == number else repr(number)
 
 
 def _is_number(text: str) -> bool:

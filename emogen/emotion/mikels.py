@@ -44,6 +44,15 @@ WARRINER_VA: dict[str, tuple[float, float]] = {
 arousal on this scale."""
 
 
+def valence_of(emotion: str) -> int:
+    """The sign of a category's valence: 1 for `POSITIVE`, -1 for `NEGATIVE`, 0 for "neutral".
+
+    Raises:
+        ValueError: for anything else.
+    """
+    return 0 if emotion == NEUTRAL else 1 if is_positive(emotion) else -1
+
+
 def is_positive(emotion: str) -> bool:
     """Whether one of the eight has positive valence (the halves of EA-2cls).
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
-from .lexicon import lookup
+from .lexicon import BUILTIN, lookup
 from .mikels import MIKELS, NEUTRAL
 from .state import EmotionState
 
@@ -17,9 +18,17 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
     """Read an emotion.
 
     Args:
-        value: a word of the lexicon; `word:strength`; terms joined by `+` (a term without a number counts as 1, and
-            several such are shared equally); `va:valence,arousal`; `state:{...}` as `str(state)` writes unusual ones;
-            a mapping as of `EmotionState.to_dict`; or a state, which is returned as it is.
+        value: one of
+
+            - a word of the lexicon, in any case, with spaces, hyphens or underscores;
+            - `word:strength`: the strength multiplies the word's own intensity (1 for most) and may be negative;
+            - terms joined by `+`, such as `joy:0.7+awe:0.3`: the blend is by strength and the intensity is the sum. A
+              term without a number counts as 1; if none has one, they share a strength of 1 equally;
+            - `va:valence,arousal`, each in [-1, 1] (`EmotionState.from_va`), with `@intensity` to set the intensity;
+            - `state:awe=0.6;fear=0.4;valence=0.1;arousal=0.6;intensity=1`: everything by name, as `str(state)` writes
+              what no shorter form says;
+            - a mapping as of `EmotionState.to_dict`;
+            - a state, which is returned as it is.
 
     Raises:
         UnknownEmotionError: a word is not in the lexicon; the message names the nearest that are.
@@ -38,6 +47,9 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
         return _point(text)
     if text.lower().startswith("state:"):
         return _exact(text)
+    if re.match(r"\d*\.?\d+\s*:", text):
+        raise ValueError(f"{value!r} begins with a time, as an arc does; EmotionArc.parse reads those. "
+                         f"An emotion is {FORMS}")
     terms = [t.strip() for t in text.split("+")]
     if any(not t for t in terms):
         raise ValueError(f"{value!r} has an empty term beside a '+'; write mixtures as joy:0.7+awe:0.3")
@@ -75,27 +87,36 @@ def _point(text: str) -> EmotionState:
     if not at:
         return state
     factor = _number(strength, text)
-    if state.is_neutral or factor == 0:
-        return EmotionState.neutral()
-    return state.scaled(factor / state.intensity)
+    return state if state.is_neutral else replace(state, intensity=factor)
 
 
 def _exact(text: str) -> EmotionState:
     fields = {}
-    for part in re.split(r"\s*;\s*", text[6:].strip()):
-        name, _, number = part.partition("=")
-        fields[name.strip()] = _number(number, text)
+    for part in text[6:].split(";"):
+        name, equals, number = part.partition("=")
+        name = name.strip()
+        if not equals or name in fields:
+            what = "comes twice" if equals else "is no name=number"
+            raise ValueError(f"{name!r} in {text!r} {what}; write state:awe=0.6;fear=0.4;intensity=1")
+        fields[name] = _number(number, text)
     shares = {name: fields.pop(name) for name in MIKELS if name in fields}
     return EmotionState.from_dict({"distribution": shares, **fields})
 
 
 def format_emotion(state: EmotionState) -> str:
-    """The shortest text of which `parse_emotion` makes an equal state."""
+    """The plainest text of which `parse_emotion` makes an equal state.
+
+    Only words that come with emogen are used, never registered ones: the text must mean the same elsewhere.
+    """
     if state.is_neutral:
         return NEUTRAL
     candidates = []
-    if max(state.distribution) == 1:
-        candidates.append(state.dominant if state.intensity == 1 else f"{state.dominant}:{state.intensity!r}")
+    same = [e for e in BUILTIN.values()
+            if e.state.distribution == state.distribution and (e.state.valence, e.state.arousal) ==
+            (state.valence, state.arousal)]
+    same.sort(key=lambda e: (e.word not in MIKELS, e.intensity != state.intensity))
+    candidates += [e.word if e.intensity == state.intensity else f"{e.word}:{state.intensity / e.intensity!r}"
+                   for e in same]
     candidates.append(f"va:{state.valence!r},{state.arousal!r}")
     candidates.append(f"va:{state.valence!r},{state.arousal!r}@{state.intensity!r}")
     for text in candidates:

@@ -10,6 +10,12 @@ from .mikels import MIKELS, MIKELS_VA, NEUTRAL
 
 _ZERO = (0.0,) * len(MIKELS)
 
+KERNEL_WIDTH = 0.3
+"""Standard deviation, on the plane, of the kernel that turns a point into shares (`EmotionState.from_va`)."""
+
+KERNEL_RADIUS = 0.6
+"""Points nearer to the middle than this are looked up at this distance, in their own direction."""
+
 
 @dataclass(frozen=True)
 class EmotionState:
@@ -19,6 +25,9 @@ class EmotionState:
         distribution: eight shares in the order of `MIKELS` that sum to 1; all zero for neutral.
         valence, arousal: in [-1, 1]: unpleasant to pleasant, calm to stirred, of the emotion at full strength.
         intensity: 0 is neutral, 1 the emotion as it was learned, more exaggerates it, less than 0 points away from it.
+
+    An intensity of 0 is no emotion whatever the shares, so such a state becomes *the* neutral one, all zero: there is
+    one neutral value and it equals itself.
 
     Raises:
         ValueError: when a value is outside its range or not finite.
@@ -30,8 +39,10 @@ class EmotionState:
     intensity: float = 1.0
 
     def __post_init__(self) -> None:
-        shares = tuple(float(x) for x in self.distribution)
-        object.__setattr__(self, "distribution", shares)
+        try:
+            shares = tuple(float(x) for x in self.distribution)
+        except (TypeError, ValueError):
+            raise ValueError(f"distribution is {self.distribution!r}; it must be {len(MIKELS)} numbers") from None
         if len(shares) != len(MIKELS):
             raise ValueError(f"distribution has {len(shares)} shares; it needs {len(MIKELS)}: {', '.join(MIKELS)}")
         if any(not math.isfinite(x) or x < 0 for x in shares):
@@ -39,14 +50,26 @@ class EmotionState:
         total = sum(shares)
         if total and abs(total - 1) > 1e-4:
             raise ValueError(f"distribution sums to {total:g}; it must sum to 1 (or be all zero for neutral)")
+        values = {"distribution": shares} | {n: self._real(n) for n in ("valence", "arousal", "intensity")}
         for name in ("valence", "arousal"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or not -1 <= value <= 1:
-                raise ValueError(f"{name} is {value}; it must be between -1 and 1")
-        if not math.isfinite(self.intensity):
-            raise ValueError(f"intensity is {self.intensity}; it must be a number")
-        if not total and self.intensity:
+            if not -1 <= values[name] <= 1:
+                raise ValueError(f"{name} is {values[name]:g}; it must be between -1 and 1")
+        if not total and values["intensity"]:
             raise ValueError("a state without any emotion has intensity 0: use EmotionState.neutral()")
+        if not values["intensity"]:
+            values = {"distribution": _ZERO, "valence": 0.0, "arousal": 0.0, "intensity": 0.0}
+        for name, value in values.items():  # plain floats, so that a NumPy scalar prints as text that parses
+            object.__setattr__(self, name, value)
+
+    def _real(self, name: str) -> float:
+        given = getattr(self, name)
+        try:
+            value = float(given)
+        except (TypeError, ValueError):
+            value = math.nan
+        if isinstance(given, str) or not math.isfinite(value):
+            raise ValueError(f"{name} is {given!r}; it must be a finite number")
+        return value
 
     @classmethod
     def neutral(cls) -> EmotionState:
@@ -73,23 +96,24 @@ class EmotionState:
     def from_va(cls, valence: float, arousal: float) -> EmotionState:
         """The state at a point of the plane.
 
-        The blend is a softmax over the squared distances to the eight (`MIKELS_VA`, width 0.3) and the intensity the
-        distance from the middle, at most 1: (0, 0) is neutral. The eight's own points come out at intensities of 0.7
-        to 1 with that emotion dominant. The kernel is our choice: no norm gives such a map.
+        The shares are a Gaussian kernel of the distances to the eight (`MIKELS_VA`, width `KERNEL_WIDTH`), and the
+        intensity is the distance from the middle, at most 1: (0, 0) is neutral. A point within `KERNEL_RADIUS` of the
+        middle is a weak emotion rather than a mixture of all eight, so its shares are looked up further out in the
+        same direction; only the middle itself has no direction. The eight's own points come out at intensities of
+        0.7 to 1 with that emotion dominant. The kernel is our choice: no norm gives such a map.
+
+        Raises:
+            ValueError: a coordinate outside [-1, 1].
         """
         if not (-1 <= valence <= 1 and -1 <= arousal <= 1):
             raise ValueError(f"va:{valence:g},{arousal:g} is off the plane; both must be between -1 and 1")
         radius = math.hypot(valence, arousal)
         if radius < 1e-6:
             return cls.neutral()
-        near = [math.exp(-((valence - v) ** 2 + (arousal - a) ** 2) / (2 * 0.3**2)) for v, a in MIKELS_VA.values()]
+        out = max(1.0, KERNEL_RADIUS / radius)
+        far = [(valence * out - v) ** 2 + (arousal * out - a) ** 2 for v, a in MIKELS_VA.values()]
+        near = [math.exp(-d / (2 * KERNEL_WIDTH**2)) for d in far]
         total = sum(near)
-        # The plane's point is what the emotion is at full strength, so a weak one is looked up on the same ray.
-        scale = 1 / max(abs(valence), abs(arousal)) if radius < 0.35 else 1.0
-        if scale > 1:
-            near = [math.exp(-((valence * scale - v) ** 2 + (arousal * scale - a) ** 2) / (2 * 0.3**2))
-                    for v, a in MIKELS_VA.values()]
-            total = sum(near)
         return cls(tuple(x / total for x in near), valence, arousal, min(1.0, radius))
 
     @classmethod
@@ -105,10 +129,15 @@ class EmotionState:
         if any(weight < 0 or state.intensity < 0 for state, weight in parts):
             raise ValueError("a mixture needs weights and intensities of at least 0; suppress an emotion with "
                              "a negative emotion_scale or as the negative emotion instead")
+        parts = [(state, weight) for state, weight in parts if state.intensity * weight]
         strengths = [state.intensity * weight for state, weight in parts]
         total = sum(strengths)
-        if total <= 0:
+        if not math.isfinite(total):
+            raise ValueError("the weights of a mixture must be finite numbers")
+        if not parts:
             return cls.neutral()
+        if len(parts) == 1:  # a fade to or from neutral: the kind stays exactly, only the strength moves
+            return replace(parts[0][0], intensity=total)
         shares = [sum(s.distribution[i] * k for (s, _), k in zip(parts, strengths, strict=True)) / total
                   for i in range(len(MIKELS))]
         norm = sum(shares)
@@ -129,41 +158,54 @@ class EmotionState:
 
     @property
     def dominant(self) -> str:
-        """The category with the largest share, or "neutral"."""
+        """The category with the largest share (the first of equals), or "neutral".
+
+        It says which emotion the state is about, also when the intensity is negative and points away from it.
+        """
         if self.is_neutral:
             return NEUTRAL
         return MIKELS[max(range(len(MIKELS)), key=lambda i: self.distribution[i])]
 
     def to_dict(self) -> dict:
-        """Plain data for YAML or JSON; `from_dict` reads it back."""
+        """Plain data for YAML or JSON; `from_dict` reads it back to an equal state."""
         shares = {name: share for name, share in zip(MIKELS, self.distribution, strict=True) if share}
         return {"distribution": shares, "valence": self.valence, "arousal": self.arousal, "intensity": self.intensity}
 
     @classmethod
     def from_dict(cls, data: Mapping) -> EmotionState:
-        """Read `to_dict`'s form.
+        """Read `to_dict`'s form. Shares are normalised; left-out valence and arousal are those of the blend.
 
         Raises:
-            ValueError: names an unknown or missing key.
+            ValueError: names the key that is unknown, missing or out of range.
         """
         known = {"distribution", "valence", "arousal", "intensity"}
         if unknown := set(data) - known:
-            raise ValueError(f"unknown key {sorted(unknown)[0]!r} in an emotion; the keys are {', '.join(sorted(known))}")
+            first = sorted(map(str, unknown))[0]
+            raise ValueError(f"unknown key {first!r} in an emotion; the keys are {', '.join(sorted(known))}")
         if "distribution" not in data:
             raise ValueError("an emotion as a mapping needs 'distribution', such as {'awe': 0.6, 'fear': 0.4}")
         shares = data["distribution"]
         if isinstance(shares, Mapping):
             if unknown := set(shares) - set(MIKELS):
-                raise ValueError(f"{sorted(unknown)[0]!r} is not one of {', '.join(MIKELS)}")
-            shares = [float(shares.get(name, 0.0)) for name in MIKELS]
-        shares = tuple(float(x) for x in shares)
+                raise ValueError(f"{sorted(map(str, unknown))[0]!r} is not one of {', '.join(MIKELS)}")
+            shares = [shares.get(name, 0.0) for name in MIKELS]
+        try:
+            shares = tuple(float(x) for x in shares)
+        except (TypeError, ValueError):
+            raise ValueError(f"'distribution' is {shares!r}; it must map emotions to numbers") from None
         total = sum(shares)
-        if total <= 0:
+        if any(x < 0 for x in shares) or not math.isfinite(total):
+            raise ValueError(f"'distribution' {data['distribution']} has a share that is negative or not a number")
+        if total == 0:
+            if data.get("intensity"):
+                raise ValueError("'distribution' has no emotion in it, but 'intensity' is not 0")
             return cls.neutral()
-        shares = tuple(x / total for x in shares)
+        if abs(total - 1) > 1e-9:  # shares that sum to 1 but for rounding stay as written, to read back as equal
+            shares = tuple(x / total for x in shares)
+        if len(shares) != len(MIKELS):
+            raise ValueError(f"'distribution' has {len(shares)} shares; it needs {len(MIKELS)}: {', '.join(MIKELS)}")
         va = [sum(p * MIKELS_VA[n][i] for p, n in zip(shares, MIKELS, strict=True)) for i in (0, 1)]
-        return cls(shares, float(data.get("valence", va[0])), float(data.get("arousal", va[1])),
-                   float(data.get("intensity", 1.0)))
+        return cls(shares, data.get("valence", va[0]), data.get("arousal", va[1]), data.get("intensity", 1.0))
 
     def __str__(self) -> str:
         """Text that `parse` reads back to an equal state."""

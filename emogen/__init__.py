@@ -1,0 +1,42 @@
+"""emogen: video models that feel.
+
+`import emogen` loads nothing heavy; each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EmotionState": "emogen.emotion",
+    "EmotionArc": "emogen.emotion",
+    "parse_emotion": "emogen.emotion",
+    "EmotionEncoder": "emogen.models",
+    "EmotionWanPipeline": "emogen.pipelines",
+    "embedded_model": "emogen.embedded",
+    "embedded_adapter": "emogen.embedded",
+    "embedded_judge": "emogen.embedded",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from emogen.embedded import embedded_adapter, embedded_judge, embedded_model
+    from emogen.emotion import EmotionArc, EmotionState, parse_emotion
+    from emogen.models import EmotionEncoder
+    from emogen.pipelines import EmotionWanPipeline
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'emogen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What the `emogen` command can do, one module a subcommand."""

@@ -1,0 +1,50 @@
+"""The embedded model: a small Wan2.1 trained by us and shipped in the package, with its adapter and its judges.
+
+It has Wan2.1's architecture and folder format, so whatever runs on it runs unchanged on the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def _folder(name: str, file: str) -> str:
+    folder = _HERE / name
+    if not (folder / file).is_file():
+        raise FileNotFoundError(
+            f"{folder / file} is missing: this installation came without the embedded weights. "
+            "Reinstall emogen, or train them anew with `python -m emogen.embedded.recipe --help`"
+        )
+    return str(folder)
+
+
+def embedded_model() -> str:
+    """Folder of the embedded text-to-video model, in diffusers' format: any Wan pipeline's `from_pretrained` reads it.
+
+    Raises:
+        FileNotFoundError: the weights are not installed.
+    """
+    return _folder("model", "model_index.json")
+
+
+def embedded_adapter() -> str:
+    """Folder of the emotion adapter and LoRA trained on the embedded model, for `pipe.load_emotion_adapter`.
+
+    Raises:
+        FileNotFoundError: the weights are not installed.
+    """
+    return _folder("adapter", "config.json")
+
+
+def embedded_judge(kind: str = "judge") -> str:
+    """Folder of a small classifier of stickers: "judge" reads emotion, "content" shape, colour and background.
+
+    Raises:
+        ValueError: another kind.
+        FileNotFoundError: the weights are not installed.
+    """
+    if kind not in ("judge", "content"):
+        raise ValueError(f"there is no embedded judge {kind!r}; the two are 'judge' and 'content'")
+    return _folder(kind, "config.json")

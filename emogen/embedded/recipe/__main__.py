@@ -1,0 +1,48 @@
+"""The recipe, one command a stage: `python -m emogen.embedded.recipe STAGE --work FOLDER`.
+
+Every stage goes on where it stopped and leaves a finished result alone. In order:
+
+    clips    draw the rendered stickers, import the real ones (--source: folder with the npm packages)
+    vae      train the autoencoder
+    latents  encode the training clips
+    text     tokenizer, and the text encoder's first lessons
+    base     train the base model; `torchrun --nproc_per_node 2 -m emogen.embedded.recipe base ...` uses two cores
+    export   write the diffusers folder
+    dataset  write the emotion stage's training folder (metadata.jsonl and WebP clips) for `train_lora.py`
+    judge    train the emotion judge (--source: also static art of other vendors)
+    content  train the content reader
+
+The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
+`accelerate launch train_lora.py --config configs/train_embedded.yaml`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+STAGES = ("clips", "vae", "latents", "text", "base", "export", "dataset", "judge", "content")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m emogen.embedded.recipe", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--work", type=Path, required=True, help="folder for everything on the way (about 10 GB)")
+    parser.add_argument("--source", type=Path, help="folder with the npm packages of emoji art, as packed or unpacked")
+    parser.add_argument("--out", type=Path, help="where results go (default: the work folder)")
+    parser.add_argument("--minutes", type=float, nargs="+", help="training time of the stage, a number a phase")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a single-process stage")
+    args = parser.parse_args()
+    import torch
+
+    from . import stages
+
+    torch.set_num_threads(args.threads)
+    args.work.mkdir(parents=True, exist_ok=True)
+    getattr(stages, args.stage)(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The emotion stage's training folder: the form that every user's own clips have, metadata.jsonl beside WebP files.
+
+The clips are some of the base's own, so what the emotion stage adds is the reading of the emotion, not new pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from emogen.data.video import write_video
+
+from . import clips as stores
+
+RENDERED, FACES, CONTENT, HELD_OUT = 3000, 1800, 240, 96
+
+
+def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
+    """Write `out/metadata.jsonl` and `out/clips/*.webp` from the training stores; finished files are kept."""
+    rng = np.random.default_rng(seed)
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    rendered, rendered_records = stores.load(folder, "train_rendered")
+    real, real_records = stores.load(folder, "train_real")
+    faces = [i for i, r in enumerate(real_records) if r["expressive"]]
+    content = [i for i, r in enumerate(real_records) if not r["expressive"]]
+    plan = [("rendered", rendered, rendered_records, i) for i in rng.permutation(len(rendered_records))[:RENDERED]]
+    plan += [("real", real, real_records, faces[i]) for i in rng.permutation(len(faces))[:FACES]]
+    plan += [("real", real, real_records, content[i]) for i in rng.permutation(len(content))[:CONTENT]]
+    held_out = set(rng.permutation(len(plan))[:HELD_OUT].tolist())
+    lines = []
+    for number, (domain, store, records, index) in enumerate(tqdm(plan, desc="write clips", mininterval=10)):
+        record = records[index]
+        name = f"clips/{domain}_{index:05d}.webp"
+        if not (out / name).exists():
+            write_video(out / name, np.asarray(store[index]), stores.FPS, quality=95)
+        line = {"file_name": name, "caption": record["caption"] if rng.random() < 0.5 else record["short"],
+                "emotion": record["emotion"], "domain": domain, "split": "val" if number in held_out else "train"}
+        if record["emotion"] != "neutral":
+            line["intensity"] = record["intensity"]
+        lines.append(json.dumps(line))
+    temporary = out / "metadata.jsonl.tmp"
+    temporary.write_text("\n".join(lines) + "\n")
+    temporary.replace(out / "metadata.jsonl")

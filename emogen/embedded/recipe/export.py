@@ -1,0 +1,32 @@
+"""The last stage of the base: the folder in diffusers' own format, in bfloat16, with its generation defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from torch import nn
+
+from emogen.pipelines.defaults import GenerationDefaults
+
+from .base import PIPELINE_TEXT_LENGTH, SHIFT, TRANSFORMER_CONFIG
+from .clips import FPS, FRAMES, SIZE
+
+DEFAULTS = GenerationDefaults(height=SIZE, width=SIZE, num_frames=FRAMES, num_inference_steps=20, guidance_scale=4.0,
+                              max_sequence_length=PIPELINE_TEXT_LENGTH, fps=FPS)
+
+
+def export(work: Path, vae: AutoencoderKLWan, tokenizer, encoder: nn.Module, out: Path) -> None:
+    """Write the model folder from the averaged weights; any Wan pipeline of diffusers reads it."""
+    transformer = WanTransformer3DModel(**TRANSFORMER_CONFIG)
+    state = torch.load(work / "base_ema.pt", weights_only=True)
+    nn.ModuleDict({"transformer": transformer, "text_encoder": encoder}).load_state_dict(state)
+    scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT,
+                                        num_train_timesteps=1000)
+    pipeline = WanPipeline(tokenizer=tokenizer, text_encoder=encoder.to(torch.bfloat16), vae=vae.to(torch.bfloat16),
+                           scheduler=scheduler, transformer=transformer.to(torch.bfloat16))
+    pipeline.save_pretrained(out)
+    DEFAULTS.save(out)
+    size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    print(f"{out}: {size / 2**20:.1f} MiB")

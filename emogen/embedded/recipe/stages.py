@@ -1,0 +1,148 @@
+"""What each stage of the recipe reads and writes; the work itself is in the modules beside this one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import torch
+
+from . import base as base_stage
+from . import clips as stores
+from . import judge as judge_stage
+from . import text as text_stage
+from . import vae as vae_stage
+from .latents import encode_store, load_latents
+
+MAX_CLIPS = 4500
+"""Rendered clips encoded as clips; encoding is a tenth of the base's time, and single frames give the variety."""
+BASE_PHASES = (12.0, 38.0)
+VAE_PHASES = (6.0, 22.0)
+
+
+def clips(args: argparse.Namespace) -> None:
+    stores.run(args.work / "clips", args.source)
+
+
+def vae(args: argparse.Namespace) -> None:
+    minutes = args.minutes or VAE_PHASES
+    rendered, _ = stores.load(args.work / "clips", "train_rendered")
+    real, records = stores.load(args.work / "clips", "train_real")
+    held_out = {name: stores.load(args.work / "clips", name)[0][::23] for name in ("test_rendered", "test_real")}
+    vae_stage.train([rendered, real], held_out, args.work, minutes_images=minutes[0], minutes_clips=minutes[1],
+                    threads=args.threads)
+
+
+def _load_vae(args: argparse.Namespace) -> vae_stage.AutoencoderKLWan:
+    model = vae_stage.AutoencoderKLWan(**vae_stage.VAE_CONFIG)
+    model.load_state_dict(torch.load(args.work / "vae_state.pt", weights_only=True)["vae"])
+    return model.eval()
+
+
+def latents(args: argparse.Namespace) -> None:
+    model = _load_vae(args)
+    statistics = args.work / "latent_statistics.json"
+    rendered, _ = stores.load(args.work / "clips", "train_rendered")
+    real, _ = stores.load(args.work / "clips", "train_real")
+    if not statistics.exists():
+        vae_stage.calibrate(model, np.concatenate([rendered[::90], real[::40]]))
+        values = {k: list(model.config[k]) for k in ("latents_mean", "latents_std")}
+        statistics.write_text(json.dumps(values))
+    model.register_to_config(**json.loads(statistics.read_text()))
+    for kind in ("images", "clips"):
+        for name, store in (("train_real", real), ("train_rendered", rendered)):
+            count = min(len(store), MAX_CLIPS) if kind == "clips" else len(store)
+            encode_store(model, args.work / "clips" / f"{name}.npy", count, args.work / name, kind, args.threads)
+
+
+def _records(args: argparse.Namespace) -> tuple[list[dict], list[dict]]:
+    return tuple(stores.load(args.work / "clips", name)[1] for name in ("train_rendered", "train_real"))
+
+
+def _corpus(rendered: list[dict], real: list[dict]) -> list[str]:
+    words = [w for forms in text_stage.EMOTION_WORDS.values() for w in forms]
+    extra = ["the video is in the emotion .", "animated sticker of an emoji", " ".join(words), " ".join(stores.EMOTIONS),
+             "happy joyful cheerful smiling calm surprised shocked frightened joy happiness surprise , feeling emotion"]
+    return [r["caption"] for r in (*rendered, *real)] + extra * 3
+
+
+def text(args: argparse.Namespace) -> None:
+    if (args.work / "text_encoder.pt").exists():
+        return
+    rendered, real = _records(args)
+    tokenizer = text_stage.build_tokenizer(_corpus(rendered, real), args.work)
+    encoder = text_stage.build_encoder(len(tokenizer))
+
+    def draw(rng: np.random.Generator) -> tuple[str, dict[str, str]]:
+        record = rendered[rng.integers(len(rendered))] if rng.random() < 0.6 else real[rng.integers(len(real))]
+        caption = base_stage.caption_of(record, rng, 0.0)
+        emotion = record["emotion"] if record["emotion"] != "neutral" and rng.random() < 0.5 else ""
+        background = record.get("background", "")
+        said = {
+            "shape": record.get("shape") or record.get("character") or caption.split(" on a ")[0],
+            "color": record.get("color", ""),
+            "background": background if f"on a {background} background" in caption else "",
+            "accessory": record.get("accessory", ""), "emotion": emotion,
+        }
+        return (text_stage.with_emotion_word(caption, emotion, rng) if emotion else caption), said
+
+    text_stage.pretrain(encoder, tokenizer, draw, length=base_stage.TEXT_LENGTH)
+    torch.save(encoder.state_dict(), args.work / "text_encoder.pt")
+
+
+def _load_text(args: argparse.Namespace):
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(args.work / "tokenizer")
+    encoder = text_stage.build_encoder(len(tokenizer))
+    encoder.load_state_dict(torch.load(args.work / "text_encoder.pt", weights_only=True))
+    return tokenizer, encoder
+
+
+def base(args: argparse.Namespace) -> None:
+    minutes = args.minutes or BASE_PHASES
+    rendered, real = _records(args)
+    tokenizer, encoder = _load_text(args)
+    chosen = {
+        "train_rendered": [(list(range(len(rendered))), rendered, 0.60)],
+        "train_real": [([i for i, r in enumerate(real) if r["expressive"]], real, 0.28),
+                       ([i for i, r in enumerate(real) if not r["expressive"]], real, 0.12)],
+    }
+    sources = []
+    for name, parts in chosen.items():
+        clips, images = (load_latents(args.work / name, kind) for kind in ("clips", "images"))
+        for rows, records, weight in parts:
+            short = None if clips is None else clips[[i for i in rows if i < len(clips)]]
+            sources.append(base_stage.Source(short, images[rows], [records[i] for i in rows], weight))
+    phases = [base_stage.Phase("images", 1, 48, minutes[0], 1.2e-3, 6e-4)]
+    if len(minutes) > 1:
+        phases.append(base_stage.Phase("clips", sources[0].clips.shape[2], 16, minutes[1], 8e-4, 2e-5))
+    base_stage.train(sources, tokenizer, encoder, args.work, phases)
+
+
+def export(args: argparse.Namespace) -> None:
+    from .export import export as write
+
+    vae = _load_vae(args)
+    vae.register_to_config(**json.loads((args.work / "latent_statistics.json").read_text()))
+    tokenizer, encoder = _load_text(args)
+    write(args.work, vae, tokenizer, encoder, args.out or args.work / "model")
+
+
+def dataset(args: argparse.Namespace) -> None:
+    from .dataset import write_dataset
+
+    write_dataset(args.work / "clips", args.out or args.work / "emotion_dataset")
+
+
+def judge(args: argparse.Namespace) -> None:
+    minutes = args.minutes or (8.0,)
+    judge_stage.train_judge(args.work / "clips", args.source, args.out or args.work / "judge", minutes=minutes[0])
+
+
+def content(args: argparse.Namespace) -> None:
+    minutes = args.minutes or (4.0,)
+    judge_stage.train_content(args.work / "clips", args.out or args.work / "content", minutes=minutes[0])
+
+

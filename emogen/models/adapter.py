@@ -1,0 +1,282 @@
+"""The emotion adapter as one object: attach, detach, scale, state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+from torch import nn
+
+from emogen.models.config import AdapterMismatchError, EmotionAdapterConfig, cross_attentions
+from emogen.models.encoder import EmotionEncoder
+from emogen.models.hooks import LINK_NAME, AdapterLink, install, uninstall
+from emogen.models.processor import EmotionWanAttnProcessor, LayoutHolder
+from emogen.models.tensors import EmotionTensors
+
+_IMAGE_MODEL_TEXT_LENGTH = 512  # Wan's own processor splits image from text tokens at this length
+
+
+class EmotionAdapter:
+    """An encoder, and one processor for each cross-attention of one transformer or two (Wan2.2).
+
+    Made by `attach_emotion_adapter` or `load_emotion_adapter`. The modules are registered inside the
+    transformer (`transformer.emotion_encoder`, `transformer.blocks.{i}.attn2.processor`), so a distributed
+    wrapper around the transformer sees all of them; this object only refers to them. Dress a model in this
+    order: quantise or cast layerwise, add a LoRA, attach, offload, compile. peft freezes every parameter that
+    is not its own, so a LoRA that is added later must be followed by `adapter.requires_grad_(True)`; and
+    peft's `target_modules="all-linear"` would take the adapter's matrices too: name the targets.
+
+    An attached transformer takes `encoder_hidden_states` of one of three lengths: text alone (it then
+    computes exactly what it did before, so stock pipelines go on working), text and `encoder.tail(...)` of
+    one emotion for each clip, or of one for each latent frame. Or text alone and
+    `emotion=EmotionTensors(...)`, for which it makes the tail itself.
+    """
+
+    def __init__(self, config: EmotionAdapterConfig, encoder: EmotionEncoder):
+        self.config = config
+        self.encoder = encoder
+        self.transformers: dict[str, nn.Module] = {}
+        self.processors: dict[str, dict[str, EmotionWanAttnProcessor]] = {}
+        self._scale = 1.0
+        self._text_length = config.text_length
+
+    def add(self, transformer: nn.Module, name: str = "transformer") -> None:
+        """Attach new processors to a transformer, such as Wan2.2's second, that shares this encoder.
+
+        Raises:
+            AdapterMismatchError: the transformer has other sizes.
+            RuntimeError: it carries an adapter already, or its weights are offloaded.
+        """
+        if hasattr(transformer, LINK_NAME):
+            raise RuntimeError(
+                "this transformer carries an emotion adapter already; detach_emotion_adapter it first"
+            )
+        self.config.for_transformer(transformer)
+        attentions = cross_attentions(transformer)
+        self._check_text_length(self._text_length, attentions)
+        dtype = self.encoder.null.dtype
+        holder = LayoutHolder(self.config.num_tokens, self._text_length)
+        processors = {}
+        for layer, attention in attentions.items():
+            device = next(attention.parameters()).device
+            if device.type == "meta" and hasattr(attention.to_q, "_hf_hook"):
+                raise RuntimeError(
+                    "the transformer is offloaded already: attach the emotion adapter before that"
+                )
+            before = attention.processor
+            processor = EmotionWanAttnProcessor(
+                self.config.inner_dim,
+                self.config.rank,
+                self.config.head_dim,
+                holder,
+                inner=None if type(before) is WanAttnProcessor else before,
+                device=device,
+                dtype=dtype,
+            )
+            processor._attention_backend = getattr(before, "_attention_backend", None)
+            processor._parallel_config = getattr(before, "_parallel_config", None)
+            processor.scale.fill_(self._scale)
+            attention.set_processor(processor)
+            processors[layer] = processor
+        self.transformers[name], self.processors[name] = transformer, processors
+        install(transformer, AdapterLink(self, holder, list(attentions.values())), self.encoder)
+
+    def detach(self) -> None:
+        """Take the adapter off; every transformer is then as it was. This object keeps the weights, and
+        `add` does not take them up again: save first, or load into a new one."""
+        for transformer in self.transformers.values():
+            uninstall(transformer)
+        self.transformers, self.processors = {}, {}
+
+    def restore_processors(self) -> None:
+        """Put the processors back after a `set_attn_processor` has replaced them; the weights are kept."""
+        for name, transformer in self.transformers.items():
+            attentions = cross_attentions(transformer)
+            for layer, processor in self.processors[name].items():
+                attentions[layer].set_processor(processor)
+
+    @property
+    def scale(self) -> float:
+        """Factor on what the adapter adds; 1 as trained, 0 nothing."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._scale = float(value)
+        for processors in self.processors.values():
+            for processor in processors.values():
+                processor.scale.fill_(self._scale)
+
+    @property
+    def text_length(self) -> int:
+        """Text tokens before the tail. Change it only between a backward and the next forward."""
+        return self._text_length
+
+    @text_length.setter
+    def text_length(self, value: int) -> None:
+        for transformer in self.transformers.values():
+            self._check_text_length(value, cross_attentions(transformer))
+        self._text_length = value
+        for transformer in self.transformers.values():
+            getattr(transformer, LINK_NAME).holder.text_length = value
+
+    def tail(self, emotions: EmotionTensors, device: torch.device | str | None = None) -> torch.Tensor:
+        """Tokens [B, T*N + 1, text_dim] to put after the text, made on the encoder's device (or, where that
+        is offloaded, on `device`)."""
+        own = self.encoder.null.device
+        return self.encoder.tail(*emotions.to(device if own.type == "meta" and device is not None else own))
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every parameter under the name it is saved by."""
+        for name, value in self.encoder.named_parameters():
+            yield f"encoder.{name}", value
+        for transformer, processors in self.processors.items():
+            for layer, processor in processors.items():
+                for name, value in processor.named_parameters():
+                    if not name.startswith("inner."):
+                        yield f"{transformer}.{layer}.{name}", value
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """The parameters that require gradients.
+
+        Raises:
+            RuntimeError: none does.
+        """
+        found = [value for _, value in self.named_parameters() if value.requires_grad]
+        if not found:
+            raise RuntimeError(
+                "no parameter of the emotion adapter requires gradients; peft and "
+                "transformer.requires_grad_(False) freeze it with the rest: call "
+                "adapter.requires_grad_(True) after them"
+            )
+        return found
+
+    def requires_grad_(self, value: bool = True) -> EmotionAdapter:
+        for _, parameter in self.named_parameters():
+            parameter.requires_grad_(value)
+        return self
+
+    def num_parameters(self) -> int:
+        return sum(value.numel() for _, value in self.named_parameters())
+
+    def to(self, dtype: torch.dtype) -> EmotionAdapter:
+        """Cast all weights. Float32 adapters work on a bfloat16 model as well, with or without autocast."""
+        for _, parameter in self.named_parameters():
+            parameter.data = parameter.data.to(dtype)
+        return self
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {name: value.detach() for name, value in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor], source: str = "state") -> None:
+        """Copy weights in; `source` names the file in errors.
+
+        Raises:
+            AdapterMismatchError: names or shapes are other ones.
+        """
+        own = dict(self.named_parameters())
+        check_state(state, {name: value.shape for name, value in own.items()}, source)
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(state[name])
+
+    @staticmethod
+    def _check_text_length(length: int, attentions: Mapping[str, nn.Module]) -> None:
+        image_model = any(getattr(a, "add_k_proj", None) is not None for a in attentions.values())
+        if image_model and length != _IMAGE_MODEL_TEXT_LENGTH:
+            raise ValueError(
+                f"Wan's image-to-video transformers take {_IMAGE_MODEL_TEXT_LENGTH} text tokens, not "
+                f"{length}; set text_length (max_sequence_length) to {_IMAGE_MODEL_TEXT_LENGTH}"
+            )
+
+
+def attach_emotion_adapter(
+    transformer: nn.Module,
+    config: EmotionAdapterConfig | None = None,
+    *,
+    transformer_2: nn.Module | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> EmotionAdapter:
+    """Attach a new adapter, which changes nothing until it is trained.
+
+    Args:
+        transformer: a Wan transformer on any device, "meta" included.
+        config: sizes; those of the transformer are filled in.
+        transformer_2: Wan2.2's second transformer, which gets processors of its own and shares the encoder.
+        dtype: of the adapter's weights; keep float32 for training, also over a bfloat16 transformer.
+
+    Raises:
+        AdapterMismatchError: the config was made for other sizes.
+        RuntimeError: the transformer carries an adapter already.
+    """
+    config = (config or EmotionAdapterConfig()).for_transformer(transformer)
+    with torch.device(next(transformer.condition_embedder.parameters()).device):
+        encoder = _new_encoder(config)
+    adapter = EmotionAdapter(config, encoder).to(dtype)
+    adapter.add(transformer)
+    if transformer_2 is not None:
+        adapter.add(transformer_2, "transformer_2")
+    return adapter
+
+
+def get_emotion_adapter(transformer: nn.Module) -> EmotionAdapter | None:
+    """The adapter a transformer carries, if any."""
+    link = getattr(transformer, LINK_NAME, None)
+    return link.adapter if link is not None else None
+
+
+def detach_emotion_adapter(transformer: nn.Module) -> None:
+    """Take the adapter off this transformer and off the one it shares its encoder with, if there is one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    adapter = get_emotion_adapter(transformer)
+    if adapter is None:
+        raise ValueError(f"this {type(transformer).__name__} carries no emotion adapter")
+    adapter.detach()
+
+
+def expected_shapes(
+    config: EmotionAdapterConfig, transformers: Mapping[str, nn.Module]
+) -> dict[str, torch.Size]:
+    """Name -> shape of every weight of an adapter for these transformers; nothing is allocated."""
+    with torch.device("meta"):
+        encoder = _new_encoder(config)
+        holder = LayoutHolder(config.num_tokens, config.text_length)
+        processor = EmotionWanAttnProcessor(config.inner_dim, config.rank, config.head_dim, holder)
+    shapes = {f"encoder.{name}": value.shape for name, value in encoder.named_parameters()}
+    for name, transformer in transformers.items():
+        for layer in cross_attentions(transformer):
+            shapes |= {f"{name}.{layer}.{key}": value.shape for key, value in processor.named_parameters()}
+    return shapes
+
+
+def check_state(state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], source: str) -> None:
+    """Compare weights with what an adapter needs; `source` names the file in errors.
+
+    Raises:
+        AdapterMismatchError: a name or a shape is another one.
+    """
+    missing, unknown = shapes.keys() - state.keys(), state.keys() - shapes.keys()
+    for what, names in (("lacks", missing), ("has an unknown", unknown)):
+        if names:
+            raise AdapterMismatchError(
+                f"{source}: {what} {min(names)} ({len(names)} such), so it is not for this model; an adapter made "
+                "for two transformers (Wan2.2) needs both, and one made for one needs one"
+            )
+    for name, shape in shapes.items():
+        if state[name].shape != shape:
+            raise AdapterMismatchError(
+                f"{source}: {name} is {tuple(state[name].shape)} where the adapter needs {tuple(shape)}"
+            )
+
+
+def _new_encoder(config: EmotionAdapterConfig) -> EmotionEncoder:
+    return EmotionEncoder(
+        num_tokens=config.num_tokens,
+        text_dim=config.text_dim,
+        hidden_dim=config.hidden_dim,
+        fourier_bands=config.fourier_bands,
+    )

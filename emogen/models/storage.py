@@ -1,0 +1,114 @@
+"""Adapter folders: `config.json` and `emotion_adapter.safetensors`, and beside them, if there is a LoRA,
+`pytorch_lora_weights.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from emogen.models.adapter import (
+    EmotionAdapter,
+    attach_emotion_adapter,
+    check_state,
+    expected_shapes,
+    get_emotion_adapter,
+)
+from emogen.models.config import CONFIG_NAME, AdapterMismatchError, EmotionAdapterConfig
+
+WEIGHTS_NAME = "emotion_adapter.safetensors"
+LORA_NAME = "pytorch_lora_weights.safetensors"
+
+
+def save_emotion_adapter(
+    folder: str | Path, adapter: EmotionAdapter | nn.Module, *, dtype: torch.dtype | None = None
+) -> None:
+    """Write an adapter's config and weights; other files of the folder are left alone.
+
+    Args:
+        folder: made if it does not exist. Each file appears whole or not at all.
+        adapter: the adapter, or a transformer that carries it.
+        dtype: of the saved weights; by default as they are.
+
+    Raises:
+        ValueError: the transformer carries no adapter, or the adapter is not attached.
+    """
+    if isinstance(adapter, nn.Module):
+        transformer, adapter = adapter, get_emotion_adapter(adapter)
+        if adapter is None:
+            raise ValueError(f"this {type(transformer).__name__} carries no emotion adapter")
+    if not adapter.transformers:
+        raise ValueError("the emotion adapter is not attached, so its processors' weights are gone")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.to("cpu", dtype).contiguous() for name, value in adapter.state_dict().items()}
+    temporary = folder / f".{WEIGHTS_NAME}.{os.getpid()}"
+    save_file(state, temporary, metadata={"format": "pt"})
+    os.replace(temporary, folder / WEIGHTS_NAME)
+    temporary = folder / f".{CONFIG_NAME}.{os.getpid()}"
+    temporary.write_text(json.dumps(adapter.config.to_dict(), indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / CONFIG_NAME)
+
+
+def read_emotion_adapter(
+    folder: str | Path, transformers: Mapping[str, nn.Module]
+) -> tuple[EmotionAdapterConfig, dict[str, torch.Tensor]]:
+    """Config and weights of a local folder, checked to fit transformers that need not be free of an adapter.
+
+    Args:
+        transformers: by name, "transformer" and perhaps "transformer_2".
+
+    Raises:
+        AdapterMismatchError: the folder holds no adapter, or one for another model.
+    """
+    folder = Path(folder)
+    config = EmotionAdapterConfig.from_folder(folder)
+    for transformer in transformers.values():
+        config = config.for_transformer(transformer)
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise AdapterMismatchError(f"{path}: missing")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise AdapterMismatchError(
+            f"{path}: not a whole safetensors file ({error}); fetch it again"
+        ) from error
+    check_state(state, expected_shapes(config, transformers), str(path))
+    return config, state
+
+
+def load_emotion_adapter(
+    folder: str | Path,
+    transformer: nn.Module,
+    transformer_2: nn.Module | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> EmotionAdapter:
+    """Attach the adapter of a local folder.
+
+    Args:
+        folder: as `save_emotion_adapter` wrote it.
+        transformer: the base model's.
+        transformer_2: Wan2.2's second; an adapter is for one transformer or for both.
+        dtype: of the weights; by default the transformer's.
+
+    Raises:
+        AdapterMismatchError: the folder holds no adapter, or one for another model; nothing is attached.
+        RuntimeError: the transformer carries an adapter already.
+    """
+    transformers = {"transformer": transformer}
+    if transformer_2 is not None:
+        transformers["transformer_2"] = transformer_2
+    config, state = read_emotion_adapter(folder, transformers)
+    if dtype is None:
+        dtype = transformer.dtype if transformer.dtype.itemsize > 1 else torch.bfloat16
+    adapter = attach_emotion_adapter(transformer, config, transformer_2=transformer_2, dtype=dtype)
+    adapter.load_state_dict(state, str(folder))
+    return adapter

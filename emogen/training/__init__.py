@@ -1,0 +1,1 @@
+"""Training: configuration, cached data, objective, model seam, loop, checkpoints, export."""

@@ -1,0 +1,48 @@
+"""The command line of training: parse, check, run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from emogen.training.config import ConfigError, load_config
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done (or stopped by a signal after saving), 1 the run failed, 2 the
+    configuration or the metadata is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="train_lora.py",
+        description="Train an emotion adapter and a LoRA for a Wan model.",
+        epilog="Every key of the configuration can be overridden: --optimizer.lora_lr 2e-4",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", required=True, help="a YAML file; see configs/")
+    parser.add_argument("--dry_run", action="store_true", help="check everything and print the plan")
+    parser.add_argument("--resume", metavar="auto|FOLDER", help="short for --checkpoint.resume")
+    known, overrides = parser.parse_known_args(arguments)
+    if known.resume:
+        overrides += ["--checkpoint.resume", known.resume]
+    try:
+        config = load_config(known.config, overrides)
+    except ConfigError as error:
+        return _fail(error, 2)
+    # only now the imports that take seconds
+    from emogen.data.records import RecordError
+    from emogen.training import run as training
+    from emogen.training.checkpoint import CheckpointError
+    from emogen.training.trainer import TrainingDiverged
+
+    try:
+        training.dry_run(config) if known.dry_run else training.run(config)
+    except (RecordError, training.DataError, CheckpointError, FileNotFoundError) as error:
+        return _fail(error, 2)
+    except TrainingDiverged as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return status

@@ -1,0 +1,158 @@
+"""A tiny random Wan pipeline, and adapters with random, non-zero weights ("trained")."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from emogen.pipelines import EmotionWanPipeline
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from emogen.models import EmotionAdapterConfig
+
+WORDS = ("a", "red", "ball", "on", "the", "table", "The", "video", "is", "in", "awe", "fear", "emotion")
+CALL = {
+    "height": 16,
+    "width": 16,
+    "num_frames": 5,
+    "num_inference_steps": 2,
+    "guidance_scale": 3.0,
+    "max_sequence_length": 12,
+    "output_type": "pt",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    vocabulary = {word: index for index, word in enumerate(("<pad>", "</s>", "<unk>", ".", '"', *WORDS))}
+    words = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    words.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def tiny_transformer(**overrides) -> WanTransformer3DModel:
+    sizes = {
+        "patch_size": (1, 2, 2),
+        "num_attention_heads": 2,
+        "attention_head_dim": 32,
+        "in_channels": 4,
+        "out_channels": 4,
+        "text_dim": 16,
+        "freq_dim": 16,
+        "ffn_dim": 64,
+        "num_layers": 2,
+        "rope_max_seq_len": 32,
+    }
+    return WanTransformer3DModel(**(sizes | overrides)).eval()
+
+
+def components(**overrides):
+    torch.manual_seed(0)
+    text = UMT5Config(vocab_size=len(WORDS) + 5, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    parts = {
+        "tokenizer": tiny_tokenizer(),
+        "text_encoder": UMT5EncoderModel(text).eval(),
+        "vae": AutoencoderKLWan(
+            base_dim=4,
+            z_dim=4,
+            dim_mult=[1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[True, True],
+            latents_mean=[0.1, -0.1, 0.0, 0.2],
+            latents_std=[0.5, 1.0, 1.5, 2.0],
+            scale_factor_spatial=4,
+            scale_factor_temporal=4,
+        ).eval(),
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+        "transformer": tiny_transformer(),
+    }
+    return parts | overrides
+
+
+def quiet(pipe):
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture
+def make_transformer():
+    """Builds a tiny transformer, with other sizes if asked."""
+    return tiny_transformer
+
+
+@pytest.fixture
+def make_pipe():
+    """Builds an emotion pipeline of equal weights every time, with other components if asked."""
+
+    def make(**overrides):
+        return quiet(EmotionWanPipeline(**components(**overrides)))
+
+    return make
+
+
+@pytest.fixture
+def pipe():
+    """An emotion pipeline without an adapter; equal weights every time."""
+    return quiet(EmotionWanPipeline(**components()))
+
+
+@pytest.fixture
+def stock():
+    """The stock pipeline with the same weights."""
+    return quiet(WanPipeline(**components()))
+
+
+@pytest.fixture
+def train():
+    """Gives an adapter random weights."""
+    return train_at_random
+
+
+def train_at_random(adapter, seed: int = 3):
+    """Make every weight of an adapter random, as if it had been trained."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in adapter.state_dict().values():
+            value.add_((0.3 * torch.randn(value.shape, generator=random)).to(value.dtype))
+    return adapter
+
+
+@pytest.fixture
+def config():
+    return EmotionAdapterConfig(rank=64, head_dim=32, hidden_dim=16, text_length=12)
+
+
+@pytest.fixture
+def dressed(pipe, config):
+    """An emotion pipeline with a trained adapter."""
+    train_at_random(pipe.add_emotion_adapter(config))
+    return pipe
+
+
+@pytest.fixture
+def generate():
+    """The frames of a call, [B, F, C, H, W], with small settings and a fixed seed."""
+
+    def call(pipe, prompt="a red ball", seed=5, **arguments):
+        generator = torch.Generator().manual_seed(seed)
+        return pipe(prompt, **(CALL | {"generator": generator} | arguments)).frames
+
+    return call
+
+
+@pytest.fixture
+def adapter_folder(dressed, tmp_path):
+    """A saved trained adapter."""
+    dressed.save_emotion_adapter(tmp_path / "adapter")
+    return tmp_path / "adapter"
