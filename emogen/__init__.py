@@ -21,7 +21,17 @@ _HOMES = {
     "embedded_judge": "emogen.embedded",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "EmotionArc",
+    "EmotionEncoder",
+    "EmotionState",
+    "EmotionWanPipeline",
+    "__version__",
+    "embedded_adapter",
+    "embedded_judge",
+    "embedded_model",
+    "parse_emotion",
+]
 
 if TYPE_CHECKING:
     from emogen.embedded import embedded_adapter, embedded_judge, embedded_model

@@ -36,7 +36,8 @@ def check_writable(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in WRITABLE:
-        raise VideoError(f"{path}: cannot write {path.suffix or 'a file without ending'!r}; use one of {', '.join(WRITABLE)}")
+        what = path.suffix or "a file without ending"
+        raise VideoError(f"{path}: cannot write {what!r}; use one of {', '.join(WRITABLE)}")
     return path
 
 

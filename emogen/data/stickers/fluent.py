@@ -73,7 +73,7 @@ def read_table() -> dict[str, dict[str, str]]:
 def content_caption(codepoint: str) -> str | None:
     """Caption of a content emoji from its Unicode name; None for symbols, letters, faces and the like."""
     point = chr(int(codepoint.split("-")[0], 16))
-    if "200d" in codepoint or not 0x1F000 <= ord(point) <= 0x1FAFF and not 0x2600 <= ord(point) <= 0x27BF:
+    if "200d" in codepoint or (not 0x1F000 <= ord(point) <= 0x1FAFF and not 0x2600 <= ord(point) <= 0x27BF):
         return None
     name = unicodedata.name(point, "")
     if not name or _NOT_CONTENT.search(name):
@@ -122,7 +122,8 @@ def find_emoji(source: str | Path) -> list[FluentEmoji]:
                             found.setdefault(one.codepoint, one)
     if not found:
         commands = " && ".join(f"npm pack {p}" for p in PACKAGES)
-        raise FileNotFoundError(f"no animated Fluent emoji (*.webp or *.tgz) in {source}. Get them there with: {commands}")
+        raise FileNotFoundError(
+            f"no animated Fluent emoji (*.webp or *.tgz) in {source}. Get them there with: {commands}")
     return [found[k] for k in sorted(found)]
 
 

@@ -81,7 +81,8 @@ def _cloud(angle: float) -> float:
     """Bumps above, a flat base below (`angle` 0 is up)."""
     bumpy = 0.80 + 0.22 * abs(math.cos(2.5 * angle))
     down = math.cos(angle - math.pi)
-    return min(bumpy * (1 + 0.22 * abs(math.sin(angle))), 0.68 / down) if down > 0.2 else bumpy * (1 + 0.22 * abs(math.sin(angle)))
+    wide = bumpy * (1 + 0.22 * abs(math.sin(angle)))
+    return min(wide, 0.68 / down) if down > 0.2 else wide
 
 
 SHAPES: dict[str, Shape] = {

@@ -128,7 +128,7 @@ def flow_loss(transformer, latents: torch.Tensor, text: torch.Tensor, times: tor
 
 def train(sources: list[Source], tokenizer, encoder, folder: Path, phases: list[Phase], *, seed: int = 0,
           emotion_words: float = 0.25, drop_text: float = 0.1, ema_decay: float = 0.998, compile_blocks: bool = True,
-          save_every: float = 180.0) -> None:
+          save_every: float = 90.0) -> None:
     """Train transformer and text encoder jointly; under `torchrun` the ranks average their gradients.
 
     Goes on from `folder/base_state.pt` when it exists. Leaves the averaged (EMA) weights in `folder/base_ema.pt`.
@@ -144,7 +144,7 @@ def train(sources: list[Source], tokenizer, encoder, folder: Path, phases: list[
     fold_padding(transformer)
     modules = nn.ModuleDict({"transformer": transformer, "text_encoder": encoder})
     parameters = [p for p in modules.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.97), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.97), weight_decay=0.01, fused=True)
     average = copy.deepcopy(modules).eval()
     progress = {"phase": 0, "spent": 0.0, "step": 0}
     state = folder / "base_state.pt"

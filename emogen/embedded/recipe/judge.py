@@ -122,7 +122,8 @@ def _targets(record: dict) -> tuple[int, list[float]]:
     return label, [v * record["intensity"] for v in va]
 
 
-def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float, seed: int = 0, batch: int = 24) -> None:
+def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float, seed: int = 0,
+                batch: int = 24) -> None:
     """Train the emotion judge for `minutes` and save it with its card; held-out accuracy on the test stores."""
     torch.manual_seed(seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from diffusers import AutoencoderKLWan
 from tqdm import tqdm
 
 from .vae import encode, full_sequence
+
 
 def _final(path: Path, kind: str) -> Path:
     return path.with_name(f"{path.name}_{kind}.npy")
@@ -56,7 +58,7 @@ def encode_store(vae: AutoencoderKLWan, store: Path, count: int, path: Path, kin
     bounds = np.linspace(0, count, workers + 1).astype(int)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_encode_part, vae, store, range(a, b), temporary, kind, i == 0)
-                for i, (a, b) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))]
+                for i, (a, b) in enumerate(pairwise(bounds))]
         for job in jobs:
             job.result()
     temporary.replace(final)

@@ -28,7 +28,7 @@ def clips(args: argparse.Namespace) -> None:
 def vae(args: argparse.Namespace) -> None:
     minutes = args.minutes or VAE_PHASES
     rendered, _ = stores.load(args.work / "clips", "train_rendered")
-    real, records = stores.load(args.work / "clips", "train_real")
+    real, _ = stores.load(args.work / "clips", "train_real")
     held_out = {name: stores.load(args.work / "clips", name)[0][::23] for name in ("test_rendered", "test_real")}
     vae_stage.train([rendered, real], held_out, args.work, minutes_images=minutes[0], minutes_clips=minutes[1],
                     threads=args.threads)
@@ -62,7 +62,8 @@ def _records(args: argparse.Namespace) -> tuple[list[dict], list[dict]]:
 
 def _corpus(rendered: list[dict], real: list[dict]) -> list[str]:
     words = [w for forms in text_stage.EMOTION_WORDS.values() for w in forms]
-    extra = ["the video is in the emotion .", "animated sticker of an emoji", " ".join(words), " ".join(stores.EMOTIONS),
+    extra = ["the video is in the emotion .", "animated sticker of an emoji", " ".join(words),
+             " ".join(stores.EMOTIONS),
              "happy joyful cheerful smiling calm surprised shocked frightened joy happiness surprise , feeling emotion"]
     return [r["caption"] for r in (*rendered, *real)] + extra * 3
 
@@ -115,7 +116,7 @@ def base(args: argparse.Namespace) -> None:
         for rows, records, weight in parts:
             short = None if clips is None else clips[[i for i in rows if i < len(clips)]]
             sources.append(base_stage.Source(short, images[rows], [records[i] for i in rows], weight))
-    phases = [base_stage.Phase("images", 1, 48, minutes[0], 1.2e-3, 6e-4)]
+    phases = [base_stage.Phase("images", 1, 16, minutes[0], 1.2e-3, 6e-4)]
     if len(minutes) > 1:
         phases.append(base_stage.Phase("clips", sources[0].clips.shape[2], 16, minutes[1], 8e-4, 2e-5))
     base_stage.train(sources, tokenizer, encoder, args.work, phases)
