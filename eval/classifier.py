@@ -32,17 +32,18 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         size: side in pixels that clips are resized to.
         frames: how many frames, evenly spaced, are read of a clip.
         width: channels of the first stage.
+        pool: cells a side that the last feature map is averaged to; more keep more of where things are.
     """
 
     @register_to_config
     def __init__(self, heads: dict[str, list[str]], regressions: dict[str, int] | None = None, size: int = 96,
-                 frames: int = 5, width: int = 32, dropout: float = 0.2):
+                 frames: int = 5, width: int = 32, dropout: float = 0.2, pool: int = 2):
         super().__init__()
         w = width
         self.stem = nn.Conv2d(12, w, 3, padding=1)  # 2x2 pixels of 3 colours at a time
         self.stages = nn.Sequential(_Block(w, w, 1), _Block(w, 2 * w, 2), _Block(2 * w, 2 * w, 1),
                                     _Block(2 * w, 4 * w, 2), _Block(4 * w, 4 * w, 1), _Block(4 * w, 6 * w, 2))
-        features = 6 * w * 4
+        features = 6 * w * pool * pool
         self.mix = nn.Sequential(nn.Linear(3 * features, 192), nn.SiLU(), nn.Dropout(dropout))
         outputs = {name: len(classes) for name, classes in heads.items()} | (regressions or {})
         self.answers = nn.ModuleDict({name: nn.Linear(192, count) for name, count in outputs.items()})
@@ -63,7 +64,7 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         if x.shape[-2:] != (self.config.size, self.config.size):
             x = F.interpolate(x, (self.config.size, self.config.size), mode="bilinear", antialias=True)
         x = self.stages(self.stem(F.pixel_unshuffle(x, 2)))
-        x = F.adaptive_avg_pool2d(x, 2).flatten(1).view(b, f, -1)
+        x = F.adaptive_avg_pool2d(x, self.config.pool).flatten(1).view(b, f, -1)
         change = (x[:, 1:] - x[:, :-1]).abs().mean(1) if f > 1 else torch.zeros_like(x[:, 0])
         hidden = self.mix(torch.cat([x.mean(1), x.amax(1), change], dim=-1))
         return {name: head(hidden) for name, head in self.answers.items()}

@@ -28,21 +28,29 @@ class HeldOutPrompt:
 
 
 def rendered_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
-    """Prompts on (shape, colour) pairs that are in no training clip, as many different ones as there are first."""
+    """Prompts on stickers that are in no training clip of the generator.
+
+    Every fourth is a (shape, colour) pair that no clip shows at all; the others are (shape, colour, background)
+    combinations that only the judge's training clips have, each with another (shape, colour) pair.
+    """
     rng = np.random.default_rng(seed)
-    options = combinations("test")
-    pairs = sorted({(s, c) for s, c, _ in options})
-    order = [pairs[i] for i in rng.permutation(len(pairs))]
+    orders = {split: _shuffled(combinations(split), rng) for split in ("test", "judge")}
+    seen: set[tuple[str, str]] = set()
     prompts = []
     for index in range(count):
-        shape, color = order[index % len(order)]
-        grounds = [b for s, c, b in options if (s, c) == (shape, color)]
-        background = grounds[rng.integers(len(grounds))]
+        order = orders["test" if index % 4 == 0 else "judge"]
+        place = next((i for i, o in enumerate(order) if o[:2] not in seen), 0)
+        shape, color, background = order.pop(place)
+        seen.add((shape, color))
         accessory = "none" if rng.random() < 0.6 else list(ACCESSORIES)[1 + rng.integers(len(ACCESSORIES) - 1)]
         spec = StickerSpec(shape, color, background, accessory)
         named = {"shape": shape, "color": color, "background": background}
         prompts.append(HeldOutPrompt(caption(spec), "rendered", f"{color} {shape}", named))
     return prompts
+
+
+def _shuffled(options: list, rng: np.random.Generator) -> list:
+    return [options[i] for i in rng.permutation(len(options))]
 
 
 def real_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:

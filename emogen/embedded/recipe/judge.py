@@ -198,7 +198,7 @@ def train_content(folder: Path, out: Path, *, minutes: float, seed: int = 0, bat
     real, real_records = stores.load(folder, "judge_real")
     heads = {"shape": list(SHAPES), "color": list(BODY_COLORS), "background": list(BACKGROUNDS),
              "accessory": list(ACCESSORIES), "style": ["rendered", "real"]}
-    network = ClipClassifier(heads, size=SIZE, frames=2)
+    network = ClipClassifier(heads, size=SIZE, frames=2, pool=8)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
     start, step = time.time(), 0
     while (spent := (time.time() - start) / (60 * minutes)) < 1:

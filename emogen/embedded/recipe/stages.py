@@ -118,7 +118,7 @@ def base(args: argparse.Namespace) -> None:
             sources.append(base_stage.Source(short, images[rows], [records[i] for i in rows], weight))
     phases = [base_stage.Phase("images", 1, 16, minutes[0], 1.2e-3, 6e-4)]
     if len(minutes) > 1:
-        phases.append(base_stage.Phase("clips", sources[0].clips.shape[2], 16, minutes[1], 8e-4, 2e-5))
+        phases.append(base_stage.Phase("clips", sources[0].clips.shape[2], 12, minutes[1], 9e-4, 2e-5))
     base_stage.train(sources, tokenizer, encoder, args.work, phases)
 
 

@@ -1,0 +1,37 @@
+"""The `emogen` command: one subcommand a module of `emogen.commands`, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "sample": ("emogen.commands.sample", "make a clip with an emotion"),
+    "train": ("emogen.training.command", "train an emotion adapter and a LoRA (as train_lora.py)"),
+    "info": ("emogen.commands.info", "list emotions, words and the embedded model"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: emogen COMMAND [options]\n\nVideo models that feel. Commands:")
+        for name, (_, purpose) in COMMANDS.items():
+            print(f"  {name:8} {purpose}")
+        print("\n`emogen COMMAND --help` explains one.")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        from emogen import __version__
+
+        print(f"emogen {__version__}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(f"emogen: no command {arguments[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return importlib.import_module(COMMANDS[arguments[0]][0]).main(arguments[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
