@@ -54,14 +54,15 @@ def _shuffled(options: list, rng: np.random.Generator) -> list:
 
 
 def real_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
-    """Prompts on real emoji of the table's test split, different captions first."""
+    """Prompts on real emoji of the table's test split: first the captions that no training emoji has."""
     rng = np.random.default_rng(seed)
+    table = list(read_table().values())
+    trained = {row["caption"] for row in table if row["split"] == "train"}
     faces: dict[str, dict[str, str]] = {}
-    for row in read_table().values():
+    for row in table:
         if row["split"] == "test":
             faces.setdefault(row["caption"], row)
-    rows = [faces[k] for k in sorted(faces)]
-    order = [rows[i] for i in rng.permutation(len(rows))]
+    order = sorted(_shuffled([faces[k] for k in sorted(faces)], rng), key=lambda row: row["caption"] in trained)
     prompts = []
     for index in range(count):
         row = order[index % len(order)]

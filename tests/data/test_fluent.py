@@ -202,6 +202,26 @@ def test_tarballs_give_what_unpacked_packages_give(tmp_path):
         np.testing.assert_array_equal(fluent.read_frames(a, 32, 4), fluent.read_frames(b, 32, 4))
 
 
+def test_packed_and_unpacked_packages_can_lie_together(tmp_path):
+    (tmp_path / "1f32d.webp").write_bytes(webp([plain(YELLOW)]))
+    with tarfile.open(tmp_path / "two.tgz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("package/assets/1f602.webp"))
+    assert [e.codepoint for e in fluent.find_emoji(tmp_path)] == ["1f32d", "1f602"]
+
+
+@pytest.mark.parametrize("name", ["logo", "110000", "ffffffffff", "1f602-copy", ""])
+def test_other_pictures_are_passed_over(tmp_path, name):
+    (tmp_path / f"{name}.webp").touch()
+    (tmp_path / "1f602.webp").touch()
+    assert only(tmp_path).codepoint == "1f602"
+
+
+def test_a_broken_tarball_is_named(tmp_path):
+    (tmp_path / "one.tgz").write_bytes(b"<html>not found</html>")
+    with pytest.raises(fluent.BrokenEmojiError, match=r"one\.tgz cannot be read"):
+        fluent.find_emoji(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["empty", "absent"])
 def test_nothing_found_says_how_to_get_it(tmp_path, name):
     (tmp_path / "empty").mkdir()
@@ -362,3 +382,8 @@ def test_shading_survives_recolouring():
     for color in fluent.HUE_TARGETS:
         light = fluent.hue_shift(ramp, color)[0, 0, :, :3].astype(int).sum(-1)
         assert (np.diff(light) > 0).all(), color
+
+
+def test_an_unknown_colour_is_refused():
+    with pytest.raises(ValueError, match="'brown' is not one of red"):
+        fluent.hue_shift(plain(YELLOW)[None], "brown")

@@ -53,7 +53,8 @@ def test_alpha_survives_and_lies_on_white(tmp_path):
 
 def test_unequal_durations_become_a_regular_grid(tmp_path):
     images = [Image.new("RGB", (8, 8), c) for c in ("red", "green", "blue")]
-    images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=[100, 300, 100], lossless=True)
+    images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:],
+                   duration=[100, 300, 100], lossless=True)
     frames, fps = read_video(tmp_path / "a.webp")
     assert len(frames) == 5 and fps == 10
     assert frames[:, 0, 0].argmax(1).tolist() == [0, 1, 1, 1, 2]

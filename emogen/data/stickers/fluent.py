@@ -16,6 +16,7 @@ import io
 import re
 import tarfile
 import unicodedata
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 TABLE = Path(__file__).with_name("fluent_table.csv")
 PACKAGES = tuple(f"@lobehub/fluent-emoji-anim-{i}" for i in range(1, 5))
+_CODEPOINTS = re.compile(r"[0-9a-f]{2,5}([-_]+[0-9a-f]{2,5})*")
 _SKIN_TONES = re.compile(r"1f3f[b-f]")
 _NOT_CONTENT = re.compile(
     r"BUTTON|SYMBOL|KEYCAP|ARROW|CLOCK FACE|SQUARED|CIRCLED|SIGN$|SIGN |ZODIAC|ARIES|TAURUS|GEMINI|CANCER|LEO|VIRGO"
@@ -31,6 +33,7 @@ _NOT_CONTENT = re.compile(
     r"|REGIONAL|DIGIT|NUMBER|LETTER|MULTIPLICATION|DIVISION|MINUS|PLUS|FACE|HEART|GESTURE|CAT |MONKEY"
 )
 CONTENT_TEST_SHARE = 0.08
+_UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error)  # Pillow's own is an OSError
 
 
 class BrokenEmojiError(ValueError):
@@ -83,6 +86,8 @@ def content_caption(codepoint: str) -> str | None:
 
 
 def _describe(codepoint: str, location: Path, member: str) -> FluentEmoji | None:
+    if not _CODEPOINTS.fullmatch(codepoint):  # some other picture that happens to lie there
+        return None
     row = read_table().get(codepoint)
     if row is not None:
         if row["split"] == "none":
@@ -105,6 +110,7 @@ def find_emoji(source: str | Path) -> list[FluentEmoji]:
 
     Raises:
         FileNotFoundError: when there are none; the message says how to get them.
+        BrokenEmojiError: when a tarball cannot be read.
     """
     source = Path(source)
     found: dict[str, FluentEmoji] = {}
@@ -112,14 +118,16 @@ def find_emoji(source: str | Path) -> list[FluentEmoji]:
         one = _describe(path.stem.lower(), path, "")
         if one is not None:
             found.setdefault(one.codepoint, one)
-    if not found:
-        for archive in sorted(source.glob("*.tgz")):
+    for archive in sorted(source.glob("*.tgz")):  # also beside unpacked ones: each package may come either way
+        try:
             with tarfile.open(archive) as tar:
-                for member in tar.getnames():
-                    if member.endswith(".webp"):
-                        one = _describe(Path(member).stem.lower(), archive, member)
-                        if one is not None:
-                            found.setdefault(one.codepoint, one)
+                members = [name for name in tar.getnames() if name.endswith(".webp")]
+        except _UNREADABLE as error:
+            raise BrokenEmojiError(f"{archive} cannot be read: {error}; run `npm pack` again") from error
+        for member in members:
+            one = _describe(Path(member).stem.lower(), archive, member)
+            if one is not None:
+                found.setdefault(one.codepoint, one)
     if not found:
         commands = " && ".join(f"npm pack {p}" for p in PACKAGES)
         raise FileNotFoundError(
@@ -129,7 +137,7 @@ def find_emoji(source: str | Path) -> list[FluentEmoji]:
 
 @functools.lru_cache(maxsize=64)
 def _decode(location: Path, member: str, size: int) -> np.ndarray:
-    """All frames, float32 RGBA `(N, size, size, 4)` with premultiplied alpha, 0-255."""
+    """All frames, uint8 RGBA `(N, size, size, 4)` with premultiplied alpha; small, as many are remembered."""
     try:
         if member:
             with tarfile.open(location) as tar:
@@ -142,9 +150,9 @@ def _decode(location: Path, member: str, size: int) -> np.ndarray:
             image.seek(index)
             # "RGBa" is premultiplied: resizing it keeps the colour of transparent pixels out of the edges.
             frames.append(np.asarray(image.convert("RGBA").convert("RGBa").resize((size, size), Image.LANCZOS)))
-    except (UnidentifiedImageError, OSError, EOFError, ValueError, KeyError, SyntaxError) as error:
+    except (*_UNREADABLE, ValueError, KeyError, SyntaxError) as error:
         raise BrokenEmojiError(f"{location}{':' + member if member else ''} cannot be read: {error}") from error
-    return np.stack(frames).astype(np.float32)
+    return np.stack(frames)
 
 
 def is_animated(emoji: FluentEmoji) -> bool:
@@ -177,7 +185,7 @@ def read_frames(emoji: FluentEmoji, size: int = 96, num_frames: int = 13, stride
     """
     frames = _decode(emoji.location, emoji.member, size)
     start = len(frames) // 2 - num_frames * stride // 2 + shift
-    clip = frames[(start + stride * np.arange(num_frames)) % len(frames)]
+    clip = frames[(start + stride * np.arange(num_frames)) % len(frames)].astype(np.float32)
     alpha = np.clip(clip[..., 3:] / 255, 0, 1)
     if background is not None:
         flat = clip[..., :3] + np.asarray(background, np.float32) * (1 - alpha)
@@ -200,6 +208,8 @@ def hue_shift(rgba: np.ndarray, color: str) -> np.ndarray:
         rgba: uint8 `(F, H, W, 4)` or `(F, H, W, 3)`.
         color: a key of `HUE_TARGETS`.
     """
+    if color not in HUE_TARGETS:
+        raise ValueError(f"color {color!r} is not one of {', '.join(HUE_TARGETS)}")
     hue_to, saturation, value = HUE_TARGETS[color]
     rgb = rgba[..., :3].astype(np.float32) / 255
     high, low = rgb.max(-1), rgb.min(-1)

@@ -3,7 +3,7 @@
 The transformer is a plain `WanTransformer3DModel` and the objective Wan's flow matching. Two exact savings:
 
 * the pipeline attends to 512 text positions of which all but a dozen are the same zero vector; training folds those
-  into one position whose attention logit is raised by the log of their number, which is the same softmax;
+  into one position (`emogen.training.fold`);
 * a clip's first latent frame is encoded like an image, so layout, shape and colour are learned on single latent
   frames at a seventh of the cost before any motion.
 """
@@ -22,8 +22,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from diffusers import WanTransformer3DModel
-from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import nn
+
+from emogen.training.fold import fold_padding
 
 from .text import tokenize, with_emotion_word
 
@@ -35,28 +36,6 @@ PIPELINE_TEXT_LENGTH = 512
 TEXT_LENGTH = 24
 SHIFT = 2.0
 """Timestep shift of training and of the shipped scheduler."""
-
-
-class FoldedPadding:
-    """Wan's cross-attention with all zero-padded text positions but a few folded into the last one, exactly.
-
-    `n` equal keys of logit `a` weigh `n exp(a) = exp(a + log n)`, and their values are equal too.
-    """
-
-    def __init__(self, folded: int):
-        self.stock = WanAttnProcessor()
-        self.bias = math.log(folded)
-
-    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
-        mask = hidden_states.new_zeros(1, 1, 1, encoder_hidden_states.shape[1])
-        mask[..., -1] = self.bias
-        return self.stock(attn, hidden_states, encoder_hidden_states, mask, rotary_emb)
-
-
-def fold_padding(transformer: WanTransformer3DModel, length: int = TEXT_LENGTH) -> None:
-    """Let the transformer take `length` real or zero text positions and one more for the other zeros."""
-    for block in transformer.blocks:
-        block.attn2.processor = FoldedPadding(PIPELINE_TEXT_LENGTH - length)
 
 
 def encode_text(encoder, tokenizer, texts: list[str], length: int = TEXT_LENGTH) -> torch.Tensor:
@@ -141,7 +120,7 @@ def train(sources: list[Source], tokenizer, encoder, folder: Path, phases: list[
     transformer = WanTransformer3DModel(**TRANSFORMER_CONFIG)
     with torch.no_grad():
         transformer.proj_out.weight.zero_()  # starts by predicting nothing instead of noise
-    fold_padding(transformer)
+    fold_padding(transformer, PIPELINE_TEXT_LENGTH, TEXT_LENGTH + 1)
     modules = nn.ModuleDict({"transformer": transformer, "text_encoder": encoder})
     parameters = [p for p in modules.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.97), weight_decay=0.01, fused=True)
