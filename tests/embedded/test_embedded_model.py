@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import WanPipeline
+from emogen.eval.agreement import hits
+from emogen.eval.judge import EmbeddedJudge
 from safetensors import safe_open
 
 from emogen import EmotionWanPipeline, embedded_adapter, embedded_judge, embedded_model
 from emogen.emotion import MIKELS
-from emogen.eval.agreement import hits
-from emogen.eval.judge import EmbeddedJudge
 
 PROMPT = "a round yellow face"
 CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, output_type="np")
@@ -81,7 +81,8 @@ def test_the_lora_alone_loads_into_the_stock_pipeline(stock):
 
 def test_the_judge_reads_the_emotions_asked_for(pipe):
     generators = [seed(3) for _ in MIKELS]
-    clips = pipe([PROMPT] * 8, emotion=list(MIKELS), num_inference_steps=12, generator=generators, output_type="np").frames
+    options = dict(num_inference_steps=12, generator=generators, output_type="np")
+    clips = pipe([PROMPT] * 8, emotion=list(MIKELS), **options).frames
     verdict = EmbeddedJudge()((np.asarray(clips, np.float32) * 255).round().astype(np.uint8))
     eight, two = hits(verdict.distribution, MIKELS)
     # One prompt and seed; chance is 1 of 8 and 4 of 8.

@@ -15,7 +15,7 @@ from emogen.data.video import write_video
 
 from . import clips as stores
 
-RENDERED, FACES, CONTENT, HELD_OUT = 3000, 1800, 240, 96
+RENDERED, FACES, CONTENT, HELD_OUT = 1900, 1100, 120, 64
 
 
 def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
