@@ -169,7 +169,7 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
         "rendered": len(rendered), "animated emoji clips": len(real),
         "animated emoji code points": len({r["codepoint"] for r in real_records}), "vendor images": len(art)}}
     card["held_out"] = {name: held_out(network, *stores.load(folder, name)) for name in ("test_rendered", "test_real")}
-    network.save_pretrained(out)
+    network.to(torch.float16).save_pretrained(out)
     (out / "card.json").write_text(json.dumps(card, indent=1))
     print(json.dumps(card, indent=1))
 
@@ -198,7 +198,7 @@ def train_content(folder: Path, out: Path, *, minutes: float, seed: int = 0, bat
     real, real_records = stores.load(folder, "judge_real")
     heads = {"shape": list(SHAPES), "color": list(BODY_COLORS), "background": list(BACKGROUNDS),
              "accessory": list(ACCESSORIES), "style": ["rendered", "real"]}
-    network = ClipClassifier(heads, size=SIZE, frames=2, pool=8)
+    network = ClipClassifier(heads, size=SIZE, frames=2, pool=4)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
     start, step = time.time(), 0
     while (spent := (time.time() - start) / (60 * minutes)) < 1:
@@ -227,7 +227,7 @@ def train_content(folder: Path, out: Path, *, minutes: float, seed: int = 0, bat
         guess = torch.cat([r[name] for r in reads]).argmax(-1)
         truth = torch.tensor([heads[name].index(r[name]) for r in test_records])
         right[name] = round((guess == truth).float().mean().item(), 4)
-    network.save_pretrained(out)
+    network.to(torch.float16).save_pretrained(out)
     (out / "card.json").write_text(json.dumps({"steps": step, "n": len(test), "accuracy": right}, indent=1))
     print(right)
 

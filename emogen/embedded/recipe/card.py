@@ -1,0 +1,31 @@
+"""Count what is in the package, for the model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import safe_open
+
+
+def parameters(folder: Path) -> int:
+    """Number of values in all safetensors files below a folder."""
+    total = 0
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for key in file.keys():  # noqa: SIM118 - not a dict
+                size = 1
+                for side in file.get_slice(key).get_shape():
+                    size *= side
+                total += size
+    return total
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+if __name__ == "__main__":
+    here = Path(__file__).parents[1]
+    for part in ("model/transformer", "model/text_encoder", "model/vae", "model", "adapter", "judge", "content"):
+        print(f"{part:20} {parameters(here / part):>10,} parameters {size(here / part) / 2**20:6.1f} MiB")
