@@ -144,12 +144,14 @@ def _metadata(args: argparse.Namespace, seed: int, pipe: Any) -> dict[str, Any]:
 def _load(args: argparse.Namespace) -> Any:
     import torch
     from diffusers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
     from emogen.embedded import embedded_adapter, embedded_model
     from emogen.pipelines import EmotionWanPipeline
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = args.device or best
     dtype = getattr(torch, args.dtype or ("float32" if device == "cpu" else "bfloat16"))
