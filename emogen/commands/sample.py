@@ -73,6 +73,7 @@ def _checked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     try:
         if args.output:
             check_writable(args.output)
+        _make_room(Path(args.output or "outputs/clip.mp4"))
         if args.emotion.strip().lower() == "all":
             return None
         if EmotionArc.looks_like_arc(args.emotion):
@@ -84,18 +85,31 @@ def _checked(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
         parser.error(f"--emotion: {error}")
 
 
+def _make_room(path: Path) -> None:
+    """Make the output's folder and see that it can be written: better now than after the sampling."""
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder; give a file name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VideoError(f"{path}: its folder cannot be made ({error.strerror})") from error
+    if not os.access(path.parent, os.W_OK):
+        raise VideoError(f"{path}: its folder cannot be written to")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status (2 for bad input)."""
     start = time.time()
     parser = build_parser()
     args = parser.parse_args(argv)
+    args.emotion = args.emotion.strip()
     emotion = _checked(parser, args)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\..*")
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         return _run(args, emotion, start)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

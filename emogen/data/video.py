@@ -7,6 +7,7 @@ binary comes with the package. Writing is atomic: a file appears under its name 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -153,6 +154,8 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float, metadata: Mapp
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] not in (3, 4) or not len(frames):
         raise VideoError(f"{path}: frames must be uint8 (F, H, W, 3 or 4), not {frames.dtype} {frames.shape}")
+    if not (math.isfinite(fps) and fps > 0):
+        raise VideoError(f"{path}: fps is {fps}; it must be positive")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     text = json.dumps(dict(metadata), ensure_ascii=True, default=str) if metadata is not None else None

@@ -15,7 +15,7 @@ from emogen import EmotionWanPipeline, embedded_adapter, embedded_judge, embedde
 from emogen.emotion import MIKELS
 
 PROMPT = "a round yellow face"
-CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, output_type="np")
+CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, guidance_scale=4.0, output_type="np")
 
 
 @pytest.fixture(scope="module")

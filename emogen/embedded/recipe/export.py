@@ -13,7 +13,7 @@ from emogen.pipelines.defaults import GenerationDefaults
 from .base import PIPELINE_TEXT_LENGTH, SHIFT, TRANSFORMER_CONFIG
 from .clips import FPS, FRAMES, SIZE
 
-DEFAULTS = GenerationDefaults(height=SIZE, width=SIZE, num_frames=FRAMES, num_inference_steps=20, guidance_scale=4.0,
+DEFAULTS = GenerationDefaults(height=SIZE, width=SIZE, num_frames=FRAMES, num_inference_steps=20, guidance_scale=2.5,
                               max_sequence_length=PIPELINE_TEXT_LENGTH, fps=FPS)
 
 
