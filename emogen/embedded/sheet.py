@@ -14,9 +14,9 @@ import numpy as np
 from emogen.emotion import MIKELS
 
 PROMPTS = (
-    "a round yellow face",
+    "a flat sticker of a round yellow face on a blue background",
     "a flat sticker of a heart-shaped pink face on a white background",
-    "a 3d emoji of a round blue face on a yellow background",
+    "a flat sticker of a star-shaped green face wearing a crown on a pink background",
 )
 
 
