@@ -14,7 +14,7 @@ from safetensors import safe_open
 from emogen import EmotionWanPipeline, embedded_adapter, embedded_judge, embedded_model
 from emogen.emotion import MIKELS
 
-PROMPT = "a round yellow face"
+PROMPT = "a flat sticker of a heart-shaped pink face on a white background"
 CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, guidance_scale=4.0, output_type="np")
 
 
