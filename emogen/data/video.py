@@ -216,6 +216,7 @@ def read_metadata(path: str | Path) -> dict[str, Any] | None:
 
     Raises:
         FileNotFoundError: no such file.
+        VideoError: an image that cannot be decoded.
     """
     path = Path(path)
     if not path.is_file():
@@ -224,7 +225,11 @@ def read_metadata(path: str | Path) -> dict[str, Any] | None:
     if path.suffix.lower() in VIDEO:
         text = _mp4_comment(path)
     else:
-        with Image.open(path) as image:
+        try:
+            image = Image.open(path)
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be decoded ({error})") from error
+        with image:
             text = image.info.get(METADATA_KEY) or image.info.get("comment")
             if text is None and "exif" in image.info:
                 text = image.getexif().get(_EXIF_DESCRIPTION)

@@ -73,6 +73,8 @@ def test_bad_files_are_named(tmp_path, clip):
     (tmp_path / "broken.webp").write_bytes(b"RIFFnothing")
     with pytest.raises(VideoError, match=r"broken\.webp"):
         read_video(tmp_path / "broken.webp")
+    with pytest.raises(VideoError, match=r"broken\.webp"):
+        read_metadata(tmp_path / "broken.webp")
     with pytest.raises(FileNotFoundError, match="absent"):
         read_video(tmp_path / "absent.mp4")
     with pytest.raises(VideoError, match=r"\.mp4, \.gif"):
