@@ -266,7 +266,7 @@ def render(spec: StickerSpec, num_frames: int = 13, size: int = 96, fps: int = 1
         stretch = 1 + pose.squash * (0.5 - 1.5 * abs(math.cos(phase / 2)) ** 6 + 0.5 * hop) if pose.bounce > 0.1 else (
             1 + pose.squash * math.sin(phase))
         center = middle + np.array([pose.shake * math.sin(phase), pose.droop - lift]) * radius
-        angle = math.radians(pose.tilt) * (math.sin(phase / 1.0) if pose.tilt > 0 else 1.0)
+        angle = math.radians(pose.tilt) * (math.sin(phase) if pose.tilt > 0 else 1.0)
         shadow = mix(floor, (0, 0, 0), 0.16 - 0.06 * hop * min(1, pose.bounce * 5))
         sx, sy = radius * (0.72 - 0.4 * lift), radius * 0.11
         ground = middle[1] + radius * 1.10

@@ -62,10 +62,6 @@ def _drop() -> np.ndarray:
     return np.stack([x, y * 1.05], axis=1)
 
 
-def _square() -> np.ndarray:
-    return _rounded(np.array([[-0.95, -0.92], [0.95, -0.92], [0.95, 0.92], [-0.95, 0.92]]) * 1.02, 3)
-
-
 def _superellipse(power: float = 5.0, size: float = 0.92) -> np.ndarray:
     angle = np.linspace(0, 2 * math.pi, _STEPS, endpoint=False)
     c, s = np.cos(angle), np.sin(angle)
