@@ -1,28 +1,53 @@
-"""The metadata of a data set: one JSON line a clip, read and checked before anything expensive starts.
+"""The metadata of a data set: one row a clip, read and checked before anything expensive starts.
 
-The file is the `metadata.jsonl` of a Hugging Face VideoFolder: every line is an object with `file_name`
-(relative to the file's own folder), `caption` and `emotion`, and optionally `intensity`, `valence`,
-`arousal`, `split`, `domain` and any other key, which is kept but not interpreted.
+The form is Hugging Face's VideoFolder or ImageFolder: a `metadata.jsonl`, `metadata.csv` or `metadata.parquet` whose
+rows hold `file_name` (relative to the file's own folder), `caption` (or `text`) and `emotion`, and optionally
+
+- `intensity` (0 to 2), `valence` and `arousal` (-1 to 1), which win over those of the emotion's word;
+- `label_source`, who gave the label, in any words; `agreement` (0 to 1), the share of annotators who gave it;
+  `confidence` (0 to 1), the probability that a classifier gave it;
+- `split` and `domain`, and any other key, which is kept but not interpreted.
+
+One metadata file may describe the whole set, or each split's folder has its own (`train/metadata.jsonl`,
+`validation/metadata.csv`). A row's `split` wins over the folder it lies in; without either it is "train".
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import posixpath
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from emogen.data.sources import (
+    Table,
+    fetch_clips,
+    fetch_metadata,
+    find_tables,
+    is_hub_id,
+    normal_split,
+    split_of_path,
+)
+from emogen.data.survey import Leak, count_emotions, describe, find_leaks, is_image, missing_clips
+from emogen.data.tables import NAMES, NUMBERS, RecordError, place, read_rows
 from emogen.emotion import EmotionState, parse_emotion
 
-_KNOWN = ("file_name", "caption", "emotion", "intensity", "valence", "arousal", "split", "domain")
+__all__ = [
+    "ClipRecord",
+    "Leak",
+    "RecordError",
+    "count_emotions",
+    "describe",
+    "find_leaks",
+    "is_image",
+    "missing_clips",
+    "read_records",
+]
+
+_KNOWN = ("file_name", "caption", "emotion", "split", "domain", "label_source", *NUMBERS)
 _SHOWN = 20  # problems listed in one error
-
-
-class RecordError(ValueError):
-    """The metadata has wrong rows. The message lists them with their line numbers."""
 
 
 @dataclass(frozen=True)
@@ -32,116 +57,134 @@ class ClipRecord:
     path: Path
     """Where the clip lies."""
     file_name: str
-    """The name as written in the metadata."""
+    """The clip's name inside the data set: as written, after the folder of its metadata file if it is a split's."""
     caption: str
     emotion: EmotionState
     split: str = "train"
     domain: str | None = None
     row: int = 0
-    """Line number in the metadata, from 1."""
+    """The row's number in its metadata file, as `emogen.data.tables.read_rows` counts."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    label_source: str | None = None
+    agreement: float | None = None
+    """Share of the annotators, in [0, 1], who gave the label."""
+    confidence: float | None = None
+    """Probability in [0, 1] that a classifier gave the label."""
+    metadata: str = NAMES[0]
+    """The metadata file's name inside the data set."""
 
     @property
     def label(self) -> str:
         """The dominant of the eight emotions, or "neutral"."""
         return self.emotion.dominant
 
+    @property
+    def where(self) -> str:
+        """The metadata file and row, for messages."""
+        return place(self.metadata, self.row)
 
-def read_records(metadata: str | Path) -> list[ClipRecord]:
+    def soft_target(self) -> EmotionState:
+        """The emotion, as unsure as its label is.
+
+        With p the share of annotators who gave the label (`agreement`), or if that is not known the classifier's
+        probability of it (`confidence`), share i of the distribution d becomes `p d_i + (1 - p) (1 - d_i) / 7`. For a
+        single emotion that is p on it and 1 - p spread evenly over the other seven: the expected votes when nothing
+        is known of what the others said. At p = 1 nothing changes, at p = 1/8 all shares are equal; a lower p, which
+        would say that a guess is better than the label, counts as 1/8.
+
+        Valence, arousal and intensity stay, for they are ratings of their own. Without agreement and confidence, and
+        for a neutral clip, which has no share to give, the emotion is returned as it is.
+        """
+        p = self.agreement if self.agreement is not None else self.confidence
+        shares = self.emotion.distribution
+        if p is None or self.emotion.is_neutral:
+            return self.emotion
+        p = max(p, 1 / len(shares))
+        soft = [p * share + (1 - p) * (1 - share) / (len(shares) - 1) for share in shares]
+        return replace(self.emotion, distribution=tuple(soft))
+
+
+def read_records(metadata: str | Path, revision: str | None = None) -> list[ClipRecord]:
     """Read and check every row.
 
     Args:
-        metadata: the JSON-lines file, or the folder that holds `metadata.jsonl`.
+        metadata: a metadata file, the folder of a data set, or the id of one on the Hugging Face hub ("owner/name"),
+            whose metadata are downloaded, checked, and then the clips they name.
+        revision: branch, tag or commit of a data set on the hub.
 
     Returns:
-        The records in the order of the file. Whether the clips exist is not checked here (`missing_clips`).
+        The records in the order of the file; of split folders train, val and test first. Whether the clips exist is
+        not checked here (`missing_clips`).
 
     Raises:
-        RecordError: the file is missing or empty, or rows are wrong; all wrong rows are named together.
+        RecordError: there is no metadata or it is empty, or rows are wrong; all wrong rows are named together.
     """
-    metadata = Path(metadata)
-    if metadata.is_dir():
-        metadata = metadata / "metadata.jsonl"
-    if not metadata.is_file():
-        raise RecordError(f"{metadata}: no such file; it should hold one JSON object a line, one a clip")
-    records: list[ClipRecord] = []
-    problems: list[str] = []
-    first_row: dict[str, int] = {}
-    with metadata.open(encoding="utf-8") as lines:
-        for row, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = _parse_row(line, row, metadata.parent)
-            except ValueError as error:
-                problems.append(f"  {metadata.name}:{row}: {error}")
-                continue
-            if record.file_name in first_row:
-                problems.append(
-                    f"  {metadata.name}:{row}: {record.file_name!r} is already on line {first_row[record.file_name]}"
-                )
-                continue
-            first_row[record.file_name] = row
-            records.append(record)
-    if problems:
-        more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise RecordError(f"{metadata}: {len(problems)} wrong rows\n" + "\n".join(problems[:_SHOWN]) + more)
-    if not records:
-        raise RecordError(f"{metadata}: holds no rows")
+    source = Path(metadata)
+    hub = str(metadata) if is_hub_id(metadata) else None
+    if hub is not None:
+        source = fetch_metadata(hub, revision)
+    if source.is_dir():
+        tables = find_tables(source)
+    elif source.is_file():
+        tables = [Table(source)]
+    else:
+        raise RecordError(f"{source}: no such file; it should hold one row a clip (a JSON object a line in a .jsonl)")
+    records = _read_tables(tables, tables[0].path if len(tables) == 1 else source)
+    if hub is not None:
+        fetch_clips(hub, revision, source, [record.file_name for record in records])
     return records
 
 
-def missing_clips(records: Iterable[ClipRecord]) -> list[ClipRecord]:
-    """The records whose file does not exist."""
-    return [record for record in records if not record.path.is_file()]
+def _read_tables(tables: Sequence[Table], source: Path) -> list[ClipRecord]:
+    records: list[ClipRecord] = []
+    problems: list[str] = []
+    first: dict[str, ClipRecord] = {}
+    for table in tables:
+        for number, values in read_rows(table.path):
+            here = place(table.name, number)
+            try:
+                if isinstance(values, ValueError):
+                    raise values
+                record = _parse_row(values, number, table)
+            except ValueError as error:
+                problems.append(f"  {here}: {error}")
+                continue
+            other = first.setdefault(posixpath.normpath(record.file_name), record)
+            if other is record:
+                records.append(record)
+                continue
+            on = "on line" if other.metadata.lower().endswith(".jsonl") else "in row"
+            of = f" of {other.metadata}" if other.metadata != table.name else ""
+            problems.append(f"  {here}: {record.file_name!r} is already {on} {other.row}{of}")
+    if problems:
+        more = f"\n  ... and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise RecordError(f"{source}: {len(problems)} wrong rows\n" + "\n".join(problems[:_SHOWN]) + more)
+    if not records:
+        raise RecordError(f"{source}: holds no rows")
+    return records
 
 
-def count_emotions(records: Iterable[ClipRecord]) -> dict[str, int]:
-    """How many records carry each label, most frequent first."""
-    return dict(Counter(record.label for record in records).most_common())
-
-
-def describe(records: Sequence[ClipRecord]) -> str:
-    """A small table: one line a label, one column a split."""
-    splits = list(dict.fromkeys(record.split for record in records))
-    counts = {split: count_emotions(r for r in records if r.split == split) for split in splits}
-    rows = [("emotion", *splits)]
-    for label in count_emotions(records):
-        rows.append((label, *(str(counts[split].get(label, 0)) for split in splits)))
-    rows.append(("total", *(str(sum(counts[split].values())) for split in splits)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def _parse_row(line: str, row: int, folder: Path) -> ClipRecord:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON: {error.msg} at column {error.colno}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"expected an object with file_name, caption and emotion, not {values!r}")
+def _parse_row(values: Mapping[str, Any], row: int, table: Table) -> ClipRecord:
     file_name = _text(values, "file_name")
-    parts = Path(file_name).parts
-    if Path(file_name).is_absolute() or ".." in parts:
+    if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
         raise ValueError(f"file_name {file_name!r} must lie inside the metadata's folder")
-    caption = _text(values, "caption", empty=True)
-    split = _text(values, "split") if values.get("split") is not None else "train"
-    domain = _text(values, "domain") if values.get("domain") is not None else None
+    word = "text" if values.get("caption") is None and values.get("text") is not None else "caption"
+    inside = table.prefix + file_name
+    split = _optional(values, "split")
+    known = {*_KNOWN, word}
     return ClipRecord(
-        path=folder / file_name,
-        file_name=file_name,
-        caption=caption,
+        path=table.path.parent / file_name,
+        file_name=inside,
+        caption=_text(values, word, empty=True),
         emotion=_emotion(values),
-        split={"validation": "val", "valid": "val"}.get(split, split),
-        domain=domain,
+        split=normal_split(split) if split is not None else split_of_path(inside) or "train",
+        domain=_optional(values, "domain"),
         row=row,
-        extra={key: value for key, value in values.items() if key not in _KNOWN},
+        extra={key: value for key, value in values.items() if key not in known},
+        label_source=_optional(values, "label_source"),
+        agreement=_number(values, "agreement", 0, 1),
+        confidence=_number(values, "confidence", 0, 1),
+        metadata=table.name,
     )
 
 
@@ -150,6 +193,10 @@ def _text(values: Mapping[str, Any], key: str, empty: bool = False) -> str:
     if not isinstance(value, str) or not (value.strip() or empty):
         raise ValueError(f"{key!r} is missing" if value is None else f"{key!r} must be text, not {value!r}")
     return value
+
+
+def _optional(values: Mapping[str, Any], key: str) -> str | None:
+    return _text(values, key) if values.get(key) is not None else None
 
 
 def _number(values: Mapping[str, Any], key: str, low: float, high: float) -> float | None:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,46 @@ def read_video(path: str | Path, alpha: bool = False) -> tuple[np.ndarray, float
     except Exception as error:  # decoders raise all sorts; what counts is which file
         raise VideoError(f"{path}: cannot be decoded ({type(error).__name__}: {error})") from error
     raise VideoError(f"{path}: cannot read {ending or 'a file without ending'!r}; use {', '.join((*VIDEO, *ANIMATED))}")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip is like: frames, frames a second, height and width in pixels."""
+
+    num_frames: int
+    fps: float
+    height: int
+    width: int
+
+    def frames_at(self, fps: float) -> int:
+        """Frames after `resample_frames` to another rate; a still image stays one."""
+        return 1 if self.num_frames == 1 else max(1, round(self.num_frames * fps / self.fps))
+
+
+def probe_video(path: str | Path) -> VideoInfo:
+    """What a clip is like, without decoding more than its header where that says it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        VideoError: it cannot be read.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in VIDEO:
+        frames, fps = read_video(path)  # durations of a WebP are known only after decoding
+        return VideoInfo(len(frames), fps, *frames.shape[1:3])
+    if not path.is_file():
+        raise FileNotFoundError(f"no video file {path}")
+    import imageio.v3 as iio
+
+    try:
+        about = iio.immeta(path, plugin="FFMPEG")
+        width, height = about["size"]
+        count, fps = round(about["duration"] * about["fps"]), float(about["fps"])
+    except Exception as error:  # decoders raise all sorts; what counts is which file
+        raise VideoError(f"{path}: cannot be decoded ({type(error).__name__}: {error})") from error
+    if about.get("rotate") in (90, 270, -90):
+        width, height = height, width
+    return VideoInfo(max(1, count), fps, height, width)
 
 
 def _read_ffmpeg(path: Path) -> tuple[np.ndarray, float]:

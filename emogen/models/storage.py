@@ -27,7 +27,11 @@ LORA_NAME = "pytorch_lora_weights.safetensors"
 
 
 def save_emotion_adapter(
-    folder: str | Path, adapter: EmotionAdapter | nn.Module, *, dtype: torch.dtype | None = None
+    folder: str | Path,
+    adapter: EmotionAdapter | nn.Module,
+    *,
+    dtype: torch.dtype | None = None,
+    state: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write an adapter's config and weights; other files of the folder are left alone.
 
@@ -35,6 +39,7 @@ def save_emotion_adapter(
         folder: made if it does not exist. Each file appears whole or not at all.
         adapter: the adapter, or a transformer that carries it.
         dtype: of the saved weights; by default as they are.
+        state: weights to write instead of the adapter's own, by the same names (an average, or gathered shards).
 
     Raises:
         ValueError: the transformer carries no adapter, or the adapter is not attached.
@@ -47,7 +52,7 @@ def save_emotion_adapter(
         raise ValueError("the emotion adapter is not attached, so its processors' weights are gone")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.to("cpu", dtype).contiguous() for name, value in adapter.state_dict().items()}
+    state = {name: value.to("cpu", dtype).contiguous() for name, value in (state or adapter.state_dict()).items()}
     temporary = folder / f".{WEIGHTS_NAME}.{os.getpid()}"
     save_file(state, temporary, metadata={"format": "pt"})
     os.replace(temporary, folder / WEIGHTS_NAME)

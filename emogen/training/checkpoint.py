@@ -1,9 +1,9 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, without pickle.
 
-A checkpoint is a folder `step-00001000` with the trained weights, the optimizer's moments, the moving average
-if there is one (all safetensors) and `state.json`. It is written under a temporary name and renamed, so a
-folder with a final name is always whole. The schedule and all randomness are functions of the step, so there
-is nothing else to store.
+A checkpoint is a folder `checkpoint-1000` with the trained weights, the optimizer's state, the moving average if there
+is one, every process's random state (all safetensors) and `state.json`. It is written under a temporary name and
+renamed, so a folder with a final name is always whole; if the disk is full the old ones stay. The schedule, the order
+of the clips, noise and dropouts are functions of the step, so there is nothing else to store.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
-_PREFIX = "step-"
+_PREFIX = "checkpoint-"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is missing or does not fit the run."""
+    """A checkpoint is missing, cannot be written, or does not fit the run."""
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -32,101 +33,130 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix(_PREFIX)))
 
 
-def find_resume(folder: Path, wanted: str) -> Path | None:
-    """The checkpoint that a run whose checkpoints lie in `folder` begins from; None begins anew.
+def find_resume(output_dir: Path, wanted: str | None) -> Path | None:
+    """The checkpoint that a run begins from; None begins anew.
 
     Args:
-        wanted: "never", "auto" (the newest, if any) or the folder of one checkpoint.
+        wanted: None, "latest" (the newest in `output_dir`, if any) or the folder of one checkpoint.
 
     Raises:
-        CheckpointError: "never", but the folder holds checkpoints, which would be mixed up with the new ones; or
+        CheckpointError: None, but the folder holds checkpoints, which would be mixed up with the new ones; or
             the one that is named is none.
     """
-    found = list_checkpoints(folder)
-    if wanted == "auto":
+    found = list_checkpoints(output_dir)
+    if wanted == "latest":
         return found[-1] if found else None
-    if wanted == "never":
+    if wanted is None:
         if found:
             raise CheckpointError(
-                f"{folder.parent} already holds a run (up to {found[-1].name}): continue it with --resume auto, or "
-                "choose another --run.output_dir"
+                f"{output_dir} already holds a run (up to {found[-1].name}): continue it with --resume_from_checkpoint "
+                "latest, or choose another --output_dir"
             )
         return None
-    if not (Path(wanted) / "state.json").is_file():
-        raise CheckpointError(f"--resume {wanted}: not a checkpoint's folder (no state.json), nor auto, nor never")
-    return Path(wanted)
+    for folder in (Path(wanted), output_dir / wanted):
+        if (folder / "state.json").is_file():
+            return folder
+    raise CheckpointError(f"--resume_from_checkpoint {wanted}: not a checkpoint's folder (no state.json), nor latest")
 
 
-def save_checkpoint(
-    folder: Path,
-    step: int,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    averaged: Mapping[str, torch.Tensor] | None,
-    state: Mapping[str, Any],
-    keep: int,
+def optimizer_state(
+    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """An optimizer's state by the parameters' names: its tensors, and everything else as JSON. Gathers shards, so all
+    processes must call it."""
+    tensors: dict[str, torch.Tensor] = {}
+    scalars: dict[str, dict[str, Any]] = {}
+    for name, parameter in parameters.items():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{name}#{key}"] = value
+            else:
+                scalars.setdefault(name, {})[key] = value
+    groups = [
+        {k: v for k, v in group.items() if isinstance(v, (int, float, str, bool, type(None)))}
+        for group in optimizer.param_groups
+    ]
+    return whole(tensors), {"scalars": scalars, "groups": groups}
+
+
+def whole(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies on the CPU, sharded ones gathered."""
+    full = {n: v.full_tensor() if isinstance(v, DTensor) else v for n, v in tensors.items()}
+    return {name: value.detach().cpu().contiguous() for name, value in full.items()}
+
+
+def write_checkpoint(
+    folder: Path, step: int, files: Mapping[str, Mapping[str, torch.Tensor]], state: Mapping[str, Any], limit: int
 ) -> Path:
-    """Write the checkpoint of a step, then delete all but the newest `keep`.
+    """Write the checkpoint of a step, then delete all but the newest `limit`.
 
     Args:
-        averaged: the moving average of the parameters, if one is kept.
+        files: name -> tensors of each safetensors file.
         state: what else to remember (JSON).
+
+    Raises:
+        CheckpointError: it cannot be written; the older ones are untouched.
     """
-    final = folder / f"{_PREFIX}{step:08d}"
+    final = folder / f"{_PREFIX}{step}"
     temporary = folder / f".{final.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_plain(parameters), temporary / "trained.safetensors")
-    save_file(_plain(_moments(parameters, optimizer)), temporary / "optimizer.safetensors")
-    if averaged is not None:
-        save_file(_plain(averaged), temporary / "ema.safetensors")
-    (temporary / "state.json").write_text(json.dumps({"step": step, **state}, indent=2), encoding="utf-8")
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(temporary, final)
-    for old in list_checkpoints(folder)[:-keep]:
+    try:
+        temporary.mkdir(parents=True)
+        for name, tensors in files.items():
+            save_file(dict(tensors), temporary / f"{name}.safetensors")
+        (temporary / "state.json").write_text(json.dumps({"step": step, **state}, indent=2), encoding="utf-8")
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+    except Exception as error:  # a full disk is an OSError from Python and another from safetensors
+        shutil.rmtree(temporary, ignore_errors=True)
+        kept = list_checkpoints(folder)
+        raise CheckpointError(
+            f"{final}: cannot be written: {error}. "
+            + (f"The last good checkpoint is {kept[-1]}" if kept else "There is no checkpoint yet")
+        ) from error
+    for old in list_checkpoints(folder)[:-limit]:
         shutil.rmtree(old)
     return final
 
 
-def load_checkpoint(
-    path: Path,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    averaged: Mapping[str, torch.Tensor] | None,
-) -> dict[str, Any]:
-    """Restore weights, moments and average in place; returns the stored state.
-
-    Raises:
-        CheckpointError: the checkpoint holds other parameters than the run trains.
-    """
-    _copy(path / "trained.safetensors", parameters)
-    if averaged is not None:
-        _copy(path / "ema.safetensors", averaged)
-    stored = load_file(path / "optimizer.safetensors")
-    for name, parameter in parameters.items():
-        moments = {key: stored.get(f"{name}#{key}") for key in ("step", "exp_avg", "exp_avg_sq")}
-        if any(value is None for value in moments.values()):
-            raise CheckpointError(f"{path}: the optimizer's state of {name} is missing")
-        step = moments.pop("step")
-        on_device = {key: value.to(parameter) for key, value in moments.items()}
-        optimizer.state[parameter] = {"step": step.to(parameter.device), **on_device}
+def read_state(path: Path) -> dict[str, Any]:
     return json.loads((path / "state.json").read_text(encoding="utf-8"))
 
 
-def _moments(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}#{key}": value
-        for name, parameter in parameters.items()
-        for key, value in optimizer.state[parameter].items()
-    }
+def restore_optimizer(
+    path: Path,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+) -> None:
+    """Put back what `optimizer_state` took.
 
-
-def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    Raises:
+        CheckpointError: the state of a parameter is missing.
+    """
+    stored: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in load_file(path / "optimizer.safetensors").items():
+        parameter, _, key = name.rpartition("#")
+        stored.setdefault(parameter, {})[key] = value
+    scalars = state["scalars"]
+    if not stored and not scalars:
+        return  # a stateless optimizer, such as plain SGD
+    for name, parameter in parameters.items():
+        if name not in stored and name not in scalars:
+            raise CheckpointError(f"{path}: the optimizer's state of {name} is missing")
+        values = {key: _like(value, parameter) for key, value in stored.get(name, {}).items()}
+        optimizer.state[parameter] = {**values, **scalars.get(name, {})}
+    for group, values in zip(optimizer.param_groups, state["groups"], strict=True):
+        group.update(values)
 
 
 @torch.no_grad()
-def _copy(file: Path, into: Mapping[str, torch.Tensor]) -> None:
+def restore(file: Path, into: Mapping[str, torch.Tensor]) -> None:
+    """Copy a file's tensors into the ones of the same names.
+
+    Raises:
+        CheckpointError: it is missing, or holds other tensors than the run trains.
+    """
     if not file.is_file():
         raise CheckpointError(f"{file}: missing; was the checkpoint made with other settings?")
     stored = load_file(file)
@@ -141,4 +171,11 @@ def _copy(file: Path, into: Mapping[str, torch.Tensor]) -> None:
             raise CheckpointError(
                 f"{file}: {name} is {tuple(stored[name].shape)} but this run trains {tuple(target.shape)}"
             )
-        target.copy_(stored[name])
+        target.copy_(_like(stored[name], target))
+
+
+def _like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """On the target's device, sharded as the target is if it is as large."""
+    if isinstance(target, DTensor) and value.shape == target.shape:
+        return distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
+    return value.to(target.device)

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from emogen.data.buckets import Bucket
 from emogen.data.records import ClipRecord
 from emogen.data.video import read_video, resample_frames
 from emogen.pipelines.defaults import GenerationDefaults
-from emogen.training.config import DataConfig
+from emogen.training.schema import DataConfig
 
 # Wan2.1 at 480p, for a model whose folder does not say what it was made for
 _WAN_DEFAULTS = {"height": 480, "width": 832, "num_frames": 81, "fps": 16.0, "max_sequence_length": 512}
@@ -33,8 +34,14 @@ class ClipGeometry:
     fps: float
     max_sequence_length: int
     """Text tokens after padding."""
-    short_clips: str = "skip"
-    """What to do with a clip that is too short: "skip", "loop" (start over) or "hold" (the last frame)."""
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A record and the size it is brought to."""
+
+    record: ClipRecord
+    bucket: Bucket
 
 
 def resolve_geometry(model: Path, config: DataConfig) -> ClipGeometry:
@@ -45,36 +52,43 @@ def resolve_geometry(model: Path, config: DataConfig) -> ClipGeometry:
     for name, published in _WAN_DEFAULTS.items():
         given = [getattr(config, name), getattr(made_for, name), published]
         values[name] = next(value for value in given if value is not None)
-    return ClipGeometry(**values, short_clips=config.short_clips)
+    return ClipGeometry(**values)
 
 
-def load_clip(record: ClipRecord, geometry: ClipGeometry) -> torch.Tensor:
-    """[3, num_frames, height, width], float32 in [-1, 1]: the first `num_frames` frames at the model's rate,
-    centre-cropped to the aspect ratio and resized.
+def load_clip(clip: PlannedClip, fps: float, short_clips: str) -> torch.Tensor:
+    """[3, num_frames, height, width], float32 in [-1, 1]: the first frames at the model's rate, centre-cropped to the
+    bucket's aspect ratio and resized.
+
+    Args:
+        fps: the model's frames a second.
+        short_clips: what to do with a clip that is too short: "skip", "loop" (start over) or "hold" (the last
+            frame).
 
     Raises:
         ClipError: the clip is too short (and short clips are to be skipped).
         OSError, ValueError: it cannot be decoded.
     """
-    frames, fps = read_video(record.path)
-    frames = resample_frames(frames, fps, geometry.fps)
-    frames = _fit_length(np.asarray(frames), geometry)
+    frames, own_fps = read_video(clip.record.path)
+    if clip.bucket.num_frames == 1:
+        frames = frames[:1]
+    else:
+        frames = resample_frames(np.asarray(frames), own_fps, fps)
+        frames = _fit_length(frames, clip.bucket.num_frames, fps, short_clips)
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
-    pixels = _fit_size(pixels, geometry.height, geometry.width)
+    pixels = _fit_size(pixels, clip.bucket.height, clip.bucket.width)
     return (pixels / 127.5 - 1).clamp(-1, 1).permute(1, 0, 2, 3).contiguous()
 
 
-def _fit_length(frames: np.ndarray, geometry: ClipGeometry) -> np.ndarray:
-    have, need = len(frames), geometry.num_frames
+def _fit_length(frames: np.ndarray, need: int, fps: float, short_clips: str) -> np.ndarray:
+    have = len(frames)
     if have >= need:
         return frames[:need]
-    if geometry.short_clips == "skip" or have == 0:
+    if short_clips == "skip" or have == 0:
         raise ClipError(
-            f"has {have} frames at {geometry.fps:g} fps, {need} are needed "
-            "(data.short_clips: loop or hold would extend it)"
+            f"has {have} frames at {fps:g} fps, {need} are needed (data.short_clips: loop or hold would extend it)"
         )
     rows = np.arange(need)
-    return frames[rows % have if geometry.short_clips == "loop" else rows.clip(max=have - 1)]
+    return frames[rows % have if short_clips == "loop" else rows.clip(max=have - 1)]
 
 
 def _fit_size(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -1,8 +1,7 @@
-"""What a training run can be told: one typed schema, checked once, at the door.
+"""Reading a training configuration: YAML, then the command line, checked once at the door.
 
-`load_config` reads a YAML file, applies dotted overrides (`optimizer.lora_lr=2e-4`), refuses every key it
-does not know (naming the nearest one it does), checks types and ranges, and returns a `TrainingConfig`.
-Nothing after this point reads raw dictionaries.
+`load_config` refuses every key it does not know (naming the nearest one it does), checks types and ranges, and
+returns a `TrainingConfig`. Nothing after this point reads raw dictionaries.
 """
 
 from __future__ import annotations
@@ -13,153 +12,33 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from emogen.training.schema import TrainingConfig
+
 
 class ConfigError(ValueError):
-    """A setting is unknown, missing, of the wrong type or out of range."""
-
-
-def _setting(default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    """A field with limits: `low`/`high` (inclusive), `above`/`below` (exclusive), `choices`."""
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=limits)
-    return field(default=default, metadata=limits)
-
-
-@dataclass(kw_only=True)
-class ModelConfig:
-    path: str = _setting()  # a diffusers Wan folder, a hub id, or "embedded"
-    dtype: str = _setting("bf16", choices=("bf16", "fp32"))  # of the frozen base
-    gradient_checkpointing: bool = _setting(False)
-    fold_padding: bool = _setting(False)
-
-
-@dataclass(kw_only=True)
-class DataConfig:
-    metadata: str = _setting()  # metadata.jsonl, or the folder that holds it
-    cache_dir: str | None = _setting(None)  # default: <output_dir>/cache
-    height: int | None = _setting(None, low=8)  # null: what the model was made for
-    width: int | None = _setting(None, low=8)
-    num_frames: int | None = _setting(None, low=1)
-    fps: float | None = _setting(None, above=0)
-    max_sequence_length: int | None = _setting(None, low=1)
-    scrub_captions: bool = _setting(True)
-    short_clips: str = _setting("skip", choices=("skip", "loop", "hold"))
-    max_bad_fraction: float = _setting(0.05, low=0, high=1)
-    balance: float = _setting(0.0, low=0, high=1)
-    preload: bool = _setting(True)
-    encode_clips: int = _setting(8, low=1)
-    encode_captions: int = _setting(32, low=1)
-
-
-@dataclass(kw_only=True)
-class LoraSettings:
-    rank: int = _setting(32, low=0)  # 0: no LoRA
-    alpha: float | None = _setting(None, above=0)  # null: equal to the rank
-    targets: list[str] = _setting(["to_q", "to_k", "to_v", "to_out.0"])  # noqa: RUF009 (a factory)
-    ffn: bool = _setting(False)
-
-
-@dataclass(kw_only=True)
-class AdapterSettings:
-    enabled: bool = _setting(True)
-    num_tokens: int = _setting(4, low=1)
-    hidden_dim: int = _setting(256, low=1)
-    rank: int = _setting(256, low=1)
-    head_dim: int = _setting(64, low=1)
-
-
-@dataclass(kw_only=True)
-class ObjectiveConfig:
-    timesteps: str = _setting("logit_normal", choices=("logit_normal", "uniform"))
-    shift: float = _setting(2.0, above=0)
-    logit_mean: float = _setting(0.0)
-    logit_std: float = _setting(1.0, above=0)
-    emotion_dropout: float = _setting(0.1, low=0, high=1)
-    joint_dropout: float = _setting(0.1, low=0, high=1)
-
-
-@dataclass(kw_only=True)
-class OptimizerConfig:
-    lora_lr: float = _setting(1e-4, above=0)
-    adapter_lr: float = _setting(1e-4, above=0)
-    weight_decay: float = _setting(0.01, low=0)
-    beta1: float = _setting(0.9, low=0, below=1)
-    beta2: float = _setting(0.99, low=0, below=1)
-    epsilon: float = _setting(1e-8, above=0)
-    max_grad_norm: float = _setting(1.0, above=0)
-    schedule: str = _setting("cosine", choices=("cosine", "constant"))
-    warmup_steps: int = _setting(100, low=0)
-    final_lr: float = _setting(0.0, low=0, high=1)  # fraction of the peak left at the end of "cosine"
-
-
-@dataclass(kw_only=True)
-class RunConfig:
-    output_dir: str = _setting()
-    steps: int = _setting(low=1)
-    batch_size: int = _setting(1, low=1)  # clips per process and micro-step
-    accumulation: int = _setting(1, low=1)  # micro-steps per optimizer step
-    seed: int = _setting(0, low=0)
-    mixed_precision: str = _setting("bf16", choices=("bf16", "no"))
-    ema_decay: float = _setting(0.0, low=0, below=1)  # 0: off
-    cpu: bool = _setting(False)
-    log_every: int = _setting(10, low=1)
-    log_with: str | None = _setting(None, choices=("tensorboard", "wandb"))
-
-
-@dataclass(kw_only=True)
-class CheckpointConfig:
-    every: int = _setting(500, low=1)
-    keep: int = _setting(3, low=1)
-    resume: str = _setting("never")  # "never", "auto" or the folder of one checkpoint
-    export_dtype: str = _setting("fp32", choices=("fp32", "bf16"))
-
-
-@dataclass(kw_only=True)
-class ValidationConfig:
-    every: int = _setting(500, low=0)  # 0: never
-    clips: int = _setting(64, low=1)
-    quantiles: list[float] = _setting([0.1, 0.3, 0.5, 0.7, 0.9], above=0, below=1)  # noqa: RUF009
-
-
-@dataclass(kw_only=True)
-class TrainingConfig:
-    """Every setting of a training run. The commented YAML files under `configs/` explain each key."""
-
-    model: ModelConfig
-    data: DataConfig
-    run: RunConfig
-    lora: LoraSettings = field(default_factory=LoraSettings)
-    adapter: AdapterSettings = field(default_factory=AdapterSettings)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    def to_yaml(self) -> str:
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+    """A setting is unknown, missing, of the wrong type, out of range, or contradicts another."""
 
 
 _SECTIONS: dict[str, type] = typing.get_type_hints(TrainingConfig)
 _KEYS: dict[str, dataclasses.Field] = {
     f"{section}.{item.name}": item for section, cls in _SECTIONS.items() for item in dataclasses.fields(cls)
 }
+_FLAGS = {dotted.partition(".")[2]: dotted for dotted in _KEYS}  # `--max_train_steps` is `run.max_train_steps`
+_HINTS = {section: typing.get_type_hints(cls) for section, cls in _SECTIONS.items()}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
-    """Read a YAML file and apply dotted overrides.
+    """Read a YAML file and apply the command line's words.
 
     Args:
         path: the YAML file.
-        overrides: command-line words, `--key.sub value` or `--key.sub=value`; values are read as YAML.
+        overrides: `--max_train_steps 8`, `--max_train_steps=8` or `--run.max_train_steps 8`; values are read as
+            YAML; a flag without a value says true.
 
     Raises:
         ConfigError: naming the file, line and key (or the flag) and, where there is one, the nearest key.
@@ -168,8 +47,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConf
     if not path.is_file():
         raise ConfigError(f"{path}: no such configuration file")
     values = _read_yaml(path)
-    for key, value in _parse_overrides(overrides):
-        values[key] = (value, f"--{key}")
+    for flag, key, value in _parse_overrides(overrides):
+        values[key] = (value, f"--{flag}")
     return _build(values, source=str(path))
 
 
@@ -209,22 +88,32 @@ def _read_yaml(path: Path) -> dict[str, tuple[Any, str]]:
     return values
 
 
-def _parse_overrides(words: Sequence[str]) -> list[tuple[str, Any]]:
-    pairs, words = [], list(words)
+def _parse_overrides(words: Sequence[str]) -> list[tuple[str, str, Any]]:
+    """(flag as written, dotted key, value) for every flag."""
+    found, words = [], list(words)
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
-            raise ConfigError(f"{word!r}: expected an override such as --optimizer.lora_lr 2e-4")
-        key, equals, text = word[2:].partition("=")
-        if not equals:
-            if not words or (words[0].startswith("--")):
-                raise ConfigError(f"--{key}: needs a value, for example --{key} true")
+            raise ConfigError(f"{word!r}: expected a flag such as --learning_rate 2e-4")
+        flag, equals, text = word[2:].partition("=")
+        key = _FLAGS.get(flag, flag)
+        if not equals and (not words or words[0].startswith("--")):
+            if not _may_be_true(key):
+                raise ConfigError(f"--{flag}: needs a value")
+            text = "true"
+        elif not equals:
             text = words.pop(0)
         try:
-            pairs.append((key, yaml.safe_load(text)))
+            found.append((flag, key, yaml.safe_load(text)))
         except yaml.YAMLError as error:
-            raise ConfigError(f"--{key}: cannot read the value {text!r}") from error
-    return pairs
+            raise ConfigError(f"--{flag}: cannot read the value {text!r}") from error
+    return found
+
+
+def _may_be_true(key: str) -> bool:
+    section, _, name = key.partition(".")
+    hint = _HINTS.get(section, {}).get(name)
+    return hint is bool or bool in typing.get_args(hint)
 
 
 def _build(values: Mapping[str, tuple[Any, str]], source: str) -> TrainingConfig:
@@ -233,7 +122,7 @@ def _build(values: Mapping[str, tuple[Any, str]], source: str) -> TrainingConfig
         if dotted not in _KEYS:
             raise ConfigError(f"{where}: unknown key {dotted!r}{_nearest(dotted)}")
         section, _, name = dotted.partition(".")
-        hint = typing.get_type_hints(_SECTIONS[section])[name]
+        hint = _HINTS[section][name]
         sections[section][name] = _checked(value, hint, _KEYS[dotted].metadata, f"{where}: {dotted}")
     for dotted, item in _KEYS.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
@@ -247,21 +136,27 @@ def _build(values: Mapping[str, tuple[Any, str]], source: str) -> TrainingConfig
 
 def _nearest(dotted: str) -> str:
     last = dotted.rpartition(".")[2]
-    same_name = [key for key in _KEYS if key.rpartition(".")[2] == last]
-    close = same_name or difflib.get_close_matches(dotted, _KEYS, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; the sections are {', '.join(_SECTIONS)}"
+    close = difflib.get_close_matches(last, _FLAGS, n=1, cutoff=0.5)
+    return f"; did you mean {_FLAGS[close[0]]!r}?" if close else f"; the sections are {', '.join(_SECTIONS)}"
 
 
 def _checked(value: Any, hint: Any, limits: Mapping[str, Any], what: str) -> Any:
     """`value` as the type `hint`, within `limits`; `what` starts every message."""
-    if isinstance(hint, types.UnionType):  # only "X | None" occurs in the schema
-        if value is None:
+    if isinstance(hint, types.UnionType):
+        options = typing.get_args(hint)
+        if value is None and type(None) in options:
             return None
-        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+        if isinstance(value, bool) and bool in options:
+            return value
+        hint = next(option for option in options if option not in (type(None), bool))
     if typing.get_origin(hint) is list:
         if not isinstance(value, (list, tuple)) or not value:
             raise ConfigError(f"{what} must be a list such as [a, b], not {value!r}")
         return [_checked(entry, typing.get_args(hint)[0], limits, what) for entry in value]
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{what} must be a mapping such as {{a: 1}}, not {value!r}")
+        return dict(value)
     if hint is float and isinstance(value, str):
         with contextlib.suppress(ValueError):  # YAML 1.1 reads 1e-4 (no dot) as a string
             value = float(value)
@@ -288,18 +183,44 @@ def _checked(value: Any, hint: Any, limits: Mapping[str, Any], what: str) -> Any
 
 def _check_together(config: TrainingConfig, source: str) -> None:
     """Rules that span several keys."""
-    if config.lora.rank == 0 and not config.adapter.enabled:
-        raise ConfigError(f"{source}: lora.rank is 0 and adapter.enabled is false: nothing would be trained")
-    if config.objective.emotion_dropout + config.objective.joint_dropout > 1:
-        raise ConfigError(f"{source}: objective.emotion_dropout + objective.joint_dropout must be at most 1")
-    if config.adapter.rank % config.adapter.head_dim:
-        raise ConfigError(
-            f"{source}: adapter.rank ({config.adapter.rank}) must be a multiple of "
-            f"adapter.head_dim ({config.adapter.head_dim})"
-        )
-    if config.run.mixed_precision == "no" and config.model.dtype != "fp32":
-        raise ConfigError(f"{source}: run.mixed_precision: no needs model.dtype: fp32, not {config.model.dtype}")
-    frames = config.data.num_frames
+    model, data, run, lora = config.model, config.data, config.run, config.lora
+
+    def refuse(wrong: bool, message: str) -> None:
+        if wrong:
+            raise ConfigError(f"{source}: {message}")
+
+    refuse(lora.rank == 0 and not config.adapter.train_adapter,
+           "lora.rank is 0 and adapter.train_adapter is false: nothing would be trained")
+    refuse(lora.rank == 0 and lora.lora_weights is not None, "lora.lora_weights needs a lora.rank above 0")
+    refuse(not config.adapter.train_adapter and config.adapter.adapter_weights is not None,
+           "adapter.adapter_weights needs adapter.train_adapter: true")
+    dropout = config.objective
+    total = dropout.text_dropout + dropout.emotion_dropout + dropout.joint_dropout
+    refuse(total > 1, f"objective.text_dropout, emotion_dropout and joint_dropout add up to {total:g}; at most 1")
+    width, head = config.adapter.adapter_rank, config.adapter.adapter_head_dim
+    refuse(width % head != 0,
+           f"adapter.adapter_rank ({width}) must be a multiple of adapter.adapter_head_dim ({head})")
+    refuse(run.mixed_precision == "no" and model.base_dtype != "fp32",
+           f"run.mixed_precision: no needs model.base_dtype: fp32, not {model.base_dtype}")
+    refuse(run.mixed_precision == "fp16" and model.base_dtype == "bf16",
+           "run.mixed_precision: fp16 needs model.base_dtype: fp16 or fp32, not bf16")
+    refuse(run.cpu and run.mixed_precision == "fp16", "run.mixed_precision: fp16 needs a GPU; use bf16 or no")
+    refuse(run.cpu and model.base_storage in ("int8", "nf4"),
+           f"model.base_storage: {model.base_storage} needs a GPU (bitsandbytes); use same or fp8")
+    refuse(model.compile and model.base_storage == "fp8",
+           "model.compile does not go with model.base_storage: fp8 (every layer is cast by a hook)")
+    refuse((model.attention_backend or "").lower().startswith("sage"),
+           f"model.attention_backend: {model.attention_backend} has no backward pass; use native, flash or xformers")
+    refuse(run.push_to_hub and run.hub_model_id is None, "run.push_to_hub needs run.hub_model_id (owner/name)")
+    checks = config.validation
+    refuse(checks.preview_steps > 0 and not checks.validation_prompts,
+           "validation.preview_steps needs validation.validation_prompts")
+    pictures, prompts = checks.validation_images or [], checks.validation_prompts or []
+    refuse(bool(pictures) and len(pictures) != len(prompts),
+           f"validation.validation_images holds {len(pictures)} images for {len(prompts)} prompts; give one for each")
+    refuse(data.buckets is not None and any((data.height, data.width, data.num_frames)),
+           "data.buckets says the sizes; leave data.height, data.width and data.num_frames out")
+    frames = data.num_frames
     if frames is not None and (frames - 1) % 4:
         lower = 4 * ((frames - 1) // 4) + 1
-        raise ConfigError(f"{source}: data.num_frames must be 4k+1: {lower} or {lower + 4}, not {frames}")
+        refuse(True, f"data.num_frames must be 4k+1: {lower} or {lower + 4}, not {frames}")

@@ -1,7 +1,8 @@
 """The passes that fill the cache, run once before training: captions, then clips.
 
-The text encoder and the autoencoder are loaded only when something is missing and freed afterwards; training
-itself never holds them.
+The encoders are loaded only when something is missing and freed afterwards; training itself never holds them. What
+they make is what diffusers' own pipelines make: text through `WanPipeline.encode_prompt`, the first frame's CLIP
+embedding, latents and mask through `WanImageToVideoPipeline.encode_image` and `prepare_latents`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan, WanPipeline
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanPipeline
+from PIL import Image
 from tqdm import tqdm
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import scrub_emotion_words
 from emogen.training.cache import LatentCache
-from emogen.training.clips import load_clip
+from emogen.training.clips import PlannedClip, load_clip
+from emogen.training.specification import WanSpecification
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,14 @@ def scrub_records(records: Iterable[ClipRecord]) -> tuple[list[ClipRecord], list
 
 @torch.no_grad()
 def encode_captions(
-    cache: LatentCache, model: Path, captions: Iterable[str], device: torch.device, batch: int, quiet: bool
+    cache: LatentCache, captions: Iterable[str], device: torch.device, batch: int, quiet: bool
 ) -> None:
     """Encode the captions that are missing, exactly as `WanPipeline.encode_prompt` does (cleaning, length,
     padding), and store their real tokens."""
     todo = [caption for caption in dict.fromkeys(captions) if not cache.has_text(caption)]
     if not todo:
         return
+    model = cache.specification.folder
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     encoder = UMT5EncoderModel.from_pretrained(model / "text_encoder", dtype=dtype).to(device).eval()
     tokenizer = AutoTokenizer.from_pretrained(model / "tokenizer")
@@ -85,37 +88,76 @@ def encode_captions(
 
 @torch.no_grad()
 def encode_clips(
-    cache: LatentCache,
-    model: Path,
-    records: Sequence[ClipRecord],
-    device: torch.device,
-    batch: int,
-    quiet: bool,
+    cache: LatentCache, clips: Sequence[PlannedClip], device: torch.device, batch: int, quiet: bool
 ) -> list[BadClip]:
-    """Encode the clips that are missing, several a call: the mode of the posterior, normalised as
-    `(z - latents_mean) / latents_std`. Clips that cannot be read are returned, not raised."""
-    todo = [record for record in records if not cache.has_latents(record)]
+    """Encode the clips that are missing, several of one size a call. Clips that cannot be read are returned, not
+    raised."""
+    todo = sorted((clip for clip in clips if not cache.has_clip(clip)), key=lambda clip: clip.bucket)
     bad: list[BadClip] = []
     if not todo:
         return bad
-    vae = AutoencoderKLWan.from_pretrained(model / "vae", torch_dtype=torch.float32).to(device).eval()
+    encoder = ClipEncoder(cache.specification, device)
     with tqdm(total=len(todo), desc="clips", unit="clip", disable=quiet) as bar:
-        for part in _chunks(todo, batch):
+        for part in _same_size(todo, batch):
             good, pixels = [], []
-            for record in part:
+            for clip in part:
                 try:
-                    pixels.append(load_clip(record, cache.geometry))
-                    good.append(record)
+                    pixels.append(load_clip(clip, cache.fps, cache.short_clips))
+                    good.append(clip)
                 except Exception as error:  # a decoder may raise anything on a broken file
-                    bad.append(BadClip(record, str(error) or type(error).__name__))
+                    bad.append(BadClip(clip.record, str(error) or type(error).__name__))
             if good:
-                latents = encode_pixels(vae, torch.stack(pixels).to(device))
-                for record, row in zip(good, latents, strict=True):
-                    cache.write_latents(record, row)
+                tensors = encoder(torch.stack(pixels).to(device))
+                for row, clip in enumerate(good):
+                    cache.write_clip(clip, {name: value[row] for name, value in tensors.items()})
             bar.update(len(part))
-    del vae
+    del encoder
     free_memory()
     return bad
+
+
+class ClipEncoder:
+    """Pixels to what training reads of a clip."""
+
+    def __init__(self, specification: WanSpecification, device: torch.device):
+        folder = specification.folder
+        self._specification = specification
+        self.vae = AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32).to(device).eval()
+        self._pipeline = None
+        if specification.kind == "i2v":
+            encoder = processor = None
+            if specification.image_branch:
+                from transformers import CLIPImageProcessor, CLIPVisionModel
+
+                encoder = CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32)
+                encoder = encoder.to(device).eval()
+                processor = CLIPImageProcessor.from_pretrained(folder / "image_processor")
+            self._pipeline = WanImageToVideoPipeline(
+                tokenizer=None, text_encoder=None, vae=self.vae, scheduler=FlowMatchEulerDiscreteScheduler(),
+                image_encoder=encoder, image_processor=processor,
+            )  # fmt: skip
+
+    @torch.no_grad()
+    def __call__(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """[B, 3, F, H, W] in [-1, 1] to `latents` [B, C, f, h, w] (the mode of the posterior, normalised) and, for
+        image-to-video, `condition` [B, temporal + C, f, h, w] and `image` [B, tokens, dim]."""
+        found = {"latents": encode_pixels(self.vae, pixels)}
+        if self._pipeline is None:
+            return found
+        frames, height, width = pixels.shape[2:]
+        channels = self._specification.channels
+        rows = [
+            self._pipeline.prepare_latents(
+                first[None], 1, channels, height, width, frames, torch.float32, pixels.device
+            )[1]
+            for first in pixels[:, :, 0]
+        ]
+        found["condition"] = torch.cat(rows)
+        if self._specification.image_branch:
+            shown = ((pixels[:, :, 0] + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+            images = [Image.fromarray(picture) for picture in shown]
+            found["image"] = self._pipeline.encode_image(images, pixels.device)
+        return found
 
 
 def encode_pixels(vae: AutoencoderKLWan, pixels: torch.Tensor) -> torch.Tensor:
@@ -135,3 +177,12 @@ def free_memory() -> None:
 
 def _chunks(items: Sequence, size: int) -> Iterable[Sequence]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _same_size(clips: Sequence[PlannedClip], size: int) -> Iterable[Sequence[PlannedClip]]:
+    """Chunks of at most `size` clips, each of one bucket; `clips` are sorted by bucket."""
+    start = 0
+    for end in range(1, len(clips) + 1):
+        if end == len(clips) or end - start == size or clips[end].bucket != clips[start].bucket:
+            yield clips[start:end]
+            start = end

@@ -1,14 +1,14 @@
-"""What a run leaves behind: a folder that the pipelines load.
+"""What a run leaves in its output folder for the pipelines, for stock diffusers and for other programs.
 
-config.json, emotion_adapter.safetensors   the emotion adapter (`EmotionWanPipeline.load_emotion_adapter`)
-pytorch_lora_weights.safetensors           the LoRA, with its metadata (also stock `load_lora_weights`)
-training_config.yaml, README.md            how it was made
+config.json, emotion_adapter.safetensors     the emotion adapter (`EmotionWanPipeline.load_emotion_adapter`)
+pytorch_lora_weights.safetensors             the LoRA, with its metadata (also stock `load_lora_weights`)
+pytorch_lora_weights_comfyui.safetensors ... the LoRA for other programs, if asked for
+training_config.yaml                         how it was made
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,97 +18,45 @@ from diffusers.training_utils import _collate_lora_metadata
 from peft import get_peft_model_state_dict
 
 from emogen.models import save_emotion_adapter
-from emogen.training.config import TrainingConfig
-from emogen.training.model import WanEmotionModel, base_name
+from emogen.training.memory import DTYPES
+from emogen.training.model import WanEmotionModel
+from emogen.training.schema import TrainingConfig
 
-_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
-
-def export_adapter(
-    folder: Path,
-    model: WanEmotionModel,
-    config: TrainingConfig,
-    step: int,
-    counts: Mapping[str, int],
+def export_weights(
+    folder: Path, model: WanEmotionModel, weights: Mapping[str, torch.Tensor], config: TrainingConfig
 ) -> None:
-    """Write the folder anew, under a temporary name first, so that it is never half old and half new.
+    """Write adapter and LoRA; each file appears whole or not at all.
 
     Args:
-        step: optimizer steps done.
-        counts: training clips per emotion, for the card.
+        weights: what was trained, by the names of `WanEmotionModel.trainable`, on the CPU.
     """
-    dtype = _DTYPES[config.checkpoint.export_dtype]
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    dtype = DTYPES[config.checkpoint.export_dtype]
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {id(parameter): weights[name] for name, parameter in model.trainable().items()}
     if model.adapter is not None:
-        save_emotion_adapter(temporary, model.adapter, dtype=dtype)
+        state = {name: named[id(parameter)] for name, parameter in model.adapter.named_parameters()}
+        save_emotion_adapter(folder, model.adapter, dtype=dtype, state=state)
     if config.lora.rank:
-        layers = get_peft_model_state_dict(model.transformer)
+        own = {n.removeprefix("transformer."): w for n, w in weights.items() if n.startswith("transformer.")}
+        layers = get_peft_model_state_dict(model.transformer, state_dict=own)
+        temporary = f".pytorch_lora_weights.{os.getpid()}.safetensors"
         WanPipeline.save_lora_weights(
-            temporary,
+            folder,
             transformer_lora_layers={name: value.to(dtype).contiguous() for name, value in layers.items()},
+            weight_name=temporary,
             **_collate_lora_metadata({"transformer": model.transformer}),
         )
-    (temporary / "training_config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    (temporary / "README.md").write_text(model_card(model, config, step, counts), encoding="utf-8")
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(folder, old)
-        os.replace(temporary, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(temporary, folder)
+        os.replace(folder / temporary, folder / "pytorch_lora_weights.safetensors")
+        if config.checkpoint.export_formats:
+            from emogen.models.lora_formats import export_lora
+
+            export_lora(folder, config.checkpoint.export_formats)
+    write_text(folder / "training_config.yaml", config.to_yaml())
 
 
-def model_card(model: WanEmotionModel, config: TrainingConfig, step: int, counts: Mapping[str, int]) -> str:
-    """The folder's README.md."""
-    base = base_name(config.model.path)
-    sizes = {name: sum(value.numel() for value in values) for name, values in model.parameter_groups().items()}
-    rows = "\n".join(f"| {label} | {count} |" for label, count in counts.items())
-    parts = []
-    if config.lora.rank:
-        parts.append(f"a rank-{config.lora.rank} LoRA ({sizes['lora']:,} parameters)")
-    if model.adapter is not None:
-        parts.append(f"an emotion adapter ({sizes['adapter']:,} parameters)")
-    average = f", moving average {config.run.ema_decay:g}" if config.run.ema_decay else ""
-    captions = "emotion words removed" if config.data.scrub_captions else "as written"
-    embedded = config.model.path == "embedded"
-    load = "embedded_model()" if embedded else f'"{base}"'
-    if model.adapter is not None:
-        usage = f"from emogen import EmotionWanPipeline{', embedded_model' * embedded}\n\n"
-        usage += f"pipe = EmotionWanPipeline.from_pretrained({load})\n"
-        usage += 'pipe.load_emotion_adapter("this/folder")'
-    else:
-        usage = f"from diffusers import WanPipeline\n{'from emogen import embedded_model' * embedded}\n"
-        usage += f"pipe = WanPipeline.from_pretrained({load})\n"
-        usage += 'pipe.load_lora_weights("this/folder")'
-    base_line = f"base_model: {base}\n" if "/" in base else ""
-    return f"""---
-library_name: diffusers
-pipeline_tag: text-to-video
-{base_line}tags: [emogen, wan, lora, emotion]
----
-# Emotion conditioning for {"the embedded model of emogen" if embedded else base}
-
-Holds {" and ".join(parts)}, trained for {step:,} steps with emogen.
-
-```python
-{usage}
-```
-
-## Training data
-
-{sum(counts.values()):,} clips, captions with {captions}.
-
-| emotion | clips |
-|---|---:|
-{rows}
-
-## Training
-
-Flow matching, {config.objective.timesteps} noise levels with shift {config.objective.shift:g}, seed \
-{config.run.seed}{average}. Emotion dropout {config.objective.emotion_dropout:g}, text and emotion together \
-{config.objective.joint_dropout:g}. Every setting is in `training_config.yaml`.
-"""
+def write_text(path: Path, text: str) -> None:
+    """A file that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,7 +1,4 @@
-"""The seam between the trainer and Wan: what is frozen, what is trained, and one forward.
-
-A trainer for another model family would replace this file alone.
-"""
+"""The frozen base dressed with what is trained: a LoRA through peft and the emotion adapter."""
 
 from __future__ import annotations
 
@@ -9,42 +6,40 @@ from pathlib import Path
 
 import torch
 from diffusers import WanTransformer3DModel
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import nn
 
 from emogen.models import EmotionAdapter, EmotionAdapterConfig, attach_emotion_adapter
-from emogen.training.config import ModelConfig, TrainingConfig
-from emogen.training.dataset import Batch
+from emogen.models.storage import WEIGHTS_NAME
+from emogen.training.batch import Batch
+from emogen.training.config import ConfigError
 from emogen.training.fold import fold_padding
-
-_FFN = ["ffn.net.0.proj", "ffn.net.2"]
-_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+from emogen.training.memory import recompute_blocks
+from emogen.training.schema import LoraSettings, TrainingConfig
+from emogen.training.specification import WanSpecification, base_name
 
 
 class WanEmotionModel(nn.Module):
     """What is trained, under one root, so that distributed wrappers see every parameter.
 
     Args:
+        specification: how to call the transformer.
         transformer: frozen but for its LoRA and its emotion adapter.
         adapter: the emotion adapter it carries, or None when only a LoRA is trained.
     """
 
-    def __init__(self, transformer: WanTransformer3DModel, adapter: EmotionAdapter | None):
+    def __init__(
+        self, specification: WanSpecification, transformer: WanTransformer3DModel, adapter: EmotionAdapter | None
+    ):
         super().__init__()
+        self.specification = specification
         self.transformer = transformer
         self.adapter = adapter
 
     def forward(self, noisy: torch.Tensor, sigma: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Velocity [B, C, F, h, w] at noise level sigma [B] for noisy latents [B, C, F, h, w]."""
-        dtype = self.transformer.dtype
-        extra = {} if self.adapter is None else {"emotion": batch.emotion}
-        return self.transformer(
-            hidden_states=noisy.to(dtype),
-            timestep=1000.0 * sigma,
-            encoder_hidden_states=batch.text.to(dtype),
-            return_dict=False,
-            **extra,
-        )[0]
+        return self.specification.forward(self.transformer, noisy, sigma, batch, self.adapter is not None)
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Name -> parameter of everything that is trained, in a fixed order."""
@@ -58,39 +53,23 @@ class WanEmotionModel(nn.Module):
         return {name: values for name, values in groups.items() if values}
 
 
-def resolve_model(path: str) -> Path:
-    """The local folder of a model: a folder, "embedded", or a hub id (downloaded on first use)."""
-    if path == "embedded":
-        from emogen.embedded import embedded_model
-
-        return Path(embedded_model())
-    if Path(path).is_dir():
-        return Path(path)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(path, ignore_patterns=["*.bin", "*.pth", "*.msgpack"]))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise FileNotFoundError(
-            f'model.path: {path!r} is neither a folder, nor "embedded", nor a model on the hub: {error}'
-        ) from error
-
-
-def load_transformer(folder: Path, config: ModelConfig) -> WanTransformer3DModel:
-    return WanTransformer3DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=_DTYPES[config.dtype])
-
-
 def build_model(
-    transformer: WanTransformer3DModel, config: TrainingConfig, text_length: int, folded: int | None = None
+    specification: WanSpecification,
+    transformer: WanTransformer3DModel,
+    config: TrainingConfig,
+    text_length: int,
+    folded: int | None = None,
 ) -> WanEmotionModel:
-    """Freeze the base and dress it with a LoRA and the emotion adapter, both in float32.
+    """Dress the base with a LoRA and the emotion adapter, both in float32.
 
     Args:
         transformer: the base, on any device, "meta" included.
         text_length: text tokens at inference, padding included.
         folded: text tokens at training, the padding beyond them folded into the last one (see `fold`); None
             trains on `text_length` tokens.
+
+    Raises:
+        ConfigError: weights to go on from do not fit.
     """
     torch.manual_seed(config.run.seed)  # the initial weights are part of what a seed fixes
     transformer.requires_grad_(False)
@@ -98,35 +77,78 @@ def build_model(
     if folded is not None:
         fold_padding(transformer, text_length, folded)
     if config.lora.rank:
-        transformer.add_adapter(
-            LoraConfig(
-                r=config.lora.rank,
-                lora_alpha=config.lora.alpha or config.lora.rank,
-                target_modules=config.lora.targets + (_FFN if config.lora.ffn else []),
-                init_lora_weights="gaussian",
-            )
-        )
-        for name, value in transformer.named_parameters():
-            if ".lora_" in name:
-                value.data = value.data.float()
+        add_lora(transformer, config.lora)
     adapter = None
-    if config.adapter.enabled:
+    if config.adapter.train_adapter:
         sizes = EmotionAdapterConfig(
             num_tokens=config.adapter.num_tokens,
             hidden_dim=config.adapter.hidden_dim,
-            rank=config.adapter.rank,
-            head_dim=config.adapter.head_dim,
+            rank=config.adapter.adapter_rank,
+            head_dim=config.adapter.adapter_head_dim,
             text_length=text_length,
-            base_model=base_name(config.model.path),
+            base_model=base_name(config.model.pretrained_model_name_or_path),
         )
         adapter = attach_emotion_adapter(transformer, sizes, dtype=torch.float32).requires_grad_(True)
+        if config.adapter.adapter_weights is not None:
+            _continue_adapter(adapter, Path(config.adapter.adapter_weights))
         if folded is not None:
             adapter.text_length = folded
-    if config.model.gradient_checkpointing:
-        transformer.enable_gradient_checkpointing()
-    return WanEmotionModel(transformer, adapter)
+    recompute_blocks(transformer, config.model.gradient_checkpointing)
+    if config.model.compile:
+        transformer.compile_repeated_blocks(fullgraph=False)
+    return WanEmotionModel(specification, transformer, adapter)
 
 
-def base_name(path: str) -> str:
-    """How to call the base model in files that travel: a hub id as it is, a folder by its name."""
-    return Path(path).name if Path(path).is_dir() else path
+def add_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
+    """Add a LoRA in float32, untrained (it changes nothing) or with the weights of `lora.lora_weights`.
+
+    Raises:
+        ConfigError: no layer has a target's name, or the given weights have other layers or ranks.
+    """
+    names = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
+    for target in lora.target_modules:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            known = sorted({name.split(".", 2)[2] for name in names if name.startswith("blocks.")})
+            raise ConfigError(f"lora.target_modules: no layer ends in {target!r}; the blocks have {', '.join(known)}")
+    transformer.add_adapter(
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.lora_alpha or lora.rank,
+            target_modules=lora.target_modules,
+            use_dora=lora.use_dora,
+            use_rslora=lora.use_rslora,
+            init_lora_weights="gaussian",
+        )
+    )
+    for name, value in transformer.named_parameters():
+        if ".lora_" in name:
+            value.data = value.data.float()
+    if lora.lora_weights is not None:
+        _continue_lora(transformer, Path(lora.lora_weights))
+
+
+def _continue_lora(transformer: WanTransformer3DModel, path: Path) -> None:
+    from emogen.models.lora_formats import read_lora
+
+    given = {name.removeprefix("transformer."): value.float() for name, value in read_lora(path).weights.items()}
+    shapes = {name: value.shape for name, value in get_peft_model_state_dict(transformer).items()}
+    for name in sorted(shapes.keys() | given.keys()):
+        if name not in given or name not in shapes:
+            where = "the configured LoRA" if name not in shapes else str(path)
+            raise ConfigError(f"lora.lora_weights: {where} has no {name}; set lora.target_modules as it was trained")
+        if given[name].shape != shapes[name]:
+            raise ConfigError(
+                f"lora.lora_weights: {path}: {name} is {tuple(given[name].shape)} where lora.rank makes it "
+                f"{tuple(shapes[name])}"
+            )
+    set_peft_model_state_dict(transformer, given)
+
+
+def _continue_adapter(adapter: EmotionAdapter, path: Path) -> None:
+    file = path / WEIGHTS_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(f"adapter.adapter_weights: {file}: no such file")
+    try:
+        adapter.load_state_dict(load_file(file), source=str(file))
+    except ValueError as error:
+        raise ConfigError(f"adapter.adapter_weights: {error}") from error

@@ -1,8 +1,5 @@
 """Flow matching as Wan was trained: `x_s = (1 - s) x0 + s e`, target `e - x0`, timestep `1000 s`.
 
-The noise level s is drawn continuously (a quantile u through a preset, then shifted), never from an inference
-schedule: two schedulers with the same shift and steps hold different sets of levels.
-
 All randomness of a step is a function of (seed, step) or of (seed, position of the clip in the run), so a
 resumed run and a run on another number of processes draw exactly the same numbers.
 """
@@ -14,15 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from emogen.training.config import ObjectiveConfig
+from emogen.training.schema import ObjectiveConfig
 
 
 @dataclass(frozen=True)
 class Draw:
     """What one optimizer step draws for its whole (global) batch of B clips."""
 
-    sigma: torch.Tensor
-    """[B] noise levels in (0, 1)."""
+    quantile: torch.Tensor
+    """[B] quantiles of the noise levels, in (0, 1)."""
     drop_text: torch.Tensor
     """[B] bool: the caption becomes the empty prompt."""
     drop_emotion: torch.Tensor
@@ -33,19 +30,6 @@ def generator(*keys: int | str) -> torch.Generator:
     """A CPU generator seeded by a hash of the keys: neighbouring keys give unrelated streams."""
     digest = hashlib.sha256("/".join(map(str, keys)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def sigma_from_quantile(quantile: torch.Tensor, config: ObjectiveConfig) -> torch.Tensor:
-    """Map quantiles in (0, 1) to noise levels in (0, 1): the preset's inverse CDF, then
-    `s = shift u / (1 + (shift - 1) u)`.
-
-    The logit-normal preset is `u = sigmoid(mean + std z)`, z standard normal (Esser et al., 2024,
-    https://arxiv.org/abs/2403.03206); the shift is the one Wan's schedulers apply.
-    """
-    u = quantile.double()
-    if config.timesteps == "logit_normal":
-        u = torch.sigmoid(config.logit_mean + config.logit_std * torch.special.ndtri(u))
-    return (config.shift * u / (1 + (config.shift - 1) * u)).float().clamp(1e-4, 1 - 1e-4)
 
 
 def draw_step(batch: int, seed: int, step: int, config: ObjectiveConfig) -> Draw:
@@ -61,9 +45,11 @@ def draw_step(batch: int, seed: int, step: int, config: ObjectiveConfig) -> Draw
     bins = torch.randperm(batch, generator=random)
     quantile = (bins + torch.rand(batch, generator=random, dtype=torch.float64)) / batch
     chance = torch.rand(batch, generator=random)
-    joint = chance < config.joint_dropout
-    emotion = chance < config.joint_dropout + config.emotion_dropout
-    return Draw(sigma_from_quantile(quantile.clamp(1e-6, 1 - 1e-6), config), joint, emotion)
+    both = config.joint_dropout
+    no_emotion = both + config.emotion_dropout
+    no_text = no_emotion + config.text_dropout
+    drop_text = (chance < both) | ((chance >= no_emotion) & (chance < no_text))
+    return Draw(quantile, drop_text, chance < no_emotion)
 
 
 def clip_noise(latents: torch.Tensor, seed: int, positions: list[int], purpose: str = "noise") -> torch.Tensor:
@@ -77,6 +63,11 @@ def add_noise(clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> 
     """`(1 - s) x0 + s e`; clean and noise [B, C, F, h, w], sigma [B]."""
     level = sigma.view(-1, 1, 1, 1, 1)
     return (1 - level) * clean + level * noise
+
+
+def predicted_clean(noisy: torch.Tensor, prediction: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The clean latent that a velocity implies, `x0 = x_s - s v`; all [B, C, F, h, w], sigma [B]."""
+    return noisy.float() - sigma.view(-1, 1, 1, 1, 1) * prediction.float()
 
 
 def flow_loss(prediction: torch.Tensor, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

@@ -1,77 +1,84 @@
-"""Learning rate, optimizer and moving average."""
+"""Learning rate and optimizer."""
 
 from __future__ import annotations
 
-import contextlib
+import importlib
+import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
 
-from emogen.training.config import OptimizerConfig, TrainingConfig
+from emogen.training.config import ConfigError
 from emogen.training.model import WanEmotionModel
+from emogen.training.schema import OptimizerConfig
 
 
 def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
     """What the peak learning rates are multiplied by at a step (from 0) of a run of `steps`: a linear
-    warm-up, then constant or half a cosine down to `final_lr`. A function of the step, without a state."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
+    warm-up, then constant, or a line or half a cosine down to `final_lr`. A function of the step, without a state."""
+    if step < config.lr_warmup_steps:
+        return (step + 1) / config.lr_warmup_steps
+    if config.lr_scheduler == "constant":
         return 1.0
-    progress = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
-    return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    progress = min(1.0, (step - config.lr_warmup_steps) / max(1, steps - config.lr_warmup_steps))
+    left = 1 - progress if config.lr_scheduler == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+    return config.final_lr + (1 - config.final_lr) * left
 
 
-def make_optimizer(model: WanEmotionModel, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with one group for the LoRA and one for the adapter; `peak` holds each group's own rate."""
-    peaks = {"lora": config.lora_lr, "adapter": config.adapter_lr}
+def find_optimizer(name: str) -> Callable[..., torch.optim.Optimizer]:
+    """The optimizer's class at a dotted path such as "torch.optim.AdamW", "bitsandbytes.optim.AdamW8bit" or
+    "prodigyopt.Prodigy".
+
+    Raises:
+        ConfigError: the path leads nowhere, or the package is not installed.
+    """
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise ConfigError(f"optimizer.optimizer: {name!r} must be a dotted path such as torch.optim.AdamW")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ConfigError(
+            f"optimizer.optimizer: {name} cannot be imported (pip install {package}?): {error}"
+        ) from error
+    except AttributeError as error:
+        raise ConfigError(f"optimizer.optimizer: {module} has no {attribute!r}") from error
+
+
+def make_optimizer(model: WanEmotionModel, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """One group for the LoRA and one for the adapter; `peak` holds each group's own rate.
+
+    The optimizer gets those of weight decay, betas and epsilon that it knows, and `optimizer_args` as they are.
+
+    Raises:
+        ConfigError: it cannot be had, or does not take an argument.
+    """
+    make = find_optimizer(config.optimizer)
+    peaks = {"lora": config.learning_rate, "adapter": config.adapter_learning_rate}
     groups = [
         {"params": values, "name": name, "peak": peaks[name]} for name, values in model.parameter_groups().items()
     ]
-    return torch.optim.AdamW(
-        groups,
-        lr=0.0,  # set before every step
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    offered: dict[str, Any] = {
+        "betas": (config.adam_beta1, config.adam_beta2),
+        "eps": config.adam_epsilon,
+        "weight_decay": config.adam_weight_decay,
+        "fused": True,
+    }
+    known = inspect.signature(make).parameters
+    if make is not torch.optim.AdamW:
+        offered.pop("fused")  # other optimizers' fused forms may lack a device
+    accepted = {name: value for name, value in offered.items() if name in known}
+    try:
+        # the rate is set before every step
+        return make(groups, lr=max(peaks.values()), **(accepted | config.optimizer_args))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer.optimizer_args: {config.optimizer} refuses: {error}") from error
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainingConfig) -> None:
-    factor = learning_rate_factor(step, config.run.steps, config.optimizer)
+def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, steps: int, config: OptimizerConfig) -> None:
+    factor = learning_rate_factor(step, steps, config)
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
-
-
-class MovingAverage:
-    """Exponential moving average of the trained parameters. The decay warms up as (1 + n) / (10 + n), so that
-    the first weights do not linger."""
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float):
-        self._live = dict(parameters)
-        self._decay = decay
-        self.values = {name: value.detach().clone() for name, value in parameters.items()}
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Call after optimizer step number `step` (from 1)."""
-        weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.values.values()), [self._live[k].detach() for k in self.values], weight)
-
-    @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
-        """The model computes with the average inside the block and with its own weights again after it."""
-        kept = {name: value.detach().clone() for name, value in self._live.items()}
-        self._copy(self.values)
-        try:
-            yield
-        finally:
-            self._copy(kept)
-
-    @torch.no_grad()
-    def _copy(self, values: Mapping[str, torch.Tensor]) -> None:
-        for name, parameter in self._live.items():
-            parameter.copy_(values[name])

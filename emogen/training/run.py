@@ -3,164 +3,147 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator, init_empty_weights
-from accelerate.utils import set_seed
+from accelerate.utils import gather_object, set_seed
 from diffusers import WanTransformer3DModel
 
-from emogen.data.records import ClipRecord, count_emotions, describe, missing_clips, read_records
+from emogen.data.order import BatchOrder
 from emogen.training.cache import LatentCache
 from emogen.training.checkpoint import find_resume
-from emogen.training.clips import ClipGeometry, resolve_geometry
-from emogen.training.config import TrainingConfig
+from emogen.training.clips import PlannedClip
 from emogen.training.dataset import CachedClips
-from emogen.training.encode import encode_captions, encode_clips, scrub_records
-from emogen.training.export import export_adapter
+from emogen.training.encode import encode_captions, encode_clips
+from emogen.training.export import export_weights, write_text
 from emogen.training.fold import folded_length
-from emogen.training.model import WanEmotionModel, build_model, load_transformer, resolve_model
+from emogen.training.levels import NoiseLevels, histogram
+from emogen.training.memory import load_transformer
+from emogen.training.model import WanEmotionModel, build_model
+from emogen.training.plan import Plan, cache_folder, check_dropped, make_plan, without
+from emogen.training.schema import TrainingConfig
 from emogen.training.trainer import Trainer
-
-_SHOWN = 10
-
-
-class DataError(ValueError):
-    """The data set as a whole cannot be trained on."""
-
-
-@dataclass
-class Plan:
-    """Everything that is settled before the first expensive step."""
-
-    config: TrainingConfig
-    model: Path
-    geometry: ClipGeometry
-    records: list[ClipRecord]
-    missing: list[ClipRecord]
-
-
-def make_plan(config: TrainingConfig) -> Plan:
-    """Read and check the records, scrub the captions, settle the geometry; print what was found.
-
-    Raises:
-        RecordError, DataError, FileNotFoundError: with what is wrong and where.
-    """
-    model = resolve_model(config.model.path)
-    geometry = resolve_geometry(model, config.data)
-    records = read_records(config.data.metadata)
-    if config.data.scrub_captions:
-        records, changed = scrub_records(records)
-        print(f"captions: emotion words taken out of {len(changed)} of {len(records)}")
-        words = Counter(word for caption in changed for word in caption.words)
-        if words:
-            print("  " + ", ".join(f"{word} {count}" for word, count in words.most_common(_SHOWN)))
-        for caption in changed[:3]:
-            print(f"  row {caption.row}: {caption.before!r} -> {caption.after!r}")
-    print(describe(records))
-    missing = missing_clips(records)
-    _report_dropped([(record, "no such file") for record in missing], len(records), config)
-    gone = {record.file_name for record in missing}
-    records = [record for record in records if record.file_name not in gone]
-    if not any(record.split == "train" for record in records):
-        raise DataError(f'{config.data.metadata}: no clip of split "train" is left')
-    print(
-        f"clips as {geometry.num_frames} frames of {geometry.height}x{geometry.width} at {geometry.fps:g} fps, "
-        f"{geometry.max_sequence_length} text tokens"
-    )
-    return Plan(config, model, geometry, records, missing)
 
 
 def dry_run(config: TrainingConfig) -> None:
     """Check everything that can be checked without loading weights, and print the plan."""
-    find_resume(Path(config.run.output_dir) / "checkpoints", config.checkpoint.resume)
+    find_resume(Path(config.run.output_dir), config.checkpoint.resume_from_checkpoint)
     plan = make_plan(config)
     with init_empty_weights():
-        empty = WanTransformer3DModel.from_config(
-            WanTransformer3DModel.load_config(plan.model, subfolder="transformer")
-        )
-        model = build_model(empty, config, plan.geometry.max_sequence_length)
-    _print_sizes(model)
-    clips = sum(record.split == "train" for record in plan.records)
-    batch = config.run.batch_size * config.run.accumulation
+        folder = plan.specification.folder
+        empty = WanTransformer3DModel.from_config(WanTransformer3DModel.load_config(folder, subfolder="transformer"))
+        model = build_model(plan.specification, empty, config, plan.geometry.max_sequence_length)
+    describe_run(plan, model, print)
+    clips, run = len(plan.split("train")), config.run
+    batch = run.train_batch_size * run.gradient_accumulation_steps
     print(
-        f"{config.run.steps:,} steps of {batch} clips a process: "
-        f"{config.run.steps * batch / clips:.1f} epochs on one process; results in {config.run.output_dir}"
+        f"{run.max_train_steps:,} steps of {batch} clips a process: {run.max_train_steps * batch / clips:.1f} epochs "
+        f"on one process; results in {run.output_dir}"
     )
     print("dry run: nothing was encoded or trained")
 
 
 def run(config: TrainingConfig) -> Path:
-    """Train as configured. Returns the exported folder."""
+    """Train as configured. Returns the output folder."""
     output = Path(config.run.output_dir)
-    resume = find_resume(output / "checkpoints", config.checkpoint.resume)
+    resume = find_resume(output, config.checkpoint.resume_from_checkpoint)
     accelerator = Accelerator(
         mixed_precision=config.run.mixed_precision,
-        log_with=config.run.log_with,
-        project_dir=config.run.output_dir if config.run.log_with else None,
+        log_with=config.run.report_to,
+        project_dir=config.run.output_dir if config.run.report_to else None,
         cpu=config.run.cpu,
     )
-    quiet = not accelerator.is_main_process
-    if quiet:
-        plan = _silently(config)
-    else:
-        plan = make_plan(config)
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    train, held_out = prepare_data(plan, accelerator)
+    main = accelerator.is_main_process
+    say: Callable[[str], None] = accelerator.print
+    with accelerator.main_process_first():  # the others find the stickers drawn and the model downloaded
+        plan = make_plan(config, say)
+        if main:
+            output.mkdir(parents=True, exist_ok=True)
+            write_text(output / "training_config.yaml", config.to_yaml())
+    plan, train, held_out = prepare_data(plan, accelerator)
     set_seed(config.run.seed)
-    transformer = load_transformer(plan.model, config.model)
+    transformer = load_transformer(plan.specification.folder, config.model)
     folded = _fold_text(config, [clips for clips in (train, held_out) if clips is not None])
-    model = build_model(transformer, config, plan.geometry.max_sequence_length, folded)
-    if not quiet:
-        _print_sizes(model)
-    if config.run.log_with:
+    model = build_model(plan.specification, transformer, config, plan.geometry.max_sequence_length, folded)
+    describe_run(plan, model, say)
+    if config.run.report_to:
         accelerator.init_trackers("emogen", config=_flat(config))
-    counts = count_emotions(train.records)
-    exported = output / "adapter"
     trainer = Trainer(
         config,
         model,
         train,
         held_out,
+        make_order(train, config, accelerator.num_processes),
         accelerator,
-        export=lambda step: export_adapter(exported, model, config, step, counts),
+        export=lambda step, weights: export_weights(output, model, weights, config),
         resume=resume,
-        identity=_identity(config, plan, train.records),
+        identity=identity(plan, train.clips),
     )
     trainer.fit()
     accelerator.end_training()
-    if not quiet:
-        print(f"exported to {exported}")
-    return exported
+    say(f"exported to {output}")
+    return output
 
 
-def prepare_data(plan: Plan, accelerator: Accelerator) -> tuple[CachedClips, CachedClips | None]:
+def prepare_data(plan: Plan, accelerator: Accelerator) -> tuple[Plan, CachedClips, CachedClips | None]:
     """Fill the cache (each process a share of it) and read it back: training clips and held-out ones."""
     config, data = plan.config, plan.config.data
     rank, world = accelerator.process_index, accelerator.num_processes
     quiet = not accelerator.is_main_process
-    folder = Path(data.cache_dir) if data.cache_dir else Path(config.run.output_dir) / "cache"
-    cache = LatentCache(folder, plan.model, plan.geometry)
-    captions = list(dict.fromkeys(["", *(record.caption for record in plan.records)]))
-    encode_captions(cache, plan.model, captions[rank::world], accelerator.device, data.encode_captions, quiet)
-    bad = encode_clips(cache, plan.model, plan.records[rank::world], accelerator.device, data.encode_clips, quiet)
-    accelerator.wait_for_everyone()
-    usable = [record for record in plan.records if cache.has_latents(record)]
-    reasons = {clip.record.file_name: clip.reason for clip in bad}
-    kept = {record.file_name for record in usable}
-    dropped = [
-        (record, reasons.get(record.file_name, "could not be encoded"))
-        for record in plan.records
-        if record.file_name not in kept
-    ]
-    if not quiet:
-        _report_dropped(dropped, len(plan.records), config)
-    train = CachedClips([r for r in usable if r.split == "train"], cache, data.preload)
-    held_out = [record for record in usable if record.split == "val"]
-    return train, CachedClips(held_out, cache, data.preload) if held_out else None
+    cache = LatentCache(
+        cache_folder(config), plan.specification, plan.geometry.fps, data.short_clips, plan.geometry.max_sequence_length
+    )
+    prompts = config.validation.validation_prompts or []
+    captions = list(dict.fromkeys(["", *prompts, *(clip.record.caption for clip in plan.clips)]))
+    encode_captions(cache, captions[rank::world], accelerator.device, data.encode_captions, quiet)
+    bad = encode_clips(cache, plan.clips[rank::world], accelerator.device, data.encode_clips, quiet)
+    reasons = dict(gather_object([(clip.record.file_name, clip.reason) for clip in bad]))
+    if reasons:
+        plan = without(plan, reasons)
+        check_dropped(plan, accelerator.print)
+    train, held_out = (plan.split(name) for name in ("train", "val"))
+    read = {"cache": cache, "preload": data.preload, "soft_labels": data.soft_labels}
+    return plan, CachedClips(train, **read), CachedClips(held_out, **read) if held_out else None
+
+
+def make_order(train: CachedClips, config: TrainingConfig, processes: int) -> BatchOrder:
+    run = config.run
+    return BatchOrder(
+        [record.label for record in train.records],
+        [clip.bucket for clip in train.clips],
+        size=run.train_batch_size * run.gradient_accumulation_steps * processes,
+        seed=run.seed,
+        balance=config.data.balance,
+    )
+
+
+def describe_run(plan: Plan, model: WanEmotionModel, say: Callable[[str], None]) -> None:
+    """What will be trained, on how much, at which noise levels."""
+    sizes = {name: sum(p.numel() for p in values) for name, values in model.parameter_groups().items()}
+    total = sum(value.numel() for value in model.parameters())
+    trained = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
+    say(f"parameters: {total / 1e6:.1f} M in all; trained: {trained}")
+    for bucket in sorted({clip.bucket for clip in plan.clips}):
+        levels = NoiseLevels.of(plan.config.objective, bucket.height, bucket.width)
+        shares = " ".join(f"{share:.0%}" for share in histogram(levels, bins=5))
+        tokens = plan.specification.tokens(bucket.num_frames, bucket.height, bucket.width)
+        say(f"{bucket}: {tokens:,} tokens; {levels.preset} noise levels with shift {levels.shift:.2f}: {shares} in "
+            "fifths from low to high")
+
+
+def identity(plan: Plan, clips: Sequence[PlannedClip]) -> dict[str, object]:
+    """What a resumed run must share with the run it continues."""
+    lines = "\n".join(f"{c.record.file_name}\t{c.record.caption}\t{c.record.emotion}\t{c.bucket}" for c in clips)
+    settings = plan.config.to_dict()
+    return {
+        "data": hashlib.sha256(lines.encode()).hexdigest(),
+        "seed": plan.config.run.seed,
+        "mixed_precision": plan.config.run.mixed_precision,
+        **{name: settings[name] for name in ("model", "lora", "adapter", "objective", "optimizer")},
+        "balance": plan.config.data.balance,
+        "geometry": vars(plan.geometry),
+    }
 
 
 def _fold_text(config: TrainingConfig, sets: Sequence[CachedClips]) -> int | None:
@@ -172,54 +155,9 @@ def _fold_text(config: TrainingConfig, sets: Sequence[CachedClips]) -> int | Non
     return folded
 
 
-def _report_dropped(dropped: Sequence[tuple[ClipRecord, str]], total: int, config: TrainingConfig) -> None:
-    if not dropped:
-        return
-    print(f"{len(dropped)} of {total} clips cannot be used:")
-    for record, reason in dropped[:_SHOWN]:
-        print(f"  row {record.row}, {record.file_name}: {reason}")
-    if len(dropped) > _SHOWN:
-        print(f"  ... and {len(dropped) - _SHOWN} more")
-    limit = config.data.max_bad_fraction
-    if len(dropped) > limit * total:
-        raise DataError(
-            f"{len(dropped)} of {total} clips cannot be used, more than data.max_bad_fraction ({limit:g}) "
-            "allows; repair them or raise the limit"
-        )
-
-
-def _identity(config: TrainingConfig, plan: Plan, records: Sequence[ClipRecord]) -> dict[str, object]:
-    lines = "\n".join(f"{r.file_name}\t{r.caption}\t{r.emotion}" for r in records)
-    settings = config.to_dict()
-    return {
-        "data": hashlib.sha256(lines.encode()).hexdigest(),
-        "seed": config.run.seed,
-        "mixed_precision": config.run.mixed_precision,
-        **{name: settings[name] for name in ("lora", "adapter", "objective", "optimizer")},
-        "model": settings["model"],
-        "balance": config.data.balance,
-        "geometry": vars(plan.geometry),
-    }
-
-
-def _print_sizes(model: WanEmotionModel) -> None:
-    sizes = {name: sum(p.numel() for p in values) for name, values in model.parameter_groups().items()}
-    total = sum(value.numel() for value in model.parameters())
-    trained = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
-    print(f"parameters: {total / 1e6:.1f} M in all; trained: {trained}")
-
-
 def _flat(config: TrainingConfig) -> dict[str, object]:
     return {
         f"{section}.{key}": value if isinstance(value, (int, float, str, bool)) else str(value)
         for section, values in config.to_dict().items()
         for key, value in values.items()
     }
-
-
-def _silently(config: TrainingConfig) -> Plan:
-    import contextlib
-    import io
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        return make_plan(config)

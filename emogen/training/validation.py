@@ -3,58 +3,72 @@ weights."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from accelerate import Accelerator
 
 from emogen.training.config import TrainingConfig
 from emogen.training.dataset import CachedClips
+from emogen.training.levels import NoiseLevels
 from emogen.training.model import WanEmotionModel
-from emogen.training.objective import add_noise, clip_noise, flow_loss, generator, sigma_from_quantile
+from emogen.training.objective import add_noise, clip_noise, flow_loss, generator
 
 
 @torch.no_grad()
 def held_out_loss(
     model: WanEmotionModel, clips: CachedClips, config: TrainingConfig, accelerator: Accelerator
 ) -> dict[str, float]:
-    """Mean flow-matching loss over clips and quantiles of the training's noise levels.
+    """Mean flow-matching loss over clips and quantiles of the training's noise levels, unweighted.
 
     Returns:
-        `val/loss`; `val/loss_neutral`, the same with every emotion taken away (the distance between the two
-        is what the adapter has learned); `val/loss/<label>`; `val/quantile/<u>`.
+        `val/loss`; `val/loss_neutral`, the same with every emotion taken away; `val/loss_swapped`, with every clip
+        given the next clip's emotion (how much the emotion says can be read off the distances between the three);
+        `val/loss/<label>`; `val/quantile/<u>`.
     """
+    settings = config.validation
     chosen = torch.randperm(len(clips), generator=generator("val", config.run.seed)).tolist()
-    chosen = sorted(chosen[: config.validation.clips])
+    chosen = sorted(chosen[: settings.validation_clips])
     labels = sorted({clips.records[index].label for index in chosen})
-    quantiles = config.validation.quantiles
-    # [label, quantile, (loss, loss without emotion, count)]
-    sums = torch.zeros(len(labels), len(quantiles), 3, dtype=torch.float64)
+    # [label, quantile, (loss, loss without emotion, loss with another's, count)]
+    sums = torch.zeros(len(labels), len(settings.validation_quantiles), 4, dtype=torch.float64)
     mine = chosen[accelerator.process_index :: accelerator.num_processes]
     was_training = model.training
     model.eval()
-    size = config.run.batch_size
-    for part in (mine[start : start + size] for start in range(0, len(mine), size)):
+    for part in _same_size(mine, clips, config.run.train_batch_size):
         batch = clips.batch(part).to(accelerator.device)
-        neutral = clips.batch(part, drop_emotion=torch.ones(len(part), dtype=torch.bool))
-        neutral = neutral.to(accelerator.device)
+        others = [chosen[(chosen.index(index) + 1) % len(chosen)] for index in part]
+        neutral = batch.emotion._replace(intensity=torch.zeros_like(batch.emotion.intensity))
+        swapped = clips.emotions(others).to(accelerator.device)
         rows = torch.tensor([labels.index(clips.records[index].label) for index in part])
-        for column, quantile in enumerate(quantiles):
-            level = sigma_from_quantile(torch.tensor([quantile]), config.objective)
-            sigma = level.expand(len(part)).to(accelerator.device)
+        bucket = clips.clips[part[0]].bucket
+        levels = NoiseLevels.of(config.objective, bucket.height, bucket.width)
+        for column, quantile in enumerate(settings.validation_quantiles):
+            sigma = levels.sigma(torch.tensor([quantile])).expand(len(part)).to(accelerator.device)
             noise = clip_noise(batch.latents, config.run.seed, part, purpose=f"val{column}")
             noisy = add_noise(batch.latents, noise, sigma)
-            for kind, what in enumerate((batch, neutral)):
-                loss = flow_loss(model(noisy, sigma, what), batch.latents, noise)
+            own = batch.emotion
+            for kind, emotion in enumerate((own, neutral, swapped)):
+                batch.emotion = emotion
+                loss = flow_loss(model(noisy, sigma, batch), batch.latents, noise)
                 sums[:, column, kind].index_add_(0, rows, loss.double().cpu())
-            sums[:, column, 2].index_add_(0, rows, torch.ones(len(part), dtype=torch.float64))
+            batch.emotion = own
+            sums[:, column, 3].index_add_(0, rows, torch.ones(len(part), dtype=torch.float64))
     model.train(was_training)
     sums = accelerator.reduce(sums.to(accelerator.device, torch.float32), "sum").cpu()
-    count = sums[..., 2]
-    result = {
-        "val/loss": sums[..., 0].sum() / count.sum(),
-        "val/loss_neutral": sums[..., 1].sum() / count.sum(),
-    }
+    count = sums[..., 3]
+    names = ("val/loss", "val/loss_neutral", "val/loss_swapped")
+    result = {name: sums[..., kind].sum() / count.sum() for kind, name in enumerate(names)}
     for row, label in enumerate(labels):
         result[f"val/loss/{label}"] = sums[row, :, 0].sum() / count[row].sum()
-    for column, quantile in enumerate(quantiles):
+    for column, quantile in enumerate(settings.validation_quantiles):
         result[f"val/quantile/{quantile:g}"] = sums[:, column, 0].sum() / count[:, column].sum()
     return {name: float(value) for name, value in result.items()}
+
+
+def _same_size(indices: list[int], clips: CachedClips, size: int) -> Iterator[list[int]]:
+    by_bucket: dict[object, list[int]] = {}
+    for index in indices:
+        by_bucket.setdefault(clips.clips[index].bucket, []).append(index)
+    for rows in by_bucket.values():
+        yield from (rows[start : start + size] for start in range(0, len(rows), size))

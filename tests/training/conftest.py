@@ -99,17 +99,18 @@ def make_config(model_folder, clips_folder, tmp_path):
 
     def make(**changes):
         raw = {
-            "model": {"path": str(model_folder), "dtype": "fp32"},
-            "data": {"metadata": str(clips_folder), "cache_dir": str(tmp_path / "cache")},
+            "model": {"pretrained_model_name_or_path": str(model_folder), "base_dtype": "fp32"},
+            "data": {"dataset_name": str(clips_folder), "cache_dir": str(tmp_path / "cache")},
             "lora": {"rank": 2},
-            "adapter": {"num_tokens": 2, "hidden_dim": 8, "rank": 8, "head_dim": 4},
-            "optimizer": {"lora_lr": 1e-2, "adapter_lr": 1e-2, "warmup_steps": 2},
+            "adapter": {"num_tokens": 2, "hidden_dim": 8, "adapter_rank": 8, "adapter_head_dim": 4},
+            "objective": {"timesteps": "logit_normal", "shift": 2.0},
+            "optimizer": {"learning_rate": 1e-2, "adapter_learning_rate": 1e-2, "lr_warmup_steps": 2},
             "run": {
-                "output_dir": str(tmp_path / "run"), "steps": 4, "batch_size": 2, "mixed_precision": "no",
-                "cpu": True, "log_every": 1, "ema_decay": 0.9,
+                "output_dir": str(tmp_path / "run"), "max_train_steps": 4, "train_batch_size": 2,
+                "mixed_precision": "no", "cpu": True, "logging_steps": 1, "ema_decay": 0.9,
             },
-            "checkpoint": {"every": 100},
-            "validation": {"every": 0, "clips": 2, "quantiles": [0.3, 0.7]},
+            "checkpoint": {"checkpointing_steps": 100},
+            "validation": {"validation_steps": 0, "validation_clips": 2, "validation_quantiles": [0.3, 0.7]},
         }  # fmt: skip
         for section, values in changes.items():
             raw[section] = {**raw[section], **values} if section in raw else values

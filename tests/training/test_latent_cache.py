@@ -4,23 +4,23 @@ from dataclasses import replace
 import pytest
 import torch
 
+from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
 from emogen.training.cache import LatentCache, fingerprint_file
-from emogen.training.clips import ClipError, load_clip, resolve_geometry
-from emogen.training.config import DataConfig
+from emogen.training.clips import ClipError, PlannedClip, load_clip, resolve_geometry
 from emogen.training.encode import encode_captions, encode_clips, encode_pixels, scrub_records
+from emogen.training.schema import DataConfig
+from emogen.training.specification import WanSpecification
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def geometry(model_folder):
-    return resolve_geometry(model_folder, DataConfig(metadata="unused"))
+SIZE = Bucket(5, 16, 16)
 
 
 @pytest.fixture
-def cache(tmp_path, model_folder, geometry):
-    return LatentCache(tmp_path / "cache", model_folder, geometry)
+def cache(tmp_path, model_folder):
+    return LatentCache(tmp_path / "cache", WanSpecification.from_folder(model_folder), 8.0, "skip", 12)
 
 
 @pytest.fixture(scope="module")
@@ -28,76 +28,93 @@ def records(clips_folder):
     return read_records(clips_folder)
 
 
+@pytest.fixture(scope="module")
+def clips(records):
+    return [PlannedClip(record, SIZE) for record in records]
+
+
+def of_size(clip, **changes):
+    return replace(clip, bucket=replace(clip.bucket, **changes))
+
+
 def test_geometry_comes_from_the_model_unless_configured(model_folder, tmp_path):
-    geometry = resolve_geometry(model_folder, DataConfig(metadata="unused", height=32))
+    geometry = resolve_geometry(model_folder, DataConfig(dataset_name="unused", height=32))
     assert (geometry.height, geometry.width, geometry.num_frames) == (32, 16, 5)
     assert (geometry.fps, geometry.max_sequence_length) == (8, 12)
-    published = resolve_geometry(tmp_path, DataConfig(metadata="unused"))
+    published = resolve_geometry(tmp_path, DataConfig(dataset_name="unused"))
     assert (published.height, published.width, published.num_frames, published.fps) == (480, 832, 81, 16)
 
 
-def test_a_clip_is_cropped_centrally_and_scaled(records, geometry):
-    plain = load_clip(records[0], geometry)
+def test_a_clip_is_cropped_centrally_and_scaled(clips):
+    plain = load_clip(clips[0], 8, "skip")
     assert plain.shape == (3, 5, 16, 16) and plain.min() >= -1 and plain.max() <= 1
-    wide = load_clip(records[0], replace(geometry, height=8))
+    wide = load_clip(of_size(clips[0], height=8), 8, "skip")
     assert torch.equal(wide, plain[:, :, 4:12])
-    assert load_clip(records[0], replace(geometry, height=32, width=32)).shape == (3, 5, 32, 32)
+    assert load_clip(of_size(clips[0], height=32, width=32), 8, "skip").shape == (3, 5, 32, 32)
+    assert torch.equal(load_clip(of_size(clips[0], num_frames=1), 8, "skip"), plain[:, :1])
 
 
-def test_short_clips(records, geometry):
-    longer = replace(geometry, num_frames=9)
+def test_a_clip_keeps_its_speed(clips):
+    plain = load_clip(clips[0], 8, "skip")
+    denser = load_clip(of_size(clips[0], num_frames=9), 16, "skip")  # at twice the rate frame k comes at place 2 k
+    assert torch.equal(denser[:, ::2], plain)
+
+
+def test_short_clips(clips):
+    longer = of_size(clips[0], num_frames=9)
     with pytest.raises(ClipError, match="has 5 frames at 8 fps, 9 are needed"):
-        load_clip(records[0], longer)
-    plain = load_clip(records[0], geometry)
-    looped = load_clip(records[0], replace(longer, short_clips="loop"))
-    assert torch.equal(looped, torch.cat([plain, plain[:, :4]], dim=1))
-    held = load_clip(records[0], replace(longer, short_clips="hold"))
-    assert torch.equal(held[:, 5:], plain[:, 4:].expand(-1, 4, -1, -1))
+        load_clip(longer, 8, "skip")
+    plain = load_clip(clips[0], 8, "skip")
+    assert torch.equal(load_clip(longer, 8, "loop"), torch.cat([plain, plain[:, :4]], dim=1))
+    assert torch.equal(load_clip(longer, 8, "hold")[:, 5:], plain[:, 4:].expand(-1, 4, -1, -1))
 
 
-def test_latents_are_the_normalised_mode(cache, records, model_folder, geometry):
+def test_latents_are_the_normalised_mode(cache, clips, model_folder):
     from diffusers import AutoencoderKLWan
 
-    assert encode_clips(cache, model_folder, records, CPU, batch=3, quiet=True) == []
-    stored = cache.read_latents(records[4])
+    assert encode_clips(cache, clips, CPU, batch=3, quiet=True) == []
+    stored = cache.read_clip(clips[4])
     vae = AutoencoderKLWan.from_pretrained(model_folder / "vae")
     with torch.no_grad():
-        raw = vae.encode(load_clip(records[4], geometry)[None]).latent_dist.mode()[0]
+        raw = vae.encode(load_clip(clips[4], 8, "skip")[None]).latent_dist.mode()[0]
     mean = torch.tensor([0.1, -0.1, 0.0, 0.2]).view(4, 1, 1, 1)
     std = torch.tensor([0.5, 1.0, 1.5, 2.0]).view(4, 1, 1, 1)
-    assert stored.shape == (4, 2, 4, 4)
-    assert torch.allclose(stored.float(), (raw - mean) / std, atol=2e-3, rtol=2e-3)
+    assert set(stored) == {"latents"} and stored["latents"].shape == (4, 2, 4, 4)
+    assert torch.allclose(stored["latents"].float(), (raw - mean) / std, atol=2e-3, rtol=2e-3)
 
 
-def test_encoding_continues_where_it_stopped(cache, records, model_folder, monkeypatch):
-    encode_clips(cache, model_folder, records[:3], CPU, batch=2, quiet=True)
+def test_encoding_continues_where_it_stopped(cache, clips, monkeypatch):
+    encode_clips(cache, clips[:3], CPU, batch=2, quiet=True)
     seen = []
 
     def spy(vae, pixels):
-        seen.append(len(pixels))
+        seen.append(tuple(pixels.shape))
         return encode_pixels(vae, pixels)
 
     monkeypatch.setattr("emogen.training.encode.encode_pixels", spy)
-    encode_clips(cache, model_folder, records, CPU, batch=4, quiet=True)
-    assert seen == [4, 3]
-    encode_clips(cache, model_folder, records, CPU, batch=4, quiet=True)
-    assert seen == [4, 3]
+    still = of_size(clips[0], num_frames=1)
+    encode_clips(cache, [*clips, still], CPU, batch=4, quiet=True)
+    assert sorted(seen) == [(1, 3, 1, 16, 16), (3, 3, 5, 16, 16), (4, 3, 5, 16, 16)]  # one size a call
+    encode_clips(cache, [*clips, still], CPU, batch=4, quiet=True)
+    assert len(seen) == 3
     assert not list(cache.folder.rglob(".*"))  # nothing temporary is left
 
 
-def test_unreadable_clips_are_returned_with_a_reason(cache, records, model_folder, tmp_path):
+def test_unreadable_clips_are_returned_with_a_reason(cache, clips, tmp_path):
     broken = tmp_path / "broken.webp"
     broken.write_bytes(b"not a picture")
-    bad = encode_clips(cache, model_folder, [records[0], replace(records[1], path=broken)], CPU, batch=2, quiet=True)
+    bad = encode_clips(
+        cache, [clips[0], replace(clips[1], record=replace(clips[1].record, path=broken))], CPU, batch=2, quiet=True
+    )
     assert [clip.record.path for clip in bad] == [broken] and bad[0].reason
-    assert cache.has_latents(records[0])
+    assert cache.has_clip(clips[0])
 
 
 def test_captions_are_encoded_as_the_pipeline_does(cache, model_folder):
     from diffusers import WanPipeline
 
     captions = ["a red ball", "", "the  blue ball rolls on the table"]
-    encode_captions(cache, model_folder, captions, CPU, batch=2, quiet=True)
+    encode_captions(cache, captions, CPU, batch=2, quiet=True)
     pipeline = WanPipeline.from_pretrained(model_folder, vae=None, transformer=None)
     with torch.no_grad():
         expected, _ = pipeline.encode_prompt(
@@ -112,27 +129,33 @@ def test_captions_are_encoded_as_the_pipeline_does(cache, model_folder):
     assert lengths == [4, 1, 8]  # words and the end token
 
 
-def test_a_name_depends_on_everything_that_shapes_the_content(cache, records, model_folder, geometry, tmp_path):
+def test_a_name_depends_on_everything_that_shapes_the_content(cache, clips, model_folder, tmp_path):
     import shutil
 
-    other_size = LatentCache(cache.folder, model_folder, replace(geometry, height=32))
-    assert other_size.latents_path(records[0]) != cache.latents_path(records[0])
-    assert other_size.text_path("a") == cache.text_path("a")
-    other_length = LatentCache(cache.folder, model_folder, replace(geometry, max_sequence_length=13))
-    assert other_length.text_path("a") != cache.text_path("a")
-    assert other_length.latents_path(records[0]) == cache.latents_path(records[0])
-    moved = tmp_path / "moved.webp"
-    shutil.copy(records[0].path, moved)
-    assert cache.latents_path(replace(records[0], path=moved)) == cache.latents_path(records[0])
+    clip, model = clips[0], WanSpecification.from_folder(model_folder)
+
+    def moved(path):
+        return replace(clip, record=replace(clip.record, path=path))
+
+    for changes in ({"height": 32}, {"width": 32}, {"num_frames": 1}):
+        assert cache.clip_path(of_size(clip, **changes)) != cache.clip_path(clip)
+    for fps, short, length in ((9.0, "skip", 12), (8.0, "loop", 12), (8.0, "skip", 13)):
+        other = LatentCache(cache.folder, model, fps, short, length)
+        assert (other.clip_path(clip) != cache.clip_path(clip)) == (length == 12)
+        assert (other.text_path("a") != cache.text_path("a")) == (length == 13)
+    assert cache.text_path("a") != cache.text_path("b")
+    copy = tmp_path / "moved.webp"
+    shutil.copy(clip.record.path, copy)
+    assert cache.clip_path(moved(copy)) == cache.clip_path(clip)
     changed = tmp_path / "changed.webp"
-    changed.write_bytes(moved.read_bytes() + b"\0")
-    assert cache.latents_path(replace(records[0], path=changed)) != cache.latents_path(records[0])
+    changed.write_bytes(copy.read_bytes() + b"\0")
+    assert cache.clip_path(moved(changed)) != cache.clip_path(clip)
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)
     settings = json.loads((folder / "vae/config.json").read_text())
     (folder / "vae/config.json").write_text(json.dumps(settings | {"latents_mean": [0.0] * 4}))
-    other_vae = LatentCache(cache.folder, folder, geometry)
-    assert other_vae.latents_path(records[0]) != cache.latents_path(records[0])
+    other_vae = LatentCache(cache.folder, WanSpecification.from_folder(folder), 8.0, "skip", 12)
+    assert other_vae.clip_path(clip) != cache.clip_path(clip)
     assert other_vae.text_path("a") == cache.text_path("a")
 
 

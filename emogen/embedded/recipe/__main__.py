@@ -13,7 +13,7 @@ Every stage goes on where it stopped and leaves a finished result alone. In orde
     content  train the content reader
 
 The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
-`accelerate launch train_lora.py --config configs/train_embedded.yaml`.
+`accelerate launch train_lora.py --config configs/embedded_t2v.yaml`.
 """
 
 from __future__ import annotations

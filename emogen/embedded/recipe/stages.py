@@ -106,9 +106,9 @@ def base(args: argparse.Namespace) -> None:
     rendered, real = _records(args)
     tokenizer, encoder = _load_text(args)
     chosen = {
-        "train_rendered": [(list(range(len(rendered))), rendered, 0.60)],
-        "train_real": [([i for i, r in enumerate(real) if r["expressive"]], real, 0.28),
-                       ([i for i, r in enumerate(real) if not r["expressive"]], real, 0.12)],
+        "train_rendered": [(list(range(len(rendered))), rendered, 0.50)],
+        "train_real": [([i for i, r in enumerate(real) if r["expressive"]], real, 0.42),
+                       ([i for i, r in enumerate(real) if not r["expressive"]], real, 0.08)],
     }
     sources = []
     for name, parts in chosen.items():
