@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from emogen.data.order import BatchOrder
@@ -151,7 +152,7 @@ class Trainer:
 
     def _clip_gradients(self) -> float:
         norm = self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.config.optimizer.max_grad_norm)
-        return float(norm) if norm is not None else math.nan  # DeepSpeed clips on its own and says nothing
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def _check_finite(self, norm: float, per_clip: torch.Tensor, names: list[str]) -> None:
         """Gradients are summed over processes, so every process comes to the same verdict."""
