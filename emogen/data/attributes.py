@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
@@ -17,6 +17,10 @@ REC709 = (0.2126, 0.7152, 0.0722)
 
 MIN_CONCENTRATION = 0.05
 """Hues whose mean resultant length is below this point everywhere: their mean says nothing."""
+
+VISIBLE = {"brightness": 0.05, "colourfulness": 8.0, "hue": 15.0}
+"""Changes of colour that are seen side by side without looking for them: a twentieth of the range of luma, about half
+a step between two names of the colourfulness scale, and half the way from red to orange. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class ClipAttributes:
     def to_dict(self) -> dict[str, float | None]:
         """Name -> value, for JSON."""
         return asdict(self)
+
+    def recoloured(self) -> bool:
+        """Whether this, a difference of two clips, is one of colour that can be seen (`VISIBLE`)."""
+        return any(abs(getattr(self, name) or 0.0) >= least for name, least in VISIBLE.items())
 
     def __sub__(self, other: ClipAttributes) -> ClipAttributes:
         """What changed from `other` to this: differences, the hue's by the shorter way round."""
@@ -108,6 +116,17 @@ def mean_attributes(items: Sequence[ClipAttributes]) -> ClipAttributes:
              if f.name != "hue"}  # fmt: skip
     angles = np.radians([item.hue for item in items if item.hue is not None])
     return ClipAttributes(hue=_degrees(complex(np.mean(np.exp(1j * angles)))) if len(angles) else None, **means)
+
+
+def mean_change(items: Sequence[ClipAttributes]) -> ClipAttributes:
+    """The mean of several differences: as `mean_attributes`, with the hue in (-180, 180]; None where hues turned in all
+    directions.
+
+    Raises:
+        ValueError: there is nothing to average.
+    """
+    mean = mean_attributes(items)
+    return replace(mean, hue=hue_difference(mean.hue, 0.0))
 
 
 def hue_difference(hue: float | None, other: float | None) -> float | None:

@@ -66,7 +66,9 @@ def describe(records: Sequence[ClipRecord]) -> str:
     """Tables as aligned text: a line for each label with a column for each split and, if any clip has a domain, a
     line for each domain with a column for each label."""
     labels = list(count_emotions(records))
-    splits = list(dict.fromkeys(record.split for record in records))
+    usual = ("train", "val", "test")
+    found = dict.fromkeys(record.split for record in records)
+    splits = [*(split for split in usual if split in found), *(split for split in found if split not in usual)]
     text = _cross(records, "emotion", labels, lambda r: r.label, splits, lambda r: r.split)
     if any(record.domain for record in records):
         counts = Counter(record.domain or "(none)" for record in records)

@@ -67,6 +67,8 @@ def run(config: TrainingConfig) -> Path:
     folded = _fold_text(config, [clips for clips in (train, held_out) if clips is not None])
     model = build_model(plan.specification, transformer, config, plan.geometry.max_sequence_length, folded)
     describe_run(plan, model, say)
+    order = make_order(train, config, accelerator.num_processes)
+    say(order.describe())
     if config.run.report_to:
         accelerator.init_trackers("emogen", config=_flat(config))
     trainer = Trainer(
@@ -74,7 +76,7 @@ def run(config: TrainingConfig) -> Path:
         model,
         train,
         held_out,
-        make_order(train, config, accelerator.num_processes),
+        order,
         accelerator,
         export=lambda step, weights: export_weights(output, model, weights, config),
         resume=resume,

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from emogen.data.attributes import ClipAttributes, clip_attributes, hue_difference, mean_attributes
+from emogen.data.attributes import ClipAttributes, clip_attributes, hue_difference, mean_attributes, mean_change
 
 
 def flat(*colours, size=6):
@@ -90,6 +90,25 @@ def test_means_and_differences():
                                                    (5, 5, 0)])  # fmt: skip
 def test_hue_difference_is_the_shorter_way(hue, other, way):
     assert hue_difference(hue, other) == way
+
+
+def test_a_mean_change_of_hue_may_be_negative():
+    changes = [ClipAttributes(0.0, 0.0, 0.0, hue, 0.0) for hue in (-20.0, -10.0, None)]
+    assert mean_change(changes).hue == pytest.approx(-15)
+    assert mean_attributes(changes).hue == pytest.approx(345)
+    assert mean_change([ClipAttributes(0.0, 0.0, 0.0, hue, 0.0) for hue in (90.0, -90.0)]).hue is None
+
+
+def test_recoloured():
+    grey, red = clip_attributes(flat((120, 120, 120))), clip_attributes(flat((200, 40, 40)))
+    assert not (grey - clip_attributes(flat((125, 125, 125)))).recoloured()
+    assert (grey - clip_attributes(flat((140, 140, 140)))).recoloured()  # brightness alone, downwards
+    orange = clip_attributes(flat((200, 110, 40)))
+    still = ClipAttributes(brightness=0.0, colourfulness=0.0, saturation=0.9, hue=None, motion=0.9)
+    assert not still.recoloured()  # saturation goes with colourfulness, and motion is no colour
+    hue = (orange - red).hue
+    assert hue > 15 and ClipAttributes(0.0, 0.0, 0.0, hue, 0.0).recoloured()
+    assert ClipAttributes(0.0, -9.0, 0.0, None, 0.0).recoloured()
 
 
 def test_to_dict_is_json():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,17 @@ def _held_out(index: int, clips: int) -> bool:
     return index < rounds * len(_EMOTIONS)
 
 
+@cache
+def _kept_content() -> frozenset[tuple[str, str, str]]:
+    return frozenset(combinations("train")[::VALIDATION_SHARE])
+
+
 def _spec(index: int, clips: int, seed: int) -> tuple[StickerSpec, np.random.Generator]:
     """What a clip shows, and the generator for what else is drawn by lot about it."""
     rng = np.random.default_rng([seed, index])
-    kept = set(combinations("train")[::VALIDATION_SHARE])
     while True:
         spec = sample_spec(rng, "train", _EMOTIONS[index % len(_EMOTIONS)])
-        if ((spec.shape, spec.color, spec.background) in kept) == _held_out(index, clips):
+        if ((spec.shape, spec.color, spec.background) in _kept_content()) == _held_out(index, clips):
             return spec, rng
 
 

@@ -1,0 +1,140 @@
+"""Training image-to-video models: conditions as the pipeline makes them, and a run."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from emogen.data.buckets import Bucket
+from emogen.data.records import read_records
+from emogen.training.cache import LatentCache
+from emogen.training.clips import PlannedClip, load_clip
+from emogen.training.config import ConfigError
+from emogen.training.encode import ClipEncoder, encode_clips
+from emogen.training.run import run
+from emogen.training.specification import ModelFolderError, WanSpecification
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", params=["with image branch", "without"])
+def i2v_folder(request, model_folder, tmp_path_factory):
+    """The tiny model with a transformer that takes mask and first frame, and perhaps CLIP's embedding of it."""
+    from diffusers import WanTransformer3DModel
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+    folder = tmp_path_factory.mktemp("i2v") / "model"
+    shutil.copytree(model_folder, folder)
+    branch = {"image_dim": 16, "added_kv_proj_dim": 24} if request.param == "with image branch" else {}
+    torch.manual_seed(1)
+    WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=12, out_channels=4,
+        text_dim=16, freq_dim=16, ffn_dim=32, num_layers=2, rope_max_seq_len=32, **branch,
+    ).save_pretrained(folder / "transformer")  # fmt: skip
+    if branch:
+        CLIPVisionModel(CLIPVisionConfig(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16,
+        )).save_pretrained(folder / "image_encoder")  # fmt: skip
+        CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "image_processor")
+        settings = json.loads((folder / "generation_config.json").read_text())
+        (folder / "generation_config.json").write_text(json.dumps(settings | {"max_sequence_length": 512}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(clips_folder):
+    return [PlannedClip(record, Bucket(5, 16, 16)) for record in read_records(clips_folder)]
+
+
+def test_the_kind_is_read_off_the_folder(i2v_folder, model_folder, tmp_path):
+    specification = WanSpecification.from_folder(i2v_folder)
+    assert specification.kind == "i2v"
+    assert specification.image_branch == (i2v_folder / "image_encoder").is_dir()
+    text = WanSpecification.from_folder(model_folder)
+    assert (text.kind, text.image_branch, text.spatial, text.temporal, text.size_multiple) == ("t2v", False, 4, 4, 8)
+    assert text.tokens(5, 16, 16) == 8
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    config = json.loads((other / "transformer/config.json").read_text())
+    (other / "transformer/config.json").write_text(json.dumps(config | {"in_channels": 7}))
+    with pytest.raises(ModelFolderError, match=r"takes 7 channels for 4: neither text-to-video \(4\) nor"):
+        WanSpecification.from_folder(other)
+    shutil.rmtree(other / "vae")
+    with pytest.raises(ModelFolderError, match="has no folder 'vae'"):
+        WanSpecification.from_folder(other)
+
+
+def test_conditions_are_the_pipelines(i2v_folder, clips):
+    from diffusers import AutoencoderKLWan, WanImageToVideoPipeline
+
+    specification = WanSpecification.from_folder(i2v_folder)
+    pixels = load_clip(clips[0], 8, "skip")[None]
+    found = ClipEncoder(specification, CPU)(pixels)
+    vae = AutoencoderKLWan.from_pretrained(i2v_folder / "vae")
+    assert found["latents"].shape == (1, 4, 2, 4, 4) and found["condition"].shape == (1, 8, 2, 4, 4)
+    mask, first = found["condition"].split([4, 4], dim=1)
+    assert torch.equal(mask[:, :, 0], torch.ones(1, 4, 4, 4)) and not mask[:, :, 1:].any()
+    alone = torch.cat([pixels[:, :, :1], torch.zeros_like(pixels[:, :, 1:])], dim=2)
+    with torch.no_grad():
+        raw = vae.encode(alone).latent_dist.mode()
+    mean, std = (torch.tensor(getattr(vae.config, k)).view(1, 4, 1, 1, 1) for k in ("latents_mean", "latents_std"))
+    assert torch.allclose(first, (raw - mean) / std, atol=1e-5)
+    if specification.image_branch:
+        from diffusers import FlowMatchEulerDiscreteScheduler
+        from PIL import Image
+        from transformers import CLIPImageProcessor, CLIPVisionModel
+
+        pipeline = WanImageToVideoPipeline(
+            tokenizer=None, text_encoder=None, vae=vae, scheduler=FlowMatchEulerDiscreteScheduler(),
+            image_encoder=CLIPVisionModel.from_pretrained(i2v_folder / "image_encoder"),
+            image_processor=CLIPImageProcessor.from_pretrained(i2v_folder / "image_processor"),
+        )  # fmt: skip
+        picture = ((pixels[0, :, 0] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        assert torch.allclose(found["image"], pipeline.encode_image(Image.fromarray(picture), CPU), atol=1e-5)
+
+
+def test_a_run(i2v_folder, make_config, tmp_path, capsys):
+    model = {"pretrained_model_name_or_path": str(i2v_folder)}
+    run(make_config(model=model, run={"max_train_steps": 2}, validation={"validation_steps": 2}))
+    assert load_file(tmp_path / "run/emotion_adapter.safetensors")
+    branch = (i2v_folder / "image_encoder").is_dir()
+    lora = load_file(tmp_path / "run/pytorch_lora_weights.safetensors")
+    assert len(lora) == 2 * 2 * 2 * 4  # A and B, blocks, attentions, layers
+    if branch:
+        folded = {"model": {**model, "fold_padding": True}, "run": {"output_dir": str(tmp_path / "x")}}
+        with pytest.raises(ConfigError, match="fold_padding does not go with"):
+            run(make_config(**folded))
+        short = {"model": model, "data": {"max_sequence_length": 64}, "run": {"output_dir": str(tmp_path / "x")}}
+        with pytest.raises(ModelFolderError, match="takes 512 text tokens; set data.max_sequence_length"):
+            run(make_config(**short))
+
+
+def test_the_image_encoder_is_part_of_the_cache_key(i2v_folder, clips, tmp_path):
+    specification = WanSpecification.from_folder(i2v_folder)
+    cache = LatentCache(tmp_path / "cache", specification, 8.0, "skip", 512)
+    assert encode_clips(cache, clips[:1], CPU, batch=1, quiet=True) == []
+    names = {"latents", "condition"} | ({"image"} if specification.image_branch else set())
+    assert set(cache.read_clip(clips[0])) == names
+    if specification.image_branch:
+        other = tmp_path / "other"
+        shutil.copytree(i2v_folder, other)
+        (other / "image_encoder/config.json").write_text("{}")
+        changed = LatentCache(tmp_path / "cache", WanSpecification.from_folder(other), 8.0, "skip", 512)
+        assert changed.clip_path(clips[0]) != cache.clip_path(clips[0]) and not changed.has_clip(clips[0])
+
+
+def test_a_still_is_dropped_with_the_reason(i2v_folder, make_config, clips_folder, tmp_path, capsys):
+    from PIL import Image
+
+    folder = tmp_path / "clips"
+    shutil.copytree(clips_folder, folder)
+    Image.new("RGB", (16, 16)).save(folder / "still.png")
+    with (folder / "metadata.jsonl").open("a") as file:
+        file.write(json.dumps({"file_name": "still.png", "caption": "a", "emotion": "awe"}) + "\n")
+    run(make_config(
+        model={"pretrained_model_name_or_path": str(i2v_folder)}, run={"max_train_steps": 1},
+        data={"dataset_name": str(folder), "max_bad_fraction": 0.2},
+    ))  # fmt: skip
+    assert "still.png: an image-to-video model learns nothing from a still" in capsys.readouterr().out
