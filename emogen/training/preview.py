@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from emogen.eval.judge import Judge
 from PIL import Image
 from torch import nn
 
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, NEUTRAL
+from emogen.eval.judge import Judge
 from emogen.training.fold import FoldedTextProcessor
 from emogen.training.preview_media import log_to_trackers, save_preview
 from emogen.training.preview_report import Preview, PreviewClip, asked_categories, read_clips, report
@@ -171,7 +171,9 @@ def _chunks(items: Sequence, size: int) -> list[Sequence]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _share(batches: Sequence[Sequence], sample: Callable[[Sequence], np.ndarray], accelerator: Accelerator | None) -> list[np.ndarray]:
+def _share(
+    batches: Sequence[Sequence], sample: Callable[[Sequence], np.ndarray], accelerator: Accelerator | None
+) -> list[np.ndarray]:
     """All clips in order, on the main process; the others hand theirs over, a batch at a time to spare memory."""
     world, rank = (accelerator.num_processes, accelerator.process_index) if accelerator is not None else (1, 0)
     clips: list[np.ndarray] = []

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from accelerate import Accelerator
-from emogen.eval.sheet import contact_sheet
 from PIL import Image, ImageDraw, ImageFont
 
 from emogen.data.grid import label_grid
 from emogen.data.video import write_video
+from emogen.eval.sheet import contact_sheet
 
 if TYPE_CHECKING:
     from emogen.training.preview_report import Preview

@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from emogen.eval.agreement import hits, rate
-from emogen.eval.judge import Judge
 
 from emogen.data.attributes import ClipAttributes, mean_change
 from emogen.emotion import EmotionArc, parse_emotion
+from emogen.eval.agreement import hits, rate
+from emogen.eval.judge import Judge
 from emogen.training.preview_media import moving_grid, still_sheet
 
 _JUDGED_AT_ONCE = 16
@@ -45,9 +45,9 @@ class Preview:
             of one prompt are alike, so the intervals are a little too narrow. None without a judge.
         changes: emotion -> its clips' attributes minus those of the neutral clips of the same prompts and seeds, on
             average; empty without neutral clips.
-        recolours: emotion -> whether its clips differ from the neutral ones in colour (`ClipAttributes.recoloured`) while
-            the judge reads the emotion in them no more often than in the neutral ones. Of a few clips, so a hint;
-            None without a judge or neutral clips.
+        recolours: emotion -> whether its clips differ from the neutral ones in colour (`ClipAttributes.recoloured`)
+            while the judge reads the emotion in them no more often than in the neutral ones. Of a few clips, so a
+            hint; None without a judge or neutral clips.
         only_recolours: the same of all clips together, where the interval of EA-8 must lie above what the neutral clips
             reach to count as read; None as above.
         values: all of it as flat numbers, `val/...`, for logs and trackers.

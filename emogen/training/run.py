@@ -22,6 +22,7 @@ from emogen.training.levels import NoiseLevels, histogram
 from emogen.training.memory import load_transformer
 from emogen.training.model import WanEmotionModel, build_model
 from emogen.training.plan import Plan, cache_folder, check_dropped, make_plan, without
+from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
 from emogen.training.schema import TrainingConfig
 from emogen.training.trainer import Trainer
 
@@ -81,6 +82,7 @@ def run(config: TrainingConfig) -> Path:
         export=lambda step, weights: export_weights(output, model, weights, config),
         resume=resume,
         identity=identity(plan, train.clips),
+        probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
     )
     trainer.fit()
     accelerator.end_training()
@@ -107,6 +109,21 @@ def prepare_data(plan: Plan, accelerator: Accelerator) -> tuple[Plan, CachedClip
     train, held_out = (plan.split(name) for name in ("train", "val"))
     read = {"cache": cache, "preload": data.preload, "soft_labels": data.soft_labels}
     return plan, CachedClips(train, **read), CachedClips(held_out, **read) if held_out else None
+
+
+def make_probe(
+    plan: Plan, train: CachedClips, held_out: CachedClips | None, accelerator: Accelerator
+) -> LatentProbe:
+    """The frozen probe of the auxiliary loss: trained once, and read back when the run is resumed."""
+    path = Path(plan.config.run.output_dir) / "probe.safetensors"
+    if accelerator.is_main_process and not path.is_file():
+        probe = train_probe(train, plan.config.run.seed, device=str(accelerator.device))
+        save_probe(path, probe)
+        if held_out is not None:
+            right = probe_accuracy(probe, held_out, str(accelerator.device))
+            accelerator.print(f"probe: {right:.0%} of {len(held_out)} held-out clips read as labelled")
+    accelerator.wait_for_everyone()
+    return load_probe(path, plan.specification.channels)
 
 
 def make_order(train: CachedClips, config: TrainingConfig, processes: int) -> BatchOrder:

@@ -23,8 +23,9 @@ from emogen.training.dataset import CachedClips
 from emogen.training.levels import NoiseLevels
 from emogen.training.meter import LossMeter
 from emogen.training.model import WanEmotionModel
-from emogen.training.objective import add_noise, clip_noise, draw_step, flow_loss
+from emogen.training.objective import add_noise, clip_noise, draw_step, flow_loss, predicted_clean
 from emogen.training.optim import make_optimizer, set_learning_rate
+from emogen.training.probe import LatentProbe, probe_loss
 from emogen.training.schema import TrainingConfig
 from emogen.training.signals import stop_signals
 from emogen.training.validation import held_out_loss
@@ -48,6 +49,7 @@ class Trainer:
         preview: called with the step when samples are due; returns what to log.
         resume: the checkpoint to continue from, if any.
         identity: what must not change between a run and its continuation (JSON); differences are reported.
+        probe: a frozen reader of latents, for the auxiliary loss (`objective.probe_weight`).
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Trainer:
         preview: Callable[[int], dict[str, float]] | None = None,
         resume: Path | None = None,
         identity: dict[str, Any] | None = None,
+        probe: LatentProbe | None = None,
     ):
         self.config, self.train, self.held_out, self.order = config, train, held_out, order
         self.accelerator, self.export, self.preview, self.resume = accelerator, export, preview, resume
@@ -75,6 +78,7 @@ class Trainer:
         self.global_batch = run.train_batch_size * run.gradient_accumulation_steps * accelerator.num_processes
         self.meter = LossMeter(sorted({record.label for record in train.records}), accelerator)
         self.identity = {**(identity or {}), "global_batch": self.global_batch, "steps": run.max_train_steps}
+        self.probe = probe.to(accelerator.device) if probe is not None else None
         self.step = 0
 
     def fit(self) -> None:
@@ -133,9 +137,14 @@ class Trainer:
             noise = clip_noise(batch.latents, run.seed, positions)
             last = micro == run.gradient_accumulation_steps - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                prediction = self.wrapped(add_noise(batch.latents, noise, sigma), sigma, batch)
+                noisy = add_noise(batch.latents, noise, sigma)
+                prediction = self.wrapped(noisy, sigma, batch)
                 loss = flow_loss(prediction, batch.latents, noise)
                 weighted = (loss * levels.weight(sigma)).mean()
+                if self.probe is not None:
+                    clean = predicted_clean(noisy, prediction, sigma)
+                    read = probe_loss(self.probe, clean, batch.emotion, sigma)
+                    weighted = weighted + config.objective.probe_weight * read.mean()
                 self.accelerator.backward(weighted / run.gradient_accumulation_steps)
             losses.append(loss.detach())
             names.extend(batch.names)
