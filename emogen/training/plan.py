@@ -14,6 +14,7 @@ from emogen.data.buckets import Bucket, BucketError, BucketReport, Note, Placeme
 from emogen.data.records import ClipRecord, describe, find_leaks, is_image, missing_clips, read_records
 from emogen.data.stickers.dataset import write_sticker_dataset
 from emogen.data.video import probe_video
+from emogen.emotion import emotion_prompt
 from emogen.training.clips import ClipGeometry, PlannedClip, resolve_geometry
 from emogen.training.config import ConfigError
 from emogen.training.encode import scrub_records
@@ -66,6 +67,8 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     records = read_records(_dataset(config, geometry, say))
     if config.data.scrub_captions:
         records = _scrub(records, say)
+    if config.data.emotion_in_caption:
+        records = [replace(r, caption=f"{r.caption} {emotion_prompt(r.emotion)}".strip()) for r in records]
     say(describe(records))
     dropped = {record.file_name: "no such file" for record in missing_clips(records)}
     total = len(records)

@@ -133,7 +133,7 @@ def _text(text: str, shape: tuple[int, ...]) -> np.ndarray:
     font, line = ImageFont.load_default(11), 13
     picture = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(picture)
-    wrapped = textwrap.wrap(text, max(4, width // 6), max_lines=max(1, height // line), placeholder=" ...")
+    wrapped = textwrap.wrap(text, max(4, width // 7), max_lines=max(1, height // line), placeholder=" ...")
     for row, words in enumerate(wrapped):
         draw.text((3, row * line), words, fill="black", font=font)
     return np.repeat(np.asarray(picture)[None], frames, axis=0)

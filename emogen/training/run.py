@@ -79,6 +79,7 @@ def run(config: TrainingConfig) -> Path:
         held_out,
         order,
         accelerator,
+        preview=make_preview(plan, model, accelerator) if config.validation.preview_steps else None,
         export=lambda step, weights: export_weights(output, model, weights, config),
         resume=resume,
         identity=identity(plan, train.clips),
@@ -95,9 +96,7 @@ def prepare_data(plan: Plan, accelerator: Accelerator) -> tuple[Plan, CachedClip
     config, data = plan.config, plan.config.data
     rank, world = accelerator.process_index, accelerator.num_processes
     quiet = not accelerator.is_main_process
-    cache = LatentCache(
-        cache_folder(config), plan.specification, plan.geometry.fps, data.short_clips, plan.geometry.max_sequence_length
-    )
+    cache = make_cache(plan)
     prompts = config.validation.validation_prompts or []
     captions = list(dict.fromkeys(["", *prompts, *(clip.record.caption for clip in plan.clips)]))
     encode_captions(cache, captions[rank::world], accelerator.device, data.encode_captions, quiet)
@@ -124,6 +123,19 @@ def make_probe(
             accelerator.print(f"probe: {right:.0%} of {len(held_out)} held-out clips read as labelled")
     accelerator.wait_for_everyone()
     return load_probe(path, plan.specification.channels)
+
+
+def make_preview(plan: Plan, model: WanEmotionModel, accelerator: Accelerator) -> Callable[[int], dict[str, float]]:
+    from emogen.training.previewer import Previewer  # pipelines and judges only for who wants pictures
+
+    return Previewer(plan, model, make_cache(plan), accelerator)
+
+
+def make_cache(plan: Plan) -> LatentCache:
+    config, geometry = plan.config, plan.geometry
+    return LatentCache(
+        cache_folder(config), plan.specification, geometry.fps, config.data.short_clips, geometry.max_sequence_length
+    )
 
 
 def make_order(train: CachedClips, config: TrainingConfig, processes: int) -> BatchOrder:

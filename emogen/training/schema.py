@@ -47,6 +47,7 @@ class DataConfig:
     max_sequence_length: int | None = _setting(None, low=1)
     buckets: list[str] | None = _setting(None)  # noqa: RUF009  FRAMESxHEIGHTxWIDTH; null: the one size above
     scrub_captions: bool = _setting(True)
+    emotion_in_caption: bool = _setting(False)
     soft_labels: bool = _setting(True)
     short_clips: str = _setting("skip", choices=("skip", "loop", "hold"))
     max_bad_fraction: float = _setting(0.05, low=0, high=1)

@@ -213,7 +213,10 @@ class Trainer:
                         f"{values['val/loss_neutral']:.4f}, with another clip's {values['val/loss_swapped']:.4f}"
                     )
             if due(settings.preview_steps) and self.preview is not None:
-                self.log(self.preview(self.step))
+                values = self.preview(self.step)
+                self.log(values)
+                if "val/EA-8" in values:
+                    bar.write(f"step {self.step}: the judge agrees on {values['val/EA-8']:.0%} of the samples")
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         return self.average.applied() if self.average is not None else contextlib.nullcontext()
