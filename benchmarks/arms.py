@@ -151,6 +151,13 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
 def diffsynth(args: argparse.Namespace) -> Callable[[], float]:
     """DiffSynth-Studio's model, LoRA, scheduler, loss and optimizer, as its own trainer puts them together: batch 1, a
     timestep a step, gradient checkpointing if asked (its scripts always do)."""
+    import importlib.util
+    from unittest.mock import MagicMock
+
+    if importlib.util.find_spec("torchvision") is None:
+        # it has no build for every CPU torch; DiffSynth imports it for image files, which are not read here
+        for name in ("", ".transforms", ".transforms.functional", ".models", ".models.inception", ".io"):
+            sys.modules[f"torchvision{name}"] = MagicMock(__spec__=None)
     from accelerate import Accelerator
     from diffsynth.diffusion.flow_match import FlowMatchScheduler
     from diffsynth.diffusion.loss import FlowMatchSFTLoss

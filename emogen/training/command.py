@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from emogen.training import run as training
     from emogen.training.checkpoint import CheckpointError
     from emogen.training.plan import DataError
+    from emogen.training.publish import PublishError
     from emogen.training.specification import ModelFolderError
     from emogen.training.trainer import TrainingDiverged
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         training.dry_run(config) if known.dry_run else training.run(config)
     except (ConfigError, RecordError, DataError, CheckpointError, ModelFolderError, FileNotFoundError) as error:
         return _fail(error, 2)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, PublishError) as error:
         return _fail(error, 1)
     return 0
 

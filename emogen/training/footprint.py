@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -102,12 +101,14 @@ class Setup:
 
 @dataclass(frozen=True)
 class StepTrace:
-    """A step of a model of `layers` blocks, all of them recomputed or none. Bytes beyond weights, gradients and batch.
+    """A step of a model of `layers` blocks. Bytes beyond weights, gradients and batch.
 
     Attributes:
         kept, block_kept: alive at the end of the forward pass; what a block adds to it.
         peak: the most alive at once.
-        flop, block_flop: arithmetic of forward and backward pass; a block's share.
+        forward_peak, block_alive: the most in the forward pass; what a block adds to that. Where blocks are recomputed
+            this is more than it keeps: autocast holds its 16-bit copies of the trained weights until the pass is over.
+        flop, block_flop: arithmetic of both passes; a block's share.
         batch: bytes of the batch, its noise and its noisy latents.
     """
 
@@ -115,16 +116,14 @@ class StepTrace:
     kept: int
     block_kept: int
     peak: int
+    forward_peak: int
+    block_alive: int
     flop: int
     block_flop: int
     batch: int
 
-    @property
-    def working(self) -> int:
-        return self.peak - self.kept
 
-
-def meta_model(setup: Setup, layers: int, recompute: bool = False) -> WanEmotionModel:
+def meta_model(setup: Setup, layers: int, checkpointing: int = 0) -> WanEmotionModel:
     """The model that would be trained, with so many blocks, on the meta device. Its base has the types that
     diffusers loads it with, but not the storage of `base_storage`.
 
@@ -135,7 +134,7 @@ def meta_model(setup: Setup, layers: int, recompute: bool = False) -> WanEmotion
         model=ModelConfig(
             pretrained_model_name_or_path="forecast",
             base_dtype=setup.base_dtype,
-            gradient_checkpointing=recompute,
+            gradient_checkpointing=checkpointing,
         ),
         data=DataConfig(dataset_name="forecast"),
         run=RunConfig(output_dir="forecast", max_train_steps=1),
@@ -200,40 +199,28 @@ def training_step(
     loss.backward()
 
 
-@functools.lru_cache(maxsize=64)
-def _trace(key: str, setup: _Unhashed, layers: int, recompute: bool) -> StepTrace:
-    return _trace_step(setup.value, layers, recompute)
-
-
-class _Unhashed:
-    """An argument that is not part of a cache's key."""
-
-    def __init__(self, value: Setup):
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unhashed)
-
-    def __hash__(self) -> int:
-        return 0
-
-
 _TRACED = (
     "transformer", "latents", "text_length", "folded", "batch_size", "lora", "adapter", "base_dtype", "mixed_precision",
     "device",
 )  # fmt: skip
+_traces: dict[str, StepTrace] = {}
 
 
-def trace_step(setup: Setup, layers: int, recompute: bool) -> StepTrace:
-    """Trace a step with so many blocks. Traces are remembered: setups that differ in what does not matter here, such
-    as the optimizer, share one."""
-    values = dataclasses.asdict(dataclasses.replace(setup, transformer=dict(setup.transformer)))
-    key = json.dumps({name: values[name] for name in _TRACED}, sort_keys=True, default=str)
-    return _trace(key, _Unhashed(setup), layers, recompute)
+def trace_step(setup: Setup, layers: int, checkpointing: int) -> StepTrace:
+    """Trace a step with so many blocks and this gradient checkpointing in place of the setup's own.
+
+    Traces are remembered: setups that differ in what does not matter here, such as the optimizer, share one.
+    """
+    values = {name: getattr(setup, name) for name in _TRACED}
+    values |= {"lora": vars(setup.lora), "adapter": vars(setup.adapter), "layers": layers, "every": checkpointing}
+    key = json.dumps(values, sort_keys=True, default=repr)
+    if key not in _traces:
+        _traces[key] = _trace_step(setup, layers, checkpointing)
+    return _traces[key]
 
 
-def _trace_step(setup: Setup, layers: int, recompute: bool) -> StepTrace:
-    model = meta_model(setup, layers, recompute)
+def _trace_step(setup: Setup, layers: int, checkpointing: int) -> StepTrace:
+    model = meta_model(setup, layers, checkpointing)
     cuda = setup.device == "cuda"
     with FakeTensorMode():
         replace_tensors(model, lambda value: torch.empty(value.shape, dtype=value.dtype))
@@ -251,8 +238,10 @@ def _trace_step(setup: Setup, layers: int, recompute: bool) -> StepTrace:
         return StepTrace(
             layers=layers,
             kept=marks.kept,
-            block_kept=marks.block_kept(),
+            block_kept=marks.hidden if checkpointing else marks.block_alive(),
             peak=meter.peak,
+            forward_peak=marks.forward_peak,
+            block_alive=marks.block_alive(),
             flop=meter.flop,
             block_flop=marks.block_flop(),
             batch=sum(value.untyped_storage().nbytes() for value in given),
@@ -263,7 +252,7 @@ class _Marks:
     """Readings of a meter where one block ends and the next begins, in both directions."""
 
     def __init__(self, meter: StepMeter):
-        self.kept = 0
+        self.kept = self.forward_peak = self.hidden = 0
         self._meter = meter
         self._forward: list[tuple[int, int]] = []
         self._backward: list[int] = []
@@ -275,14 +264,15 @@ class _Marks:
 
     def turn(self) -> None:
         """The forward pass is over."""
-        self._turned, self.kept = True, self._meter.now
+        self._turned, self.kept, self.forward_peak = True, self._meter.now, self._meter.peak
 
     def _after_block(self, block: nn.Module, args: Any, output: torch.Tensor) -> None:
         if not self._turned:  # recomputation calls blocks too
+            self.hidden = output.untyped_storage().nbytes()
             self._forward.append((self._meter.now, self._meter.flop))
             output.register_hook(lambda gradient: self._backward.append(self._meter.flop))
 
-    def block_kept(self) -> int:
+    def block_alive(self) -> int:
         return self._forward[-1][0] - self._forward[-2][0] if len(self._forward) > 1 else 0
 
     def block_flop(self) -> int:

@@ -23,6 +23,7 @@ from emogen.training.memory import load_transformer
 from emogen.training.model import WanEmotionModel, build_model
 from emogen.training.plan import Plan, cache_folder, check_dropped, make_plan, without
 from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
+from emogen.training.publish import check_hub, push_to_hub
 from emogen.training.schema import TrainingConfig
 from emogen.training.trainer import Trainer
 
@@ -49,6 +50,8 @@ def run(config: TrainingConfig) -> Path:
     """Train as configured. Returns the output folder."""
     output = Path(config.run.output_dir)
     resume = find_resume(output, config.checkpoint.resume_from_checkpoint)
+    if config.run.push_to_hub:
+        check_hub(config.run.hub_model_id)
     accelerator = Accelerator(
         mixed_precision=config.run.mixed_precision,
         log_with=config.run.report_to,
@@ -88,6 +91,8 @@ def run(config: TrainingConfig) -> Path:
     trainer.fit()
     accelerator.end_training()
     say(f"exported to {output}")
+    if config.run.push_to_hub and main:
+        say(f"uploaded to {push_to_hub(output, config.run.hub_model_id)}")
     return output
 
 
