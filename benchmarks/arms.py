@@ -21,11 +21,15 @@ import torch
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 FEED_FORWARD = ["ffn.net.0.proj", "ffn.net.2"]
 RANK, RATE = 32, 1e-4
+SMALL_ADAPTER = {"hidden_dim": 128, "adapter_rank": 128, "adapter_head_dim": 32}
 
 
 def wan_config(name: str) -> dict:
-    """A transformer's configuration: "embedded", or a name of tests/fixtures/wan21_configs.json."""
+    """A transformer's configuration: "embedded", "small" (the embedded one with heads of 96 channels instead of 64, for
+    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan21_configs.json."""
     root = Path(__file__).parents[1]
+    if name == "small":
+        return {**wan_config("embedded"), "num_attention_heads": 4, "attention_head_dim": 96, "ffn_dim": 1152}
     if name == "embedded":
         path = root / "emogen/embedded/model/transformer/config.json"
         return {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith("_")}
@@ -49,7 +53,7 @@ def make_transformer(args: argparse.Namespace):
 
 def latent_shape(args: argparse.Namespace) -> tuple[int, ...]:
     """[C, F, h, w] of a clip."""
-    spatial, temporal = (4, 2) if args.model == "embedded" else (8, 4)
+    spatial, temporal = (4, 2) if args.model in ("embedded", "small") else (8, 4)
     return (16, (args.frames - 1) // temporal + 1, args.height // spatial, args.width // spatial)
 
 
@@ -104,12 +108,12 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
     from emogen.training.specification import WanSpecification
     from emogen.training.trainer import Trainer
 
-    small = args.model == "embedded"
+    small = args.model in ("embedded", "small")
     config = config_from_dict({
         "model": {"pretrained_model_name_or_path": "random", "gradient_checkpointing": args.gradient_checkpointing},
         "data": {"dataset_name": "random"},
         "lora": {"rank": RANK, "target_modules": ATTENTION + FEED_FORWARD},
-        "adapter": {"train_adapter": adapter, **({"hidden_dim": 128, "adapter_rank": 128, "adapter_head_dim": 32} if small else {})},
+        "adapter": {"train_adapter": adapter, **(SMALL_ADAPTER if small else {})},
         "run": {"output_dir": tempfile.mkdtemp(), "max_train_steps": 10**6, "train_batch_size": args.batch,
                 "cpu": args.device == "cpu"},
     })  # fmt: skip
@@ -130,7 +134,7 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
         """Sixteen random clips, with what the trainer reads of `CachedClips`."""
 
         records = [SimpleNamespace(label=label, file_name=f"{n}") for n, label in enumerate(labels)]  # noqa: RUF012
-        clips = [SimpleNamespace(bucket=bucket)] * 16  # noqa: RUF012
+        clips = [SimpleNamespace(bucket=bucket)] * 16
 
         def batch(self, indices, drop_text=None, drop_emotion=None):
             rows = torch.tensor(indices)
@@ -152,12 +156,16 @@ def diffsynth(args: argparse.Namespace) -> Callable[[], float]:
     """DiffSynth-Studio's model, LoRA, scheduler, loss and optimizer, as its own trainer puts them together: batch 1, a
     timestep a step, gradient checkpointing if asked (its scripts always do)."""
     import importlib.util
+    from importlib.machinery import ModuleSpec
     from unittest.mock import MagicMock
 
+    import transformers
+
+    transformers.utils.is_torchvision_available()  # remembers the answer, before the stand-in below
     if importlib.util.find_spec("torchvision") is None:
         # it has no build for every CPU torch; DiffSynth imports it for image files, which are not read here
         for name in ("", ".transforms", ".transforms.functional", ".models", ".models.inception", ".io"):
-            sys.modules[f"torchvision{name}"] = MagicMock(__spec__=None)
+            sys.modules[f"torchvision{name}"] = MagicMock(__spec__=ModuleSpec(f"torchvision{name}", None), __path__=[])
     from accelerate import Accelerator
     from diffsynth.diffusion.flow_match import FlowMatchScheduler
     from diffsynth.diffusion.loss import FlowMatchSFTLoss

@@ -2,7 +2,7 @@
 without the adapter, and DiffSynth-Studio.
 
     python benchmarks/train_step.py                                        # embedded model, CPU
-    python benchmarks/train_step.py --diffsynth_python ds/bin/python       # and DiffSynth-Studio, installed there
+    python benchmarks/train_step.py --model small --diffsynth_python ds/bin/python  # and DiffSynth-Studio, from there
     python benchmarks/train_step.py --device cuda --model Wan2.1-T2V-1.3B --frames 81 --height 480 --width 832 \\
         --gradient_checkpointing
 
@@ -59,7 +59,7 @@ def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="embedded", help="embedded, or a name of tests/fixtures/wan21_configs.json")
+    parser.add_argument("--model", default="embedded", help="embedded, small, or Wan2.1-T2V-1.3B ...")
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--height", type=int, default=96)
     parser.add_argument("--width", type=int, default=96)
@@ -97,8 +97,10 @@ def table(arms: list[Arm], args: argparse.Namespace) -> None:
         seconds = np.array(arm.rounds)
         ratio = seconds / np.array(base.rounds)
         low, high = interval(ratio)
-        found[arm.name] = {"batch": arm.batch, "seconds_per_clip": float(np.median(seconds)), "rounds": arm.rounds,
-                           "ratio": float(np.median(ratio)), "interval": [low, high], "peak_bytes": arm.peak}  # fmt: skip
+        found[arm.name] = {
+            "batch": arm.batch, "seconds_per_clip": float(np.median(seconds)), "rounds": arm.rounds,
+            "ratio": float(np.median(ratio)), "interval": [low, high], "peak_bytes": arm.peak,
+        }  # fmt: skip
         rows.append(f"| {arm.name} | {arm.batch} | {np.median(seconds):.4f} | {np.median(ratio):.3f} [{low:.3f}, "
                     f"{high:.3f}] | {arm.peak / 2**30:.2f} |")  # fmt: skip
     clip = f"{args.frames} frames of {args.height}x{args.width}"

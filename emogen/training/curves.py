@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -65,40 +66,20 @@ def read_log(path: str | Path) -> Series:
 
 
 def draw_curves(log: str | Path, output: str | Path, title: str | None = None) -> Path:
-    """Draw what a log holds, a panel each: training loss, held-out loss with and without the emotion, by emotion and by
-    noise level, and agreement with its interval.
-
-    Args:
-        log: a run's `log.jsonl`.
-        output: a .png file; it appears whole or not at all.
+    """Draw a run's log as `curves_figure` does, into a .png file that appears whole or not at all.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_log`, or there is nothing to draw.
+        FileNotFoundError: there is no log.
+        ValueError: a line of it is wrong, it holds nothing to draw, or `output` is no .png.
         ModuleNotFoundError: matplotlib is not installed.
     """
-    series = read_log(log)
-    panels = [panel for panel in _PANELS if panel.wants(series)]
-    if not panels:
-        raise ValueError(f"{log}: holds no loss and no agreement; there is nothing to draw")
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        message = 'curves need matplotlib, which is not installed: pip install "emogen[plot]"'
-        raise ModuleNotFoundError(message, name=error.name) from error
-    rows, columns = (1, len(panels)) if len(panels) < 4 else (2, math.ceil(len(panels) / 2))
-    # Figure and not pyplot, whose global state belongs to the caller
-    figure = Figure(figsize=(4.6 * columns, 3.3 * rows + (0.4 if title else 0)), layout="constrained")
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    grid = figure.add_gridspec(rows, columns)
-    wide = rows * columns - len(panels)  # an odd one out: the first panel takes two places
-    for index, panel in enumerate(panels):
-        place = index + wide if index else 0
-        row, column = divmod(place, columns)
-        axes = figure.add_subplot(grid[row, column : column + 1 + (wide if not index else 0)])
-        _dress(axes, panel.title)
-        panel.draw(axes, series)
     output = Path(output)
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"{output}: curves are written as .png")
+    series = read_log(log)
+    if not any(panel.wants(series) for panel in _PANELS):
+        raise ValueError(f"{log}: holds no loss and no agreement; there is nothing to draw")
+    figure = curves_figure(series, title)
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.png")
     try:
@@ -109,23 +90,52 @@ def draw_curves(log: str | Path, output: str | Path, title: str | None = None) -
     return output
 
 
+def curves_figure(series: Series, title: str | None = None) -> Figure:
+    """A panel for each thing the log holds: training loss, held-out loss with and without the emotion, by emotion and
+    by noise level, and agreement with its interval.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        message = 'curves need matplotlib, which is not installed: pip install "emogen[plot]"'
+        raise ModuleNotFoundError(message, name=error.name) from error
+    panels = [panel for panel in _PANELS if panel.wants(series)]
+    rows, columns = (1, max(1, len(panels))) if len(panels) < 4 else (2, math.ceil(len(panels) / 2))
+    # Figure and not pyplot, whose global state belongs to the caller
+    size = (max(7.0, 4.6 * columns), 3.3 * rows + (0.4 if title else 0))
+    figure = Figure(figsize=size, layout="constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    grid = figure.add_gridspec(rows, columns)
+    last = max((steps[-1] for steps, _ in series.values()), default=1)
+    wide = rows * columns - len(panels)  # with one too few, the first panel takes two places
+    for index, panel in enumerate(panels):
+        row, column = divmod(index + wide if index else 0, columns)
+        axes = figure.add_subplot(grid[row, column : column + (1 if index else 1 + wide)])
+        _dress(axes, panel.title, last)
+        panel.draw(axes, series)
+    return figure
+
+
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Mean over `window` (odd) values around each of `values` `[n]`, over as many as there are towards the ends."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    half, place = window // 2, np.arange(len(values))
-    # as far on either side as the nearer end allows, so that an end does not lean towards the middle
-    reach = np.minimum(half, np.minimum(place, len(values) - 1 - place))
-    return (sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1)
+    place = np.arange(len(values))
+    first, last = np.maximum(place - window // 2, 0), np.minimum(place + window // 2 + 1, len(values))
+    return (sums[last] - sums[first]) / (last - first)
 
 
 class _Panel:
-    """One panel: when it is drawn, and how."""
+    """One panel, drawn when one of `keys` is logged; a key that ends in "/" stands for all below it."""
 
     def __init__(self, title: str, draw: Callable[[Axes, Series], None], *keys: str):
         self.title, self.draw, self._keys = title, draw, keys
 
     def wants(self, series: Series) -> bool:
-        return any(key in series or _under(series, key) for key in self._keys)
+        return any(_under(series, key[:-1]) if key.endswith("/") else key in series for key in self._keys)
 
 
 def _under(series: Series, prefix: str) -> list[str]:
@@ -136,12 +146,14 @@ def _under(series: Series, prefix: str) -> list[str]:
 
 def _training(axes: Axes, series: Series) -> None:
     steps, values = series["loss"]
-    window = len(values) // _RUNNING | 1
-    axes.plot(steps, values, color=_BLUE, alpha=0.3, linewidth=0.8, marker="." if len(steps) == 1 else None)
-    if window > 1:
+    window = max(len(values) // _RUNNING, 5) | 1
+    few = len(values) < 2 * window
+    axes.plot(steps, values, color=_BLUE, alpha=1.0 if few else 0.3, linewidth=0.8, marker="o" if few else None,
+              markersize=3)  # fmt: skip
+    if not few:
         smooth = running_mean(values, window)
         axes.plot(steps, smooth, color=_BLUE, linewidth=1.8)
-        _labels(axes, [("running\nmean", steps, smooth, _BLUE)])
+        _labels(axes, [(f"mean\nof {window}", steps, smooth, _BLUE)])
 
 
 def _held_out(axes: Axes, series: Series) -> None:
@@ -162,6 +174,7 @@ def _by_emotion(axes: Axes, series: Series) -> None:
 
 def _by_level(axes: Axes, series: Series) -> None:
     from matplotlib import colormaps
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
     names = sorted(_under(series, "val/quantile"), key=float)
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, max(2, len(names))))
@@ -169,6 +182,9 @@ def _by_level(axes: Axes, series: Series) -> None:
     values = np.concatenate([values for _, _, values, _ in lines])
     if values.min() > 0 and values.max() > _LOG_SCALE * values.min():
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_locator(NullLocator())
     _lines(axes, lines)
 
 
@@ -182,8 +198,8 @@ def _agreement(axes: Axes, series: Series) -> None:
             low, high = (np.interp(steps, *series[f"val/{name}_{end}"]) for end in ("low", "high"))
             if len(steps) > 1:
                 axes.fill_between(steps, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
-            spread = 100 * np.clip([values - low, high - values], 0, None)
-            axes.errorbar(steps, 100 * values, spread, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.6)
+            else:
+                axes.vlines(steps, 100 * low, 100 * high, color=colour, alpha=0.5)
         axes.axhline(100 * chance, color=colour, linewidth=0.8, linestyle=(0, (1, 3)))
         count = int(series[f"val/{name}_n"][1][-1]) if f"val/{name}_n" in series else None
         lines.append((name + (f"\nn = {count}" if count else ""), steps, 100 * values, colour))
@@ -195,13 +211,13 @@ def _agreement(axes: Axes, series: Series) -> None:
 _PANELS = (
     _Panel("Training loss", _training, "loss"),
     _Panel("Held-out loss", _held_out, "val/loss", "val/loss_neutral"),
-    _Panel("Held-out loss by emotion", _by_emotion, "val/loss"),
-    _Panel("Held-out loss by noise level (quantile)", _by_level, "val/quantile"),
+    _Panel("Held-out loss by emotion", _by_emotion, "val/loss/"),
+    _Panel("Held-out loss by quantile of the noise level", _by_level, "val/quantile/"),
     _Panel("Emotion read as asked, 95 % interval, chance dotted", _agreement, "val/EA-8", "val/EA-2"),
 )
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _dress(axes: Axes, title: str, last: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title, loc="left", fontsize=10)
@@ -210,6 +226,7 @@ def _dress(axes: Axes, title: str) -> None:
     axes.tick_params(labelsize=_SMALL, colors="#444444")
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.7)
     axes.set_axisbelow(True)
+    axes.set_xlim(0, 1.02 * last)  # the same for all, so that they can be read against each other
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("step", fontsize=_SMALL, color="#444444", loc="right", labelpad=0)
 
@@ -222,7 +239,7 @@ def _lines(axes: Axes, lines: Sequence[tuple[str, np.ndarray, np.ndarray, Any]],
 
 def _labels(axes: Axes, lines: Sequence[tuple[str, np.ndarray, np.ndarray, Any]], gap: float = _GAP) -> None:
     """Each line's name at the right of its end, moved up or down where names would overlap."""
-    axes.autoscale_view()
+    axes.autoscale_view(scalex=False)
     axes.set_ylim(axes.get_ylim())  # the heights below must not change any more
     ends = axes.transAxes.inverted().transform(
         [axes.transData.transform((steps[-1], values[-1])) for _, steps, values, _ in lines]
@@ -234,7 +251,8 @@ def _labels(axes: Axes, lines: Sequence[tuple[str, np.ndarray, np.ndarray, Any]]
 
 
 def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
-    """Heights at least `gap` apart in the same order, each group that had to move about its own middle."""
+    """Heights at least `gap` apart in the same order, each group that had to move about its own middle, and within
+    0..1 as far as that goes."""
     order = np.argsort(heights, kind="stable")
     groups: list[list[float]] = []  # of wanted heights, with the ranks' share of the gap taken off
     for rank, place in enumerate(order):
@@ -243,6 +261,7 @@ def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
             last = groups.pop()
             groups[-1] += last
     flat = np.concatenate([np.full(len(group), np.mean(group)) for group in groups])
+    flat = flat.clip(0.0, max(0.0, 1.0 - gap * (len(heights) - 1)))
     found = np.empty(len(heights))
     found[order] = flat + gap * np.arange(len(heights))
     return found

@@ -18,6 +18,7 @@ from diffusers.training_utils import _collate_lora_metadata
 from peft import get_peft_model_state_dict
 
 from emogen.models import save_emotion_adapter
+from emogen.models.lora_formats import export_lora
 from emogen.training.memory import DTYPES
 from emogen.training.model import WanEmotionModel
 from emogen.training.schema import TrainingConfig
@@ -49,8 +50,6 @@ def export_weights(
         )
         os.replace(folder / temporary, folder / "pytorch_lora_weights.safetensors")
         if config.checkpoint.export_formats:
-            from emogen.models.lora_formats import export_lora
-
             export_lora(folder, config.checkpoint.export_formats)
     write_text(folder / "training_config.yaml", config.to_yaml())
 

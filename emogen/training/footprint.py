@@ -123,9 +123,9 @@ class StepTrace:
     batch: int
 
 
-def meta_model(setup: Setup, layers: int, checkpointing: int = 0) -> WanEmotionModel:
-    """The model that would be trained, with so many blocks, on the meta device. Its base has the types that
-    diffusers loads it with, but not the storage of `base_storage`.
+def meta_model(setup: Setup, layers: int, checkpointing: int = 0, stored: bool = False) -> WanEmotionModel:
+    """The model that would be trained, with so many blocks, on the meta device, in the types that diffusers loads it
+    with; `stored` makes it an fp8 model where `base_storage` says so.
 
     Raises:
         ConfigError: the LoRA's targets are not there.
@@ -156,6 +156,8 @@ def meta_model(setup: Setup, layers: int, checkpointing: int = 0) -> WanEmotionM
         transformer = WanTransformer3DModel(**{**sizes, "num_layers": layers})
         for name, value in transformer.named_parameters():
             value.data = value.data.to(DTYPES[setup.base_dtype] if converted(name) else torch.float32)
+        if stored and setup.base_storage == "fp8":
+            transformer.enable_layerwise_casting(torch.float8_e4m3fn, DTYPES[setup.base_dtype])
         return build_model(specification, transformer, config, setup.text_length, setup.folded)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from emogen.models import EmotionAdapter, EmotionAdapterConfig, attach_emotion_adapter
+from emogen.models.lora_file import read_lora
 from emogen.models.storage import WEIGHTS_NAME
 from emogen.training.batch import Batch
 from emogen.training.config import ConfigError
@@ -124,13 +126,22 @@ def add_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
         if ".lora_" in name:
             value.data = value.data.float()
     if lora.lora_weights is not None:
-        _continue_lora(transformer, Path(lora.lora_weights))
+        _continue_lora(transformer, lora)
 
 
-def _continue_lora(transformer: WanTransformer3DModel, path: Path) -> None:
-    from emogen.models.lora_formats import read_lora
-
-    given = {name.removeprefix("transformer."): value.float() for name, value in read_lora(path).weights.items()}
+def _continue_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
+    """Copy a LoRA in, whatever its form and strength: B takes up what alpha / rank differ by."""
+    path = Path(lora.lora_weights)
+    try:
+        stored = read_lora(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"lora.lora_weights: {error}") from error
+    strength = (lora.lora_alpha or lora.rank) / (math.sqrt(lora.rank) if lora.use_rslora else lora.rank)
+    given = {}
+    for name, value in stored.weights.items():
+        layer = name.removeprefix("transformer.").partition(".lora_")[0]
+        factor = stored.scales[layer] / strength if ".lora_B." in name else 1.0
+        given[name.removeprefix("transformer.")] = value.float() * factor
     shapes = {name: value.shape for name, value in get_peft_model_state_dict(transformer).items()}
     for name in sorted(shapes.keys() | given.keys()):
         if name not in given or name not in shapes:

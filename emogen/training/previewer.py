@@ -12,13 +12,13 @@ import diffusers
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKLWan
-from emogen.eval.judge import EmbeddedJudge
-from emogen.pipelines import EmotionWanPipeline
-from emogen.pipelines.defaults import GenerationDefaults
 from PIL import Image
 from torch.distributed.fsdp import FSDPModule
 from transformers import AutoTokenizer, UMT5EncoderModel
 
+from emogen.eval.judge import EmbeddedJudge
+from emogen.pipelines import EmotionWanPipeline
+from emogen.pipelines.defaults import GenerationDefaults
 from emogen.training.cache import LatentCache
 from emogen.training.config import ConfigError
 from emogen.training.encode import free_memory

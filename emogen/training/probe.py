@@ -7,6 +7,7 @@ pixels or of any judge, so a judge's agreement stays an independent measure. Off
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ class LatentProbe(nn.Module):
         super().__init__()
         sizes = [channels, width, 2 * width, 2 * width]
         self.layers = nn.ModuleList(
-            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in zip(sizes, sizes[1:], strict=False)
+            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in pairwise(sizes)
         )
         self.head = nn.Linear(sizes[-1], _CLASSES)
 

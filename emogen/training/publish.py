@@ -51,6 +51,7 @@ def push_to_hub(folder: Path, model_id: str) -> str:
         )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise PublishError(
-            f"the upload to {model_id} failed ({error}); {folder} is whole: try again with `hf upload {model_id} {folder}`"
+            f"the upload to {model_id} failed ({error}); {folder} is whole: try again with "
+            f"`hf upload {model_id} {folder}`"
         ) from error
     return str(url)

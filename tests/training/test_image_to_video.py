@@ -35,7 +35,8 @@ def i2v_folder(request, model_folder, tmp_path_factory):
     ).save_pretrained(folder / "transformer")  # fmt: skip
     if branch:
         CLIPVisionModel(CLIPVisionConfig(
-            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16,
+            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=32,
+            patch_size=16,
         )).save_pretrained(folder / "image_encoder")  # fmt: skip
         CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "image_processor")
         settings = json.loads((folder / "generation_config.json").read_text())
@@ -107,7 +108,7 @@ def test_a_run(i2v_folder, make_config, tmp_path, capsys):
         with pytest.raises(ConfigError, match="fold_padding does not go with"):
             run(make_config(**folded))
         short = {"model": model, "data": {"max_sequence_length": 64}, "run": {"output_dir": str(tmp_path / "x")}}
-        with pytest.raises(ModelFolderError, match="takes 512 text tokens; set data.max_sequence_length"):
+        with pytest.raises(ModelFolderError, match=r"takes 512 text tokens; set data\.max_sequence_length"):
             run(make_config(**short))
 
 

@@ -33,7 +33,8 @@ def test_a_run_with_it_differs_and_resumes_exactly(make_config, tmp_path):
     def trained(name, step):
         return load_file(tmp_path / name / f"checkpoint-{step}" / "trained.safetensors")
 
-    for name, steps, more in (("plain", 4, {}), ("whole", 4, settings), ("halves", 2, settings), ("halves", 4, settings)):
+    runs = ("plain", 4, {}), ("whole", 4, settings), ("halves", 2, settings), ("halves", 4, settings)
+    for name, steps, more in runs:
         run(make_config(
             run={"max_train_steps": steps, "output_dir": str(tmp_path / name)},
             optimizer={"lr_scheduler": "constant"}, checkpoint={"resume_from_checkpoint": "latest"}, **more,

@@ -65,6 +65,7 @@ def test_what_cannot_be_uploaded_is_said_before_training(make_config, hub, chang
 
 def test_a_failed_upload_says_that_nothing_is_lost(make_config, hub, tmp_path):
     hub.broken = True
-    with pytest.raises(publish.PublishError, match=r"failed \(unplugged\); .*is whole: try again with `hf upload me/joy"):
+    message = r"failed \(unplugged\); .*is whole: try again with `hf upload me/joy"
+    with pytest.raises(publish.PublishError, match=message):
         run(make_config(run={"max_train_steps": 1, "push_to_hub": True, "hub_model_id": "me/joy"}))
     assert (tmp_path / "run/emotion_adapter.safetensors").is_file()

@@ -81,8 +81,8 @@ def test_accumulation_recomputation_and_folding_change_nothing_but_cost(make_con
 def test_learns_and_the_emotion_helps(make_config, clips_folder, model_folder, tmp_path):
     """Latents written by hand: all ones for joy, all minus ones for fear. Only a model that hears the emotion
     can tell which is right."""
-    from emogen.data.records import read_records
     from emogen.data.buckets import Bucket
+    from emogen.data.records import read_records
     from emogen.training.cache import LatentCache
     from emogen.training.clips import PlannedClip
     from emogen.training.specification import WanSpecification
@@ -114,8 +114,8 @@ def test_held_out_loss_is_reported_by_emotion_and_level(make_config, tmp_path):
     run(make_config(run={"max_train_steps": 2}, validation={"validation_steps": 1}))
     measured = [line for line in log_of(tmp_path / "run") if "val/loss" in line]
     assert [line["step"] for line in measured] == [1, 2]
-    names = {"val/loss", "val/loss_neutral", "val/loss_swapped", "val/loss/amusement", "val/loss/fear", "val/quantile/0.3",
-             "val/quantile/0.7", "step"}  # fmt: skip
+    names = {"val/loss", "val/loss_neutral", "val/loss_swapped", "val/loss/amusement", "val/loss/fear",
+             "val/quantile/0.3", "val/quantile/0.7", "step"}  # fmt: skip
     assert set(measured[0]) == names
     by_emotion = (measured[0]["val/loss/amusement"] + measured[0]["val/loss/fear"]) / 2
     assert by_emotion == pytest.approx(measured[0]["val/loss"], rel=1e-5)
@@ -149,7 +149,10 @@ def test_a_loss_that_is_not_finite_stops_with_the_clips_named(make_config, tmp_p
         return loss * torch.tensor([1.0, value]) if len(calls) == 4 else loss
 
     monkeypatch.setattr(module, "flow_loss", poisoned)
-    message = r"step 4: the loss is not finite; clips of the step: clip\d\.webp; gradient norm .*, not finite in \d+ of .*checkpoint-3"
+    message = (
+        r"step 4: the loss is not finite; clips of the step: clip\d\.webp; gradient norm .*, not finite in \d+ of "
+        r".*checkpoint-3"
+    )
     with pytest.raises(TrainingDiverged, match=message):
         run(make_config(run={"max_train_steps": 9}, checkpoint={"checkpointing_steps": 3}))
     kept = checkpoint(tmp_path / "run", 3)
@@ -167,7 +170,8 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(make_config, tmp_path):
 def test_a_run_may_begin_from_a_named_checkpoint(make_config, tmp_path):
     run(make_config(run={"max_train_steps": 2}, checkpoint={"checkpointing_steps": 1}))
     named = str(tmp_path / "run/checkpoint-1")
-    run(make_config(run={"max_train_steps": 2, "output_dir": str(tmp_path / "other")}, checkpoint={"resume_from_checkpoint": named}))
+    other = {"max_train_steps": 2, "output_dir": str(tmp_path / "other")}
+    run(make_config(run=other, checkpoint={"resume_from_checkpoint": named}))
     assert_same(checkpoint(tmp_path / "run", 2), checkpoint(tmp_path / "other", 2))
     with pytest.raises(CheckpointError, match="not a checkpoint's folder"):
         run(make_config(checkpoint={"resume_from_checkpoint": "newest"}))
@@ -176,8 +180,9 @@ def test_a_run_may_begin_from_a_named_checkpoint(make_config, tmp_path):
 def test_resuming_with_another_shape_is_refused_and_with_other_settings_reported(make_config, capsys):
     run(make_config(run={"max_train_steps": 1}))
     with pytest.raises(CheckpointError, match="this run trains"):
-        run(make_config(run={"max_train_steps": 2}, lora={"rank": 3}, checkpoint={"resume_from_checkpoint": "latest"}))
-    run(make_config(run={"max_train_steps": 2}, objective={"shift": 5.0}, checkpoint={"resume_from_checkpoint": "latest"}))
+        run(make_config(lora={"rank": 3}, checkpoint={"resume_from_checkpoint": "latest"}))
+    on = {"run": {"max_train_steps": 2}, "checkpoint": {"resume_from_checkpoint": "latest"}}
+    run(make_config(objective={"shift": 5.0}, **on))
     assert "warning: objective, steps changed" in capsys.readouterr().out
 
 

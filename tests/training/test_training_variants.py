@@ -1,6 +1,7 @@
 """What can be trained, and what trades time for memory."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from emogen.training.batch import Batch
+from emogen.training.checkpoint import restore
 from emogen.training.config import ConfigError
+from emogen.training.memory import load_transformer
+from emogen.training.model import build_model
 from emogen.training.plan import DataError
 from emogen.training.run import run
+from emogen.training.specification import WanSpecification
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 
@@ -74,11 +80,45 @@ def test_going_on_from_an_adapter(make_config, tmp_path):
     again = load_file(tmp_path / "on/emotion_adapter.safetensors")
     assert all(torch.allclose(stored[name], again[name], atol=1e-6) for name in stored)
     with pytest.raises(ConfigError, match=r"adapter_weights: .*nowhere.*no such file"):
-        run(make_config(run={"output_dir": str(tmp_path / "x")}, adapter={"adapter_weights": str(tmp_path / "nowhere")}))
+        wrong = {"adapter_weights": str(tmp_path / "nowhere")}
+        run(make_config(run={"output_dir": str(tmp_path / "x")}, adapter=wrong))
     with pytest.raises(ConfigError, match=r"adapter_weights: .*is \("):
         run(make_config(
             run={"output_dir": str(tmp_path / "x")}, adapter={**on, "adapter_rank": 16, "adapter_head_dim": 4},
         ))  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["diffusers", "comfyui", "diffsynth"])
+def test_going_on_from_a_lora_of_any_form_and_strength(make_config, tmp_path, form):
+    """The same velocity before the first step, though rank and alpha say another strength."""
+    first = {"rank": 4, "lora_alpha": 2.0}
+    run(make_config(
+        run={"max_train_steps": 3, "ema_decay": 0.0}, lora=first, adapter={"train_adapter": False},
+        checkpoint={"export_formats": ["comfyui", "diffsynth"]},
+    ))  # fmt: skip
+    name = "pytorch_lora_weights" + ("" if form == "diffusers" else f"_{form}")
+    on = {"rank": 4, "lora_alpha": 12.0, "lora_weights": str(tmp_path / "run" / f"{name}.safetensors")}
+    config = make_config(lora=on, adapter={"train_adapter": False})
+    folder = WanSpecification.from_folder(Path(config.model.pretrained_model_name_or_path))
+
+    def velocity(model):
+        batch = Batch(torch.zeros(1, 4, 2, 4, 4), torch.ones(1, 12, 16), None, ["x"])
+        with torch.no_grad():
+            return model(torch.full((1, 4, 2, 4, 4), 0.3), torch.tensor([0.5]), batch)
+
+    again = build_model(folder, load_transformer(folder.folder, config.model), config, 12)
+    earlier = make_config(lora=first, adapter={"train_adapter": False})
+    model = build_model(folder, load_transformer(folder.folder, config.model), earlier, 12)
+    untrained = velocity(model)
+    restore(tmp_path / "run/checkpoint-3/trained.safetensors", model.trainable())
+    assert torch.allclose(velocity(model), velocity(again), atol=1e-5)
+    assert not torch.allclose(velocity(model), untrained, atol=1e-4)
+    other = {**on, "rank": 8}
+    with pytest.raises(ConfigError, match=r"lora_weights: .*where lora\.rank makes it"):
+        run(make_config(lora=other, adapter={"train_adapter": False}, run={"output_dir": str(tmp_path / "x")}))
+    with pytest.raises(ConfigError, match=r"lora_weights: .*nowhere"):
+        wrong = {**on, "lora_weights": str(tmp_path / "nowhere")}
+        run(make_config(lora=wrong, run={"output_dir": str(tmp_path / "x")}))
 
 
 def test_targets_that_do_not_exist_are_named(make_config):
@@ -122,7 +162,8 @@ def test_buckets_mix_lengths_shapes_and_images(make_config, mixed_folder, tmp_pa
     assert all(len(step) == 1 for step in shapes)  # a batch is of one size
     assert {next(iter(step)) for step in shapes} == {(3, 4, 4), (2, 4, 8), (1, 4, 4)}
     text = capsys.readouterr().out
-    assert "9x16x16" in text and "short.webp: 3 frames at the model's rate" in text and "1 of 10 clips cannot be" in text
+    assert "9x16x16" in text and "1 of 10 clips cannot be" in text
+    assert "short.webp: 3 frames at the model's rate" in text
     with pytest.raises(ConfigError, match=r"data\.buckets: .*height must be a multiple of 8.*16 or 24"):
         run(make_config(data={**sizes, "buckets": ["5x20x16"]}, run={"output_dir": str(tmp_path / "x")}))
     with pytest.raises(DataError, match="4 of 10 clips cannot be used"):

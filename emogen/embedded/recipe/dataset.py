@@ -15,7 +15,7 @@ from emogen.data.video import write_video
 
 from . import clips as stores
 
-RENDERED, FACES, CONTENT, HELD_OUT = 1900, 1100, 120, 64
+RENDERED, FACES, CONTENT, HELD_OUT = 2400, 2000, 200, 64
 
 
 def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
