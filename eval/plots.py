@@ -1,0 +1,92 @@
+"""Small SVG pictures for the report: they need no library and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from emogen.emotion import MIKELS, MIKELS_VA
+
+# Okabe and Ito's colours, told apart by colour-blind readers too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
+
+
+def bars(rows: Mapping[str, Sequence[tuple[str, Mapping[str, float]]]]) -> str:
+    """Bars with intervals: a group an emotion, in it a bar a system; values in [0, 1]."""
+    label, width, bar, gap = 110, 560, 13, 10
+    parts, y = [], 4
+    for group, entries in rows.items():
+        middle = y + len(entries) * bar / 2 + 4
+        parts.append(f'<text x="{label - 8}" y="{middle:.0f}" text-anchor="end">{escape(group)}</text>')
+        for index, (name, figure) in enumerate(entries):
+            colour, top = COLOURS[index % len(COLOURS)], y + index * bar
+            x = label + width * figure["value"]
+            low, high = (label + width * figure[key] for key in ("low", "high"))
+            about = f"{name}, {group}: {figure['value']:.0%} [{figure['low']:.0%}, {figure['high']:.0%}], n={figure['n']}"
+            parts.append(
+                f'<g><title>{escape(about)}</title><rect x="{label}" y="{top}" width="{max(1, x - label):.1f}" '
+                f'height="{bar - 2}" fill="{colour}" opacity=".85"/><path d="M{low:.1f} {top + bar / 2 - 1:.1f}H{high:.1f}" '
+                f'stroke="#333" stroke-width="1.5"/></g>'
+            )
+        y += len(entries) * bar + gap
+    ticks = "".join(
+        f'<path d="M{label + width * t:.0f} 0V{y}" stroke="#ddd"/><text x="{label + width * t:.0f}" y="{y + 14}" '
+        f'text-anchor="middle" fill="#666">{t:.0%}</text>' for t in (0, 0.25, 0.5, 0.75, 1)
+    )  # fmt: skip
+    return f'<svg viewBox="0 0 {label + width + 30} {y + 20}" class="bars" role="img">{ticks}{"".join(parts)}</svg>'
+
+
+def legend(names: Sequence[str]) -> str:
+    """Which colour is which system."""
+    return "".join(
+        f'<span class="key"><i style="background:{COLOURS[i % len(COLOURS)]}"></i>{escape(name)}</span>'
+        for i, name in enumerate(names)
+    )
+
+
+def confusion(matrix: Sequence[Sequence[int]]) -> str:
+    """Rows asked, columns read, cells shaded by the share of the row."""
+    head = "".join(f"<th>{name[:4]}</th>" for name in MIKELS)
+    lines = []
+    for name, row in zip(MIKELS, matrix, strict=True):
+        total = sum(row)
+        if not total:
+            continue
+        cells = "".join(
+            f'<td style="background:rgba(0,114,178,{value / total:.2f});color:{"#fff" if value > total / 2 else "#222"}">'
+            f"{value or ''}</td>" for value in row
+        )  # fmt: skip
+        lines.append(f"<tr><th>{name}</th>{cells}</tr>")
+    return f'<table class="confusion"><tr><td></td>{head}</tr>{"".join(lines)}</table>'
+
+
+def plane(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """The valence-arousal plane: where each emotion should be (cross), and where the judge saw it (dots, mean ring)."""
+    size, pad = 330, 26
+
+    def place(valence: float, arousal: float) -> tuple[float, float]:
+        return pad + (valence + 1) / 2 * size, pad + (1 - arousal) / 2 * size
+
+    x0, y0 = place(0, 0)
+    parts = [
+        f'<rect x="{pad}" y="{pad}" width="{size}" height="{size}" fill="#fafafa" stroke="#ccc"/>',
+        f'<path d="M{pad} {y0}H{pad + size}M{x0} {pad}V{pad + size}" stroke="#ccc"/>',
+        f'<text x="{pad + size}" y="{y0 - 4}" text-anchor="end" fill="#888">valence</text>',
+        f'<text x="{x0 + 4}" y="{pad + 12}" fill="#888">arousal</text>',
+    ]
+    for index, name in enumerate(MIKELS):
+        colour = COLOURS[index]
+        for valence, arousal in points.get(name, ()):
+            x, y = place(valence, arousal)
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}" opacity=".35"/>')
+        if points.get(name):
+            mean = [sum(axis) / len(points[name]) for axis in zip(*points[name], strict=True)]
+            x, y = place(*mean)
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="none" stroke="{colour}" stroke-width="2"/>')
+        x, y = place(*MIKELS_VA[name])
+        parts.append(
+            f'<path d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10" stroke="{colour}" stroke-width="2"/>'
+            f'<text x="{x + 7:.1f}" y="{y - 5:.1f}" fill="{colour}">{name}</text>'
+        )
+    side = size + 2 * pad
+    return f'<svg viewBox="0 0 {side + 40} {side}" class="plane" role="img">{"".join(parts)}</svg>'
