@@ -9,6 +9,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "sample": ("emogen.commands.sample", "make a clip with an emotion"),
     "train": ("emogen.training.command", "train an emotion adapter and a LoRA (as train_lora.py)"),
+    "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
     "info": ("emogen.commands.info", "list emotions, words and the embedded model"),
 }
 

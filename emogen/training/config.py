@@ -194,6 +194,9 @@ def _check_together(config: TrainingConfig, source: str) -> None:
     refuse(lora.rank == 0 and lora.lora_weights is not None, "lora.lora_weights needs a lora.rank above 0")
     refuse(not config.adapter.train_adapter and config.adapter.adapter_weights is not None,
            "adapter.adapter_weights needs adapter.train_adapter: true")
+    formats = config.checkpoint.export_formats
+    refuse(lora.use_dora and bool(formats), f"lora.use_dora: {' and '.join(formats or [])} cannot hold a DoRA; leave "
+           "checkpoint.export_formats out")
     dropout = config.objective
     total = dropout.text_dropout + dropout.emotion_dropout + dropout.joint_dropout
     refuse(total > 1, f"objective.text_dropout, emotion_dropout and joint_dropout add up to {total:g}; at most 1")

@@ -61,6 +61,7 @@ def test_a_saved_configuration_reads_back_the_same(write, tmp_path):
         (MINIMAL, ["--push_to_hub"], r"needs run\.hub_model_id"),
         (MINIMAL, ["--cpu", "--base_storage", "nf4"], r"needs a GPU"),
         (MINIMAL, ["--mixed_precision", "fp16"], r"base_dtype: fp16 or fp32"),
+        (MINIMAL, ["--use_dora", "--export_formats", "[comfyui]"], r"use_dora: comfyui cannot hold"),
         (MINIMAL, ["--lora_weights", "x", "--rank", "0"], r"needs a lora\.rank above 0"),
         (MINIMAL + "lora:\n  rank: many\n", [], r"c\.yaml:9: lora\.rank must be int, not 'many'"),
         (MINIMAL + "lora:\n  rank: true\n", [], r"must be int"),
