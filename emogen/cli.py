@@ -10,6 +10,7 @@ COMMANDS = {
     "sample": ("emogen.commands.sample", "make a clip with an emotion"),
     "train": ("emogen.training.command", "train an emotion adapter and a LoRA (as train_lora.py)"),
     "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
+    "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
     "info": ("emogen.commands.info", "list emotions, words and the embedded model"),
 }
 

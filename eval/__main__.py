@@ -18,8 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m emogen.eval",
-        description="Compare systems: does a clip show the emotion asked for, and what else did it cost?", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        description="Compare systems: does a clip show the emotion asked for, and what else did it cost?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", metavar="FILE", help="a YAML file; see configs/eval/")
     what.add_argument("--report", metavar="DIR", type=Path, help="only write the page of finished results anew")

@@ -147,7 +147,7 @@ def _by_shape(clips: Sequence[np.ndarray]) -> list[tuple[np.ndarray, list[int]]]
 
 
 def _row(system: SystemConfig, item: Item, path: Path, out: Path) -> dict[str, Any]:
-    name = str(path.relative_to(out)) if path.is_relative_to(out) else path.name
+    name = path.relative_to(out if system.clips in (None, "stickers") else system.clips).as_posix()
     return {"system": system.name, "clip": item.key, "file": name, "prompt": item.prompt.text,
             "domain": item.prompt.domain, "character": item.prompt.character, "emotion": item.emotion,
             "seed": item.seed, "judges": {}}  # fmt: skip

@@ -22,11 +22,12 @@ def bars(rows: Mapping[str, Sequence[tuple[str, Mapping[str, float]]]]) -> str:
             colour, top = COLOURS[index % len(COLOURS)], y + index * bar
             x = label + width * figure["value"]
             low, high = (label + width * figure[key] for key in ("low", "high"))
-            about = f"{name}, {group}: {figure['value']:.0%} [{figure['low']:.0%}, {figure['high']:.0%}], n={figure['n']}"
+            interval = f"[{figure['low']:.0%}, {figure['high']:.0%}]"
+            about = f"{name}, {group}: {figure['value']:.0%} {interval}, n={figure['n']}"
             parts.append(
                 f'<g><title>{escape(about)}</title><rect x="{label}" y="{top}" width="{max(1, x - label):.1f}" '
-                f'height="{bar - 2}" fill="{colour}" opacity=".85"/><path d="M{low:.1f} {top + bar / 2 - 1:.1f}H{high:.1f}" '
-                f'stroke="#333" stroke-width="1.5"/></g>'
+                f'height="{bar - 2}" fill="{colour}" opacity=".85"/>'
+                f'<path d="M{low:.1f} {top + bar / 2 - 1:.1f}H{high:.1f}" stroke="#333" stroke-width="1.5"/></g>'
             )
         y += len(entries) * bar + gap
     ticks = "".join(
@@ -53,9 +54,10 @@ def confusion(matrix: Sequence[Sequence[int]]) -> str:
         if not total:
             continue
         cells = "".join(
-            f'<td style="background:rgba(0,114,178,{value / total:.2f});color:{"#fff" if value > total / 2 else "#222"}">'
-            f"{value or ''}</td>" for value in row
-        )  # fmt: skip
+            f'<td style="background:rgba(0,114,178,{value / total:.2f});'
+            f'color:{"#fff" if value > total / 2 else "#222"}">{value or ""}</td>'
+            for value in row
+        )
         lines.append(f"<tr><th>{name}</th>{cells}</tr>")
     return f'<table class="confusion"><tr><td></td>{head}</tr>{"".join(lines)}</table>'
 

@@ -37,11 +37,13 @@ PAPER = (
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:1100px;margin:2rem auto;padding:0 1rem}
 h1{margin-bottom:.2rem}h2{margin-top:2.4rem;border-bottom:1px solid #ddd}table{border-collapse:collapse;font-size:14px}
-td,th{padding:.3rem .6rem;text-align:right}th:first-child,td:first-child{text-align:left}tr+tr{border-top:1px solid #eee}
+td,th{padding:.3rem .6rem;text-align:right}th:first-child,td:first-child{text-align:left}
+tr+tr{border-top:1px solid #eee}
 .small{color:#666;font-size:13px}.best{font-weight:600}.confusion td{min-width:2rem;text-align:center}.confusion th
 {font-weight:400;font-size:12px}svg{max-width:100%;font:11px system-ui,sans-serif}.bars{width:720px}.plane{width:420px}
-.key{margin-right:1rem}.key i{display:inline-block;width:.8em;height:.8em;margin-right:.35em}.pair{display:flex;gap:2rem;
-flex-wrap:wrap}.clips{display:flex;flex-wrap:wrap;gap:10px}.clip{width:132px;font-size:12px;line-height:1.25}.clip img
+.key{margin-right:1rem}.key i{display:inline-block;width:.8em;height:.8em;margin-right:.35em}
+.pair{display:flex;gap:2rem;flex-wrap:wrap}.clips{display:flex;flex-wrap:wrap;gap:10px}
+.clip{width:132px;font-size:12px;line-height:1.25}.clip img
 {width:132px;border-radius:6px;display:block}.good{color:#00734f}.bad{color:#b34700}
 """
 
@@ -71,14 +73,16 @@ def page(results: Mapping[str, Any], out: Path) -> str:
         f'<div><h3>{escape(name)}</h3>{confusion(systems[name]["confusion"])}<p class="small">Cohen\'s kappa '
         f'{_number(systems[name]["kappa"])}, macro F1 {_number(systems[name]["macro_F1"])}</p></div>' for name in names
     )  # fmt: skip
-    planes = "".join(f"<div><h3>{escape(name)}</h3>{plane(_points(results, name))}<p class=\"small\">{_plane_text(systems[name])}"
-                     "</p></div>" for name in names)  # fmt: skip
-    notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
-    excluded = "".join(
-        f"<li>{escape(one['system'])}, {escape(one['clip'])}: {escape(one['reason'])}</li>" for one in results["excluded"]
+    planes = "".join(
+        f'<div><h3>{escape(name)}</h3>{plane(_points(results, name))}'
+        f'<p class="small">{_plane_text(systems[name])}</p></div>'
+        for name in names
     )
-    excluded = f"<h2>Clips that could not be used ({len(results['excluded'])})</h2><ul>{excluded}</ul>" if excluded else ""
-    made = results["made_with"]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
+    lost = [f"<li>{escape(one['system'])}, {escape(one['clip'])}: {escape(one['reason'])}</li>"
+            for one in results["excluded"]]  # fmt: skip
+    excluded = f"<h2>Clips that could not be used ({len(lost)})</h2><ul>{''.join(lost)}</ul>" if lost else ""
+    made, settings = escape(json.dumps(results["made_with"])), escape(json.dumps(config, indent=1))
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(config["name"])}</title>
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style>
 <h1>{escape(config["name"])}</h1>
@@ -94,8 +98,8 @@ emotions x {len(config["seeds"])} seeds. Judge: {escape(summary["judge"])}. Squa
 {excluded}
 <h2>The paper's table</h2>{_paper()}
 <p class="small">Other models, other clips, another judge: printed for the protocol, not for comparison.</p>
-<h2>How this was made</h2><p class="small">{escape(json.dumps(made))}; configuration {escape(results["config_hash"][:12])}</p>
-<details><summary class="small">Configuration</summary><pre class="small">{escape(json.dumps(config, indent=1))}</pre></details>
+<h2>How this was made</h2><p class="small">{made}; configuration {results["config_hash"][:12]}</p>
+<details><summary class="small">Configuration</summary><pre class="small">{settings}</pre></details>
 </html>"""
 
 
@@ -139,7 +143,8 @@ def _cell(key: str, figure: Mapping[str, Any] | None) -> str:
         low, high = min(low, figure["low"]), max(high, figure["high"])
         return f"{100 * figure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
     scale, digits = (100, 1) if key == "content" else (1, 4)
-    return f"{scale * figure['value']:.{digits}f} [{scale * figure['low']:.{digits}f}, {scale * figure['high']:.{digits}f}]"
+    value, low, high = (f"{scale * figure[part]:.{digits}f}" for part in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _points_text(figure: Mapping[str, Any]) -> str:
@@ -174,17 +179,19 @@ def _galleries(results: Mapping[str, Any], out: Path, shown: int = 24) -> str:
     judge, parts = results["summary"]["judge"], []
     for name in results["summary"]["systems"]:
         rows = sorted((r for r in results["rows"] if r["system"] == name), key=lambda r: r["judges"][judge]["share"])
-        cells = "".join(_clip(row, judge, out) for row in rows[:shown])
+        clips = next(system["clips"] for system in results["config"]["systems"] if system["name"] == name)
+        folder = out if clips in (None, "stickers") else Path(clips)
+        cells = "".join(_clip(row, judge, folder) for row in rows[:shown])
         parts.append(f"<h2>{escape(name)}: worst first</h2><div class=\"clips\">{cells}</div>")
     return "".join(parts)
 
 
-def _clip(row: Mapping[str, Any], judge: str, out: Path) -> str:
+def _clip(row: Mapping[str, Any], judge: str, folder: Path) -> str:
     one = row["judges"][judge]
     verdict = f'<b class="{"good" if one["EA-8"] else "bad"}">{escape(one["read"])}</b>'
-    picture = _picture(out / row["file"])
-    return (f'<div class="clip">{picture}asked <b>{escape(row["emotion"])}</b>, read {verdict} '
-            f'<span class="small">({one["share"]:.2f} on the asked)<br>{escape(row["prompt"])}</span></div>')  # fmt: skip
+    picture = _picture(folder / row["file"])
+    about = f'<span class="small">({one["share"]:.2f} on the asked)<br>{escape(row["prompt"])}</span>'
+    return f'<div class="clip">{picture}asked <b>{escape(row["emotion"])}</b>, read {verdict} {about}</div>'
 
 
 def _picture(path: Path) -> str:
@@ -196,7 +203,8 @@ def _picture(path: Path) -> str:
     step = max(1, len(frames) // 16)
     small = [_shrunk(frame) for frame in frames[::step]]
     file = io.BytesIO()
-    small[0].save(file, "WEBP", save_all=True, append_images=small[1:], duration=round(1000 * step / fps), loop=0, quality=60)
+    small[0].save(file, "WEBP", save_all=True, append_images=small[1:], duration=round(1000 * step / fps), loop=0,
+                  quality=60)  # fmt: skip
     data = base64.b64encode(file.getvalue()).decode()
     return f'<img alt="" src="data:image/webp;base64,{data}">'
 
@@ -209,7 +217,8 @@ def _shrunk(frame: np.ndarray, side: int = 132) -> Image.Image:
 def _paper() -> str:
     head = "<th>system</th><th>FVD</th><th>CLIP</th><th>SD</th><th>flicker (error)</th><th>EA-2cls</th><th>EA-8cls</th>"
     lines = "".join(
-        "<tr>" + "".join(f"<td>{'' if value is None else escape(str(value))}</td>" for value in row) + "</tr>" for row in PAPER
+        "<tr>" + "".join(f"<td>{'' if value is None else escape(str(value))}</td>" for value in row) + "</tr>"
+        for row in PAPER
     )
     return f"<table><tr>{head}</tr>{lines}</table>"
 
@@ -219,13 +228,13 @@ def rows_csv(results: Mapping[str, Any]) -> str:
     judge = results["summary"]["judge"]
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["system", "file", "domain", "prompt", "emotion", "seed", "read", "share", "EA-8", "EA-2", "valence",
-                     "arousal", "content", "temporal_flickering", "clip_score"])  # fmt: skip
+    of_clip = ["system", "file", "domain", "prompt", "emotion", "seed"]
+    of_judge = ["read", "share", "EA-8", "EA-2", "valence", "arousal"]
+    measured = ["content", "temporal_flickering", "clip_score"]
+    writer.writerow([*of_clip, *of_judge, *measured])
     for row in results["rows"]:
         one = row["judges"][judge]
-        writer.writerow([row["system"], row["file"], row["domain"], row["prompt"], row["emotion"], row["seed"], one["read"],
-                         one["share"], int(one["EA-8"]), int(one["EA-2"]), one["valence"], one["arousal"],
-                         row.get("content", ""), row.get("temporal_flickering", ""), row.get("clip_score", "")])  # fmt: skip
+        writer.writerow([*(row[k] for k in of_clip), *(one[k] for k in of_judge), *(row.get(k, "") for k in measured)])
     return file.getvalue()
 
 

@@ -101,7 +101,9 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else None
 
 
-def _paired(mine: Sequence[Mapping], base: Sequence[Mapping], value: Callable[[Mapping], Any]) -> tuple[list, list, list]:
+def _paired(
+    mine: Sequence[Mapping], base: Sequence[Mapping], value: Callable[[Mapping], Any]
+) -> tuple[list, list, list]:
     """Values of both systems on the clips that both have, and the prompts."""
     other = {row["clip"]: row for row in base if value(row) is not None}
     pairs = [(row, other[row["clip"]]) for row in mine if row["clip"] in other and value(row) is not None]
@@ -215,8 +217,9 @@ def _notes(config: EvalConfig, summary: Mapping[str, Any], systems: Mapping[str,
                      "sample: compare them only with each other, at this n")  # fmt: skip
     if smallest:
         seen = 100 * detectable(smallest)
-        notes.append(f"with {smallest} paired clips a difference in EA-8 of about {seen:.0f} points is found four times "
-                     "out of five (if the systems differ on a quarter of the clips), were the clips independent")  # fmt: skip
+        notes.append(f"with {smallest} paired clips a difference in EA-8 of about {seen:.0f} points is found four "
+                     "times out of five (if the systems differ on a quarter of the clips and the clips were "
+                     "independent)")  # fmt: skip
     if config.reference is not None and config.reference in summary["systems"]:
         ceiling = summary["systems"][config.reference]["EA-8"]
         notes.append(f"the judge reads {100 * ceiling['value']:.0f} % of the reference's own clips as labelled "

@@ -48,8 +48,10 @@ def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
     folder = Path(system.clips)
     metadata = folder / "metadata.jsonl"
     if not metadata.is_file():
-        raise EvalConfigError(f"systems.{system.name}: {metadata} does not exist; it should hold one JSON object a clip: "
-                              "file_name, prompt, emotion and perhaps seed")  # fmt: skip
+        raise EvalConfigError(
+            f"systems.{system.name}: {metadata} does not exist; it should hold one JSON object a clip: file_name, prompt, "
+            "emotion and perhaps seed"
+        )
     by_ask = {(item.prompt.text, item.emotion, item.seed): item.key for item in items}
     found: dict[str, Path] = {}
     for row, line in enumerate(metadata.read_text(encoding="utf-8").splitlines(), start=1):
@@ -64,7 +66,7 @@ def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
         if ask in by_ask:
             found[by_ask[ask]] = path
     if not found:
-        raise EvalConfigError(f"systems.{system.name}: no clip of {metadata} has a prompt, emotion and seed of this run")
+        raise EvalConfigError(f"systems.{system.name}: no clip of {metadata} is of this run's prompts")
     return found
 
 
@@ -106,7 +108,8 @@ def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out:
             frames = (np.asarray(made, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
             fps = float(getattr(pipe, "fps", 0) or 8)
             for row, item in enumerate(part):
-                write_video(clip_path(out, config, system.name, item), frames[min(row, len(frames) - 1)], fps, quality=100)
+                path = clip_path(out, config, system.name, item)
+                write_video(path, frames[min(row, len(frames) - 1)], fps, quality=100)
             bar.update(len(part))
 
 
@@ -123,10 +126,12 @@ def _load(system: SystemConfig) -> Any:
             raise EvalConfigError(f"systems.{system.name}: diffusers has no pipeline {system.pipeline!r}")
         pipe = cls.from_pretrained(system.model, **options)
     else:
-        from emogen.embedded import embedded_adapter, embedded_model
         from emogen.pipelines import EmotionWanPipeline
 
-        pipe = EmotionWanPipeline.from_pretrained(embedded_model() if system.model == "embedded" else system.model, **options)
+        from emogen.embedded import embedded_adapter, embedded_model
+
+        model = embedded_model() if system.model == "embedded" else system.model
+        pipe = EmotionWanPipeline.from_pretrained(model, **options)
         if system.adapter is not None:
             folder = embedded_adapter() if system.adapter == "embedded" else system.adapter
             if system.load == "lora":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -40,28 +41,17 @@ def frechet_distance(real: np.ndarray | Tensor, fake: np.ndarray | Tensor, ddof:
     return _distance(means, traces, factors)
 
 
-def frechet_from_moments(means: tuple[Tensor, Tensor], covariances: tuple[Tensor, Tensor],
-                         ranks: tuple[int, int] | None = None) -> float:
-    """The same distance from means `[d]` and covariances `[d, d]`, both float64.
-
-    Args:
-        ranks: upper bounds of the covariances' ranks (of n clips, n - 1); smaller eigenvalues are rounding and left
-            out.
-    """
-    ranks = ranks or tuple(len(m) for m in means)
+def frechet_from_moments(means: tuple[Tensor, Tensor], covariances: tuple[Tensor, Tensor]) -> float:
+    """The same distance from means `[d]` and covariances `[d, d]`, both float64; the factors come from eigenvectors."""
     factors = []
-    for mean, covariance, rank in zip(means, covariances, ranks, strict=True):
+    for covariance in covariances:
         values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
-        size = values[-1].clamp_min(0) + mean.square().sum()  # what was cancelled to get the covariance
-        keep = values > len(values) * torch.finfo(values.dtype).eps * size
-        keep[: max(0, len(values) - rank)] = False
-        factors.append((vectors[:, keep] * values[keep].sqrt()).T)
+        factors.append((vectors * values.clamp_min(0).sqrt()).T)  # those below 0 are rounding
     return _distance(means, [c.diagonal().sum() for c in covariances], factors)
 
 
-def _distance(means, traces, factors) -> float:
-    shared = factors[0] @ factors[1].T
-    nuclear = torch.linalg.svdvals(shared).sum() if shared.numel() else shared.new_zeros(())
+def _distance(means: Sequence[Tensor], traces: Sequence[Tensor], factors: Sequence[Tensor]) -> float:
+    nuclear = torch.linalg.svdvals(factors[0] @ factors[1].T).sum()
     value = (means[0] - means[1]).square().sum() + traces[0] + traces[1] - 2 * nuclear
     return max(0.0, float(value))  # equal sets come out at plus or minus rounding
 

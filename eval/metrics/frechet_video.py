@@ -113,7 +113,7 @@ class FrechetVideoDistance(Metric):
             means.append(total / count)
             centred = getattr(self, f"{side}_outer") - torch.outer(total, means[-1])
             covariances.append(centred / (count - self.ddof))
-        value = frechet_from_moments(tuple(means), tuple(covariances), (counts[0] - 1, counts[1] - 1))
+        value = frechet_from_moments(tuple(means), tuple(covariances))
         return torch.tensor(value, dtype=torch.float64, device=self.real_sum.device)
 
     def forward(self, *args: Any, **kwargs: Any) -> None:

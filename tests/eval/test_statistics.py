@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from emogen.eval.agreement import compare, hits, rate
 from emogen.eval.heldout import real_prompts, rendered_prompts
-from emogen.eval.statistics import clustered_difference, mcnemar_exact, wilson
+from emogen.eval.statistics import clustered_difference, clustered_mean, holm, mcnemar_exact, sign_flip, wilson
 
 from emogen.emotion import MIKELS
 
@@ -65,3 +65,23 @@ def test_held_out_prompts_are_held_out():
     assert not trained & {p.text.split(" on a ")[0] for p in real}
     for prompt in prompts + real:
         assert not any(word in prompt.text for word in MIKELS)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_sign_flip_needs_agreement_between_prompts():
+    prompts = [str(n) for n in range(12)]
+    assert sign_flip([1.0] * 12, [0.0] * 12, prompts) < 0.005
+    assert sign_flip([1.0, -1.0] * 6, [0.0] * 12, prompts) > 0.5
+    assert sign_flip([1.0] * 12, [0.0] * 12, ["one"] * 12) > 0.9  # a single prompt shows nothing
+
+
+def test_clustered_mean_is_wider_than_its_clips():
+    values, prompts = [1.0] * 10 + [0.0] * 10, ["a"] * 10 + ["b"] * 10
+    mean, low, high = clustered_mean(values, prompts)
+    assert (mean, low, high) == (0.5, 0.0, 1.0)
+    with pytest.raises(ValueError, match="lengths differ"):
+        clustered_mean([], [])

@@ -1,0 +1,174 @@
+"""The benchmark on clips that are drawn or lie in folders; sampling is left to one tiny run."""
+
+import json
+
+import numpy as np
+import pytest
+from emogen.eval.benchmark import run_benchmark
+from emogen.eval.config import EvalConfigError, eval_config, load_eval_config
+from emogen.eval.items import make_items
+from emogen.eval.report import reread, write_report
+from emogen.eval.summary import cohen_kappa, detectable, macro_f1
+
+from emogen.data.stickers.render import render
+from emogen.data.video import write_video
+from emogen.emotion import MIKELS
+
+PAIR = ["fear", "contentment"]
+
+
+def config(systems, **more):
+    return eval_config({"name": "test", "num_prompts": {"rendered": 2}, "emotions": PAIR, "systems": systems, **more})
+
+
+@pytest.fixture
+def swapped(tmp_path):
+    """A folder whose clips of fear show contentment and the reverse, made for the items of `config`."""
+    folder = tmp_path / "swapped"
+    lines = []
+    for item in make_items(config({"x": {"clips": "stickers"}})):
+        spec = item.prompt.sticker(PAIR[1 - PAIR.index(item.emotion)], 5)
+        write_video(folder / f"{item.key}.png", render(spec), 12)
+        lines.append({"file_name": f"{item.key}.png", "prompt": item.prompt.text, "emotion": item.emotion, "seed": 0})
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_right_and_wrong_clips_are_told_apart_and_everything_is_written(tmp_path, swapped):
+    made = config(
+        {"drawn": {"clips": "stickers"}, "swapped": {"clips": str(swapped)}}, baseline="swapped",
+        metrics=["agreement", "content", "attributes", "temporal_flickering"],
+    )  # fmt: skip
+    results = run_benchmark(made, tmp_path / "out", quiet=True)
+    systems = results["summary"]["systems"]
+    assert systems["drawn"]["EA-8"]["value"] == 1.0 and systems["drawn"]["n"] == 4
+    assert systems["swapped"]["EA-8"]["value"] == 0.0 and systems["swapped"]["EA-2"]["value"] == 0.0
+    assert systems["swapped"]["confusion"][MIKELS.index("fear")][MIKELS.index("contentment")] == 2
+    gain = results["summary"]["against"]["drawn"]["EA-8"]
+    assert (gain["difference"], gain["n"], gain["p"]) == (1.0, 4, pytest.approx(2 / 16))
+    assert gain["p_holm"] >= gain["p"]
+    assert systems["drawn"]["valence"]["r"] > 0.9 > 0 > systems["swapped"]["valence"]["r"]
+    assert 0.9 < systems["drawn"]["temporal_flickering"]["value"] < 1
+    assert {"torch", "diffusers", "emogen"} <= set(results["made_with"]) and len(results["config_hash"]) == 64
+    html = (tmp_path / "out/report.html").read_text()
+    assert html.count("data:image/webp;base64,") == 8 and "src=\"http" not in html and "<script" not in html
+    assert "4 paired clips" in html and "48.33" in html  # the warning, and the paper's row
+    assert (tmp_path / "out/rows.csv").read_text().count("\n") == 9
+    assert r"\toprule" in (tmp_path / "out/table.tex").read_text()
+
+
+def test_the_page_is_drawn_anew_without_computing(tmp_path, swapped, monkeypatch, capsys):
+    run_benchmark(config({"swapped": {"clips": str(swapped)}}), tmp_path / "out", quiet=True)
+    before = (tmp_path / "out/report.html").read_text()
+    (tmp_path / "out/report.html").unlink()
+    monkeypatch.setattr("emogen.eval.benchmark.measure", None)
+    write_report(reread(tmp_path / "out"), tmp_path / "out")
+    assert (tmp_path / "out/report.html").read_text() == before
+    from emogen.eval.__main__ import main
+
+    assert main(["--report", str(tmp_path / "out")]) == 0
+    assert "| swapped | 4 | 0.0 [" in capsys.readouterr().out
+    assert main(["--report", str(tmp_path)]) == 2
+
+
+def test_clips_that_cannot_be_used_are_listed(tmp_path, swapped):
+    files = sorted(swapped.glob("*.png"))
+    files[0].write_bytes(b"broken")
+    files[1].unlink()
+    write_video(files[2], np.zeros((1, 96, 96, 3), np.uint8), 12)
+    results = run_benchmark(config({"swapped": {"clips": str(swapped)}}), tmp_path / "out", quiet=True)
+    reasons = {one["clip"]: one["reason"] for one in results["excluded"]}
+    assert results["summary"]["systems"]["swapped"]["n"] == 1 and len(reasons) == 3
+    assert "unreadable" in reasons[files[0].stem] and reasons[files[1].stem] == "no such file"
+    assert reasons[files[2].stem] == "has 1 frame, 2 are needed"
+    assert "has 1 frame, 2 are needed" in (tmp_path / "out/report.html").read_text()
+
+
+def test_what_exists_is_not_made_again(tmp_path, monkeypatch):
+    made = config({"drawn": {"clips": "stickers"}})
+    run_benchmark(made, tmp_path / "out", quiet=True)
+    (one, *rest) = sorted((tmp_path / "out/clips/drawn").iterdir())
+    stamps = {path: path.stat().st_mtime_ns for path in rest}
+    one.unlink()
+    run_benchmark(made, tmp_path / "out", quiet=True)
+    assert one.is_file() and all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_a_model_is_sampled_with_word_with_adapter_and_without(tmp_path):
+    systems = {
+        "none": {"model": "embedded", "emotion": "none"},
+        "sentence": {"model": "embedded", "emotion": "sentence"},
+        "emogen": {"model": "embedded", "adapter": "embedded"},
+    }
+    made = config(systems, num_prompts={"rendered": 1}, generation={"num_inference_steps": 1, "num_frames": 5})
+    results = run_benchmark(made, tmp_path / "out", quiet=True)
+    clips = {path.parent.name + path.name: path.read_bytes() for path in (tmp_path / "out/clips").rglob("*.png")}
+    assert len(clips) == 6
+    one, other = (clips[f"none000_{emotion}_0.png"] for emotion in PAIR)
+    assert one == other  # without an emotion, one clip serves all
+    assert len({clips[key] for key in clips}) == 5
+    assert results["summary"]["systems"]["emogen"]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": ["agrement"]}, "unknown metric 'agrement'; known are agreement"),
+        ({"metrics": ["fvd"], "reference": "a"}, r"fvd needs weights\.i3d"),
+        ({"metrics": ["frechet_transnetv2"]}, "needs a reference"),
+        ({"baseline": "b"}, r"baseline: 'b' is no system \(a\)"),
+        ({"emotions": ["joyy"]}, "emotions: .*joy"),
+        ({"emotions": ["joy"]}, "'joy' is none of amusement"),
+        ({"seed": [1]}, "unknown key 'seed'; did you mean 'seeds'"),
+        ({"seeds": 3}, "seeds must be a list"),
+        ({"prompts": "nowhere.jsonl"}, r"no file nowhere\.jsonl"),
+        ({"systems": {"a": {"model": "embedded"}}}, r"systems\.a: emotion: adapter needs an adapter"),
+        ({"systems": {"a": {"modle": "embedded"}}}, r"systems\.a: unknown key 'modle'; did you mean 'model'"),
+        ({"systems": {"a": {}}}, r"systems\.a: give a model or clips"),
+        ({"systems": {}}, "systems must name what is compared"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_made(changes, message):
+    raw = {"name": "test", "systems": {"a": {"clips": "stickers"}}, **changes}
+    with pytest.raises(EvalConfigError, match=message):
+        eval_config(raw)
+
+
+def test_a_judge_without_weights_and_clips_without_metadata_are_named(tmp_path):
+    with pytest.raises(EvalConfigError, match=r"judges: .*nowhere"):
+        run_benchmark(config({"a": {"clips": "stickers"}}, judges=[str(tmp_path / "nowhere")]), tmp_path / "out", True)
+    assert not (tmp_path / "out/clips").exists()
+    with pytest.raises(EvalConfigError, match=r"systems\.a: .*metadata\.jsonl does not exist"):
+        run_benchmark(config({"a": {"clips": str(tmp_path)}}), tmp_path / "out", True)
+
+
+@pytest.mark.parametrize("name", ["tiny", "emovid240"])
+def test_shipped_configurations_are_valid(name, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    source = Path(__file__).parents[2] / f"configs/eval/{name}.yaml"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "emovid").mkdir()
+    (tmp_path / "emovid/prompts.jsonl").write_text('{"prompt": "a cat", "domain": "movie"}\n')
+    made = load_eval_config(source)
+    assert made.baseline in [system.name for system in made.systems] and make_items(made)
+
+
+def test_prompts_from_a_file(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    rows = [{"prompt": f"p{n}", "domain": "movie" if n % 2 else "sticker"} for n in range(6)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = config({"a": {"clips": str(tmp_path)}}, prompts=str(file), num_prompts={"movie": 2}, seeds=[0, 7])
+    items = make_items(made)
+    assert [p for p in dict.fromkeys(i.prompt.text for i in items)] == ["p0", "p1", "p2", "p3", "p4"]
+    assert len(items) == 5 * 2 * 2 and len({item.key for item in items}) == 20
+    file.write_text('{"text": "p"}\n')
+    with pytest.raises(EvalConfigError, match=r"prompts\.jsonl:1: expected an object with prompt"):
+        make_items(made)
+
+
+def test_figures_by_hand():
+    confusion = np.array([[3, 1], [2, 4]])
+    assert cohen_kappa(confusion) == pytest.approx((0.7 - 0.5) / 0.5)
+    assert macro_f1(confusion) == pytest.approx((2 * 3 / 9 + 2 * 4 / 11) / 2)
+    assert detectable(240) == pytest.approx(0.0904, abs=1e-3)
