@@ -94,7 +94,8 @@ def model_card(
     parts = [f"a rank-{lora_rank} LoRA ({lora_parameters:,} parameters)"] * bool(lora_parameters)
     parts += [f"an emotion adapter ({adapter_parameters:,} parameters)"] * bool(adapter_parameters)
     # an error may name a clip's folder, which may hold spaces
-    known = {*absolute_paths(config), *(str(folder.absolute()) for folder in {record.path.parent for record in records})}
+    folders = {record.path.parent for record in records}
+    known = {*absolute_paths(config), *(str(folder.absolute()) for folder in folders)}
     hide = functools.partial(hide_paths, known=known)
     train = [record for record in records if record.split == "train"]
     sections = [
@@ -102,13 +103,13 @@ def model_card(
         "with emogen.",
         "## Use\n\n" + _usage(task, base, repo_id or "this/folder", bool(lora_parameters),
                               bool(adapter_parameters), lora_files or {}),
-        "\n\n".join(f"![{caption}]({path})" for caption, path in (images or {}).items()),
         "## Results\n\n" + (_results(results, results_note) if results else "Not measured."),
+        *(f"![{caption}]({path})" for caption, path in (images or {}).items()),
         "## Training data\n\n" + _data(train, len(records) - len(train), dropped, hide),
         "## Limits\n\n" + "\n".join(f"- {line}" for line in [*limits, *_limits(train, results, lora_files, title)]),
         "## How it was made\n\n" + _making(config, command, versions or _installed()),
     ]  # fmt: skip
-    text = "\n\n".join(section for section in sections if section) + "\n"
+    text = "\n\n".join(sections) + "\n"
     return f"---\n{data.to_yaml()}\n---\n{hide(text)}"
 
 

@@ -21,11 +21,12 @@ def hide_paths(text: str, known: Iterable[str] = ()) -> str:
         known: folders of this machine. What lies in them keeps its path from there, and they are found even where
             they hold spaces; so is what lies in the working folder.
     """
-    for root in sorted({*known, os.getcwd()}, key=len, reverse=True):
-        text = _without_root(text, root.rstrip("/\\"), "", last_part(root))
-    text = _without_root(text, os.path.expanduser("~"), "~/", "~")
+    home = os.path.expanduser("~")
+    for root in sorted({*known, os.getcwd(), home}, key=len, reverse=True):  # inner folders before outer ones
+        below, itself = ("~/", "~") if root == home else ("", last_part(root))
+        text = _without_root(text, root.rstrip("/\\"), below, itself)
     for pattern in (_FILE_URL, _WINDOWS, _POSIX):
-        text = pattern.sub(lambda match: last_part(match[0]), text)
+        text = pattern.sub(lambda match: _tail(match[0]), text)
     return text
 
 
@@ -39,8 +40,10 @@ def _without_root(text: str, root: str, below: str, itself: str) -> str:
 
 def last_part(path: str) -> str:
     """The last part of an absolute path; anything else, a hub id too, as it is."""
-    if not is_absolute(path):
-        return path
+    return _tail(path) if is_absolute(path) else path
+
+
+def _tail(path: str) -> str:
     return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "."
 
 

@@ -41,6 +41,8 @@ class Previewer:
         self._settings = plan.config.validation
         judge = self._settings.judge
         self._judge = None if judge is None else EmbeddedJudge(None if judge == "embedded" else judge)
+        self.agreement: dict[str, Any] | None = None
+        """The judge's on the newest samples."""
         self._images = [_picture(path) for path in self._settings.validation_images or []]
         if plan.specification.kind == "i2v" and not self._images:
             raise ConfigError("validation.preview_steps needs validation.validation_images for an image-to-video model")
@@ -72,6 +74,7 @@ class Previewer:
             )
         if preview is None:
             return {}
+        self.agreement = preview.agreement
         save_preview(preview, Path(self._plan.config.run.output_dir) / FOLDER, f"step-{step:06d}")
         log_to_trackers(self._accelerator, preview, step)
         return preview.values

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator, init_empty_weights
 from accelerate.utils import gather_object, set_seed
 from diffusers import WanTransformer3DModel
@@ -17,11 +18,13 @@ from emogen.training.clips import PlannedClip
 from emogen.training.dataset import CachedClips
 from emogen.training.encode import encode_captions, encode_clips
 from emogen.training.export import export_weights, write_text
+from emogen.training.finish import write_card, write_curves
 from emogen.training.fold import folded_length
 from emogen.training.levels import NoiseLevels, histogram
 from emogen.training.memory import load_transformer
 from emogen.training.model import WanEmotionModel, build_model
 from emogen.training.plan import Plan, cache_folder, check_dropped, make_plan, without
+from emogen.training.previewer import Previewer
 from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
 from emogen.training.publish import check_hub, push_to_hub
 from emogen.training.schema import TrainingConfig
@@ -75,6 +78,12 @@ def run(config: TrainingConfig) -> Path:
     say(order.describe())
     if config.run.report_to:
         accelerator.init_trackers("emogen", config=_flat(config))
+    preview = make_preview(plan, model, accelerator) if config.validation.preview_steps else None
+
+    def export(step: int, weights: Mapping[str, torch.Tensor]) -> None:
+        export_weights(output, model, weights, config)
+        write_card(plan, model, step, preview.agreement if preview is not None else None)
+
     trainer = Trainer(
         config,
         model,
@@ -82,14 +91,17 @@ def run(config: TrainingConfig) -> Path:
         held_out,
         order,
         accelerator,
-        preview=make_preview(plan, model, accelerator) if config.validation.preview_steps else None,
-        export=lambda step, weights: export_weights(output, model, weights, config),
+        preview=preview,
+        export=export,
         resume=resume,
         identity=identity(plan, train.clips),
         probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
     )
     trainer.fit()
     accelerator.end_training()
+    if main:
+        say(write_curves(plan))
+        write_card(plan, model, trainer.step, preview.agreement if preview is not None else None)
     say(f"exported to {output}")
     if config.run.push_to_hub and main:
         say(f"uploaded to {push_to_hub(output, config.run.hub_model_id)}")
@@ -130,9 +142,7 @@ def make_probe(
     return load_probe(path, plan.specification.channels)
 
 
-def make_preview(plan: Plan, model: WanEmotionModel, accelerator: Accelerator) -> Callable[[int], dict[str, float]]:
-    from emogen.training.previewer import Previewer  # pipelines and judges only for who wants pictures
-
+def make_preview(plan: Plan, model: WanEmotionModel, accelerator: Accelerator) -> Previewer:
     return Previewer(plan, model, make_cache(plan), accelerator)
 
 

@@ -20,7 +20,7 @@ def test_the_folder_is_complete(exported, make_config):
     names = {path.name for path in exported.iterdir()}
     assert names >= {
         "config.json", "emotion_adapter.safetensors", "pytorch_lora_weights.safetensors",
-        "training_config.yaml", "log.jsonl", "checkpoint-3",
+        "training_config.yaml", "README.md", "log.jsonl", "checkpoint-3",
     }  # fmt: skip
     assert not [name for name in names if name.startswith(".")]  # nothing temporary is left
     stored = config_from_dict(yaml.safe_load((exported / "training_config.yaml").read_text()))

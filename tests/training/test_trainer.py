@@ -203,6 +203,8 @@ def test_unusable_clips_are_counted_and_limited(make_config, clips_folder, tmp_p
     run(make_config(data={"dataset_name": str(folder), "max_bad_fraction": 0.2}, run={"max_train_steps": 1}))
     text = capsys.readouterr().out
     assert "clip2.webp: no such file" in text and "clip1.webp:" in text
+    card = (tmp_path / "run/README.md").read_text()
+    assert "clip2.webp" in card and str(tmp_path) not in card
 
 
 def test_without_preloading_the_same_run(make_config, tmp_path):
