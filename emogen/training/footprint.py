@@ -1,34 +1,27 @@
-"""One step of the model that a run trains, walked through without weights: what it holds and what it computes.
-
-The trace is of one or two blocks of the real width on clips of the real size. All blocks of a Wan transformer are
-alike, so what the second of them adds is what every further one adds.
-"""
+"""What a run trains, before any weight is loaded: everything its memory depends on, and its weights counted."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from diffusers import WanTransformer3DModel
 from torch import nn
-from torch._subclasses import FakeTensorMode
 
-from emogen.models import EmotionTensors
-from emogen.training.batch import Batch
 from emogen.training.memory import DTYPES
 from emogen.training.model import WanEmotionModel, build_model
-from emogen.training.objective import add_noise, flow_loss
+from emogen.training.optim import find_optimizer
 from emogen.training.schema import AdapterSettings, DataConfig, LoraSettings, ModelConfig, RunConfig, TrainingConfig
 from emogen.training.specification import WanSpecification
-from emogen.training.tracing import StepMeter, cuda_kernels, replace_tensors
 
-IMAGE_TOKENS = 257  # of the CLIP model of Wan2.1's image-to-video checkpoints
+EIGHT_BIT_STATE = 2 + 8 / 256  # two moments of a byte, and a float32 scale for 256 of each
+# bitsandbytes: 4 bits and a float32 scale for 64 values; 8 bits, whose scale for each row is next to nothing.
+_QUANTISED = {"nf4": 0.5 + 4 / 64, "int8": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,30 +92,6 @@ class Setup:
         return every == 1 or (every > 1 and (self.layers - 1) % every > 0)
 
 
-@dataclass(frozen=True)
-class StepTrace:
-    """A step of a model of `layers` blocks. Bytes beyond weights, gradients and batch.
-
-    Attributes:
-        kept, block_kept: alive at the end of the forward pass; what a block adds to it.
-        peak: the most alive at once.
-        forward_peak, block_alive: the most in the forward pass; what a block adds to that. Where blocks are recomputed
-            this is more than it keeps: autocast holds its 16-bit copies of the trained weights until the pass is over.
-        flop, block_flop: arithmetic of both passes; a block's share.
-        batch: bytes of the batch, its noise and its noisy latents.
-    """
-
-    layers: int
-    kept: int
-    block_kept: int
-    peak: int
-    forward_peak: int
-    block_alive: int
-    flop: int
-    block_flop: int
-    batch: int
-
-
 def meta_model(setup: Setup, layers: int, checkpointing: int = 0, stored: bool = False) -> WanEmotionModel:
     """The model that would be trained, with so many blocks, on the meta device, in the types that diffusers loads it
     with; `stored` makes it an fp8 model where `base_storage` says so.
@@ -166,118 +135,110 @@ def converted(name: str) -> bool:
     return not set(WanTransformer3DModel._keep_in_fp32_modules).intersection(name.split("."))
 
 
-def example_batch(setup: Setup, specification: WanSpecification) -> tuple[Batch, torch.Tensor, torch.Tensor]:
-    """A batch, its noise and its noise levels [B], with any contents, on the default device."""
-    size, extra = setup.batch_size, setup.transformer.get("in_channels", 16) - specification.channels
-    latents = torch.empty(size, specification.channels, *setup.latents)
-    image = setup.transformer.get("image_dim")
-    batch = Batch(
-        latents=latents,
-        text=torch.empty(size, setup.folded or setup.text_length, setup.transformer.get("text_dim", 4096)),
-        emotion=EmotionTensors(torch.empty(size, 8), torch.empty(size, 2), torch.empty(size)),
-        names=[""] * size,
-        condition=torch.empty(size, extra, *setup.latents) if extra else None,
-        image=torch.empty(size, IMAGE_TOKENS, image) if image else None,
-    )
-    return batch, torch.empty_like(latents), torch.empty(size)
+@dataclass(frozen=True)
+class Weights:
+    """Numbers and bytes of the weights outside the blocks and in one block."""
+
+    frozen: tuple[int, int]
+    trained: tuple[int, int]
+    frozen_bytes: tuple[int, int]
+    copies: int
+    """Bytes of a block's weights in the type they are computed with, where they are stored in fewer bits."""
 
 
-def training_step(
-    model: WanEmotionModel,
-    batch: Batch,
-    noise: torch.Tensor,
-    noisy: torch.Tensor,
-    sigma: torch.Tensor,
-    precision: str,
-    between: Callable[[], None] = lambda: None,
-) -> None:
-    """Forward and backward pass as the trainer runs them; `between` is called between the two."""
-    with contextlib.ExitStack() as stack:
-        if precision != "no":
-            stack.enter_context(torch.autocast("cpu", DTYPES[precision]))
-        prediction = model(noisy, sigma, batch)
-    loss = flow_loss(prediction.float(), batch.latents, noise).mean()
-    between()
-    loss.backward()
+def count_weights(setup: Setup) -> Weights:
+    """Count on the meta device; all blocks are alike."""
+    model = meta_model(setup, 1, stored=True)
+    frozen, trained, size, copies = [0, 0], [0, 0], [0.0, 0.0], [0]
+    compute = DTYPES[setup.base_dtype].itemsize
+    quantised = _QUANTISED.get(setup.base_storage)
+    for path, module in model.named_modules():
+        inside = int(path.startswith("transformer.blocks."))
+        for name, value in module.named_parameters(recurse=False):
+            if value.requires_grad:
+                trained[inside] += value.numel()
+                continue
+            frozen[inside] += value.numel()
+            small = quantised is not None and isinstance(module, nn.Linear) and name == "weight" and converted(path)
+            size[inside] += value.numel() * (quantised if small else value.dtype.itemsize)
+            if small or value.dtype.itemsize < compute:
+                copies.append(value.numel() * compute)
+        size[inside] += sum(value.numel() * value.dtype.itemsize for value in module.buffers(recurse=False))
+    # fp8 is cast by diffusers, a block's worth at a time; bitsandbytes decodes one matrix and forgets it.
+    largest = max(copies) if quantised is not None else sum(copies)
+    return Weights(tuple(frozen), tuple(trained), (int(size[0]), int(size[1])), largest)
 
 
-_TRACED = (
-    "transformer", "latents", "text_length", "folded", "batch_size", "lora", "adapter", "base_dtype", "mixed_precision",
-    "device",
-)  # fmt: skip
-_traces: dict[str, StepTrace] = {}
+def setup_of(
+    config: TrainingConfig,
+    specification: WanSpecification,
+    size: tuple[int, int, int],
+    text_length: int,
+    folded: int | None = None,
+    device: str = "cuda",
+    processes: int = 1,
+    offload: bool = False,
+) -> Setup:
+    """The setup of a configured run on its largest clips.
 
+    Args:
+        size: (frames, height, width) in pixels.
+        text_length, folded: as `build_model` is given them.
+        processes: how many sum their gradients.
+        offload: see `Setup`.
 
-def trace_step(setup: Setup, layers: int, checkpointing: int) -> StepTrace:
-    """Trace a step with so many blocks and this gradient checkpointing in place of the setup's own.
-
-    Traces are remembered: setups that differ in what does not matter here, such as the optimizer, share one.
+    Raises:
+        ConfigError: the optimizer cannot be had.
     """
-    values = {name: getattr(setup, name) for name in _TRACED}
-    values |= {"lora": vars(setup.lora), "adapter": vars(setup.adapter), "layers": layers, "every": checkpointing}
-    key = json.dumps(values, sort_keys=True, default=repr)
-    if key not in _traces:
-        _traces[key] = _trace_step(setup, layers, checkpointing)
-    return _traces[key]
+    frames, height, width = size
+    scale = specification.spatial
+    return Setup(
+        transformer=WanTransformer3DModel.load_config(specification.folder, subfolder="transformer"),
+        latents=((frames - 1) // specification.temporal + 1, height // scale, width // scale),
+        text_length=text_length,
+        folded=folded,
+        batch_size=config.run.train_batch_size,
+        lora=config.lora,
+        adapter=config.adapter,
+        gradient_checkpointing=int(config.model.gradient_checkpointing),
+        base_dtype=config.model.base_dtype,
+        base_storage=config.model.base_storage,
+        mixed_precision=config.run.mixed_precision,
+        optimizer_bytes=optimizer_state_bytes(config.optimizer.optimizer, config.optimizer.optimizer_args),
+        ema=config.run.ema_decay > 0,
+        device=device,
+        data_parallel=processes > 1 and not offload,
+        offload=offload,
+    )
 
 
-def _trace_step(setup: Setup, layers: int, checkpointing: int) -> StepTrace:
-    model = meta_model(setup, layers, checkpointing)
-    cuda = setup.device == "cuda"
-    with FakeTensorMode():
-        replace_tensors(model, lambda value: torch.empty(value.shape, dtype=value.dtype))
-        batch, noise, sigma = example_batch(setup, model.specification)
-        noisy = add_noise(batch.latents, noise, sigma)
-        given = [batch.latents, batch.text, *batch.emotion, batch.condition, batch.image, noise, noisy, sigma]
-        given = [value for value in given if value is not None]
-        weights = [*model.parameters(), *model.buffers()]
-        gradients = [value.grad for value in weights if value.grad is not None]
-        meter = StepMeter([*given, *weights, *gradients], cuda)
-        marks = _Marks(meter)
-        marks.follow(model.transformer.blocks)
-        with cuda_kernels() if cuda else contextlib.nullcontext(), meter:
-            training_step(model, batch, noise, noisy, sigma, setup.mixed_precision, marks.turn)
-        return StepTrace(
-            layers=layers,
-            kept=marks.kept,
-            block_kept=marks.hidden if checkpointing else marks.block_alive(),
-            peak=meter.peak,
-            forward_peak=marks.forward_peak,
-            block_alive=marks.block_alive(),
-            flop=meter.flop,
-            block_flop=marks.block_flop(),
-            batch=sum(value.untyped_storage().nbytes() for value in given),
-        )
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a device now; None where that cannot be asked."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available if device.type == "cpu" else None
 
 
-class _Marks:
-    """Readings of a meter where one block ends and the next begins, in both directions."""
+def optimizer_state_bytes(name: str, arguments: Mapping[str, object] | None = None) -> float:
+    """Bytes of state for every parameter, read off an optimizer that takes one step. An 8-bit one that cannot run here
+    counts as two moments of a byte.
 
-    def __init__(self, meter: StepMeter):
-        self.kept = self.forward_peak = self.hidden = 0
-        self._meter = meter
-        self._forward: list[tuple[int, int]] = []
-        self._backward: list[int] = []
-        self._turned = False
+    Args:
+        name: a dotted path, as `optimizer.optimizer`.
 
-    def follow(self, blocks: nn.ModuleList) -> None:
-        for block in blocks:
-            block.register_forward_hook(self._after_block)
-
-    def turn(self) -> None:
-        """The forward pass is over."""
-        self._turned, self.kept, self.forward_peak = True, self._meter.now, self._meter.peak
-
-    def _after_block(self, block: nn.Module, args: Any, output: torch.Tensor) -> None:
-        if not self._turned:  # recomputation calls blocks too
-            self.hidden = output.untyped_storage().nbytes()
-            self._forward.append((self._meter.now, self._meter.flop))
-            output.register_hook(lambda gradient: self._backward.append(self._meter.flop))
-
-    def block_alive(self) -> int:
-        return self._forward[-1][0] - self._forward[-2][0] if len(self._forward) > 1 else 0
-
-    def block_flop(self) -> int:
-        if len(self._forward) < 2:
-            return 0
-        return self._forward[-1][1] - self._forward[-2][1] + self._backward[1] - self._backward[0]
+    Raises:
+        ConfigError: the path leads nowhere.
+    """
+    make = find_optimizer(name)
+    parameter = nn.Parameter(torch.zeros(128, 128))
+    parameter.grad = torch.ones_like(parameter)
+    try:
+        optimizer = make([parameter], lr=1e-4, **(arguments or {}))
+        optimizer.step()
+    except Exception:
+        if "8bit" not in name.lower():
+            raise
+        return EIGHT_BIT_STATE
+    state = (value for values in optimizer.state.values() for value in values.values())
+    sizes = [value.numel() * value.element_size() for value in state if isinstance(value, torch.Tensor)]
+    return sum(size for size in sizes if size > 64) / parameter.numel()

@@ -1,44 +1,26 @@
 """How much memory a training run will take, before any weight is loaded, and what to switch on if it is too much.
 
-    setup = Setup.of_run(config, specification, size=(81, 480, 832), text_length=512)
-    print(forecast(setup, device_memory).table())
+    setup = setup_of(config, specification, size=(81, 480, 832), text_length=512)
+    print(forecast(setup, available_memory(device)).table())
 
 The forecast is of a training step: encoding the data set before it and samples in between are not in it. Weights are
-counted on the meta device, activations on a traced step (see `footprint`); both follow the model that is trained.
+counted on the meta device (see `footprint`), activations on a traced step (see `step_trace`), of the model itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
-from emogen.training.footprint import Setup, converted, meta_model, trace_step
-from emogen.training.memory import DTYPES
-from emogen.training.optim import find_optimizer
+from emogen.training.footprint import EIGHT_BIT_STATE, Setup, count_weights
+from emogen.training.step_trace import activations
 
 GIB = 2**30
-EIGHT_BIT_STATE = 2 + 8 / 256  # two moments of a byte, and a float32 scale for 256 of each
-# bitsandbytes: 4 bits and a float32 scale for 64 values; 8 bits, whose scale for each row is next to nothing.
-_QUANTISED = {"nf4": 0.5 + 4 / 64, "int8": 1.0}
 # What CUDA's context takes, and what its allocator loses to fragments: rules of thumb, not traced.
 _CONTEXT, _FRAGMENTS = 0.5 * GIB, 0.04
 _RUNGS = (2, 4, 8)  # of gradient checkpointing, before all blocks are recomputed
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Numbers and bytes of the weights outside the blocks and in one block."""
-
-    frozen: tuple[int, int]
-    trained: tuple[int, int]
-    frozen_bytes: tuple[int, int]
-    copies: int
-    """Bytes of a block's weights in the type they are computed with, where they are stored in fewer bits."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +85,8 @@ class Forecast:
         if self.fits:
             return []
         lines, best = [], self
-        for what, setup in _measures(self.setup):
-            changed = forecast(setup(best.setup), self.device_memory)
+        for what, change in _measures(self.setup):
+            changed = forecast(change(best.setup), self.device_memory)
             if changed.total >= best.total:
                 continue
             slower = changed.flop / changed.setup.batch_size / (best.flop / best.setup.batch_size) - 1
@@ -127,7 +109,10 @@ class Forecast:
 
 
 def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
-    """The memory of a training step from its second on, when optimizer state and gradients are there.
+    """The memory of a training step from the second on, when optimizer state and gradients are there.
+
+    Samples and encoding have peaks of their own; `torch.compile` mostly keeps less. With `nf4` and `int8` activations
+    count as those of a 16-bit base, with `offload` weights as three blocks at a time: both are reasoned, not traced.
 
     Args:
         device_memory: bytes of the device, such as `torch.cuda.mem_get_info()[0]`; None: not known.
@@ -141,7 +126,7 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     held = min(layers, 3) if setup.offload else layers
     trained = weights.trained[0] + layers * weights.trained[1]
     on_device = weights.trained[0] + held * weights.trained[1]
-    activations, working, flop, batch = _activations(setup)
+    kept, working, flop, batch = activations(setup)
     copies = weights.copies
     if setup.base_storage == "fp8":  # autograd keeps the weights of every block that it keeps
         copies *= kept_blocks + (setup.recomputed > 0)
@@ -154,89 +139,14 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
         "optimizer state": 0 if setup.offload else int(setup.optimizer_bytes * trained),
         "moving average": 4 * trained if setup.ema and not setup.offload else 0,
         "batch": batch,
-        "activations kept for backward": activations,
+        "activations kept for backward": kept,
         "working set": working,
     }
     frozen = weights.frozen[0] + layers * weights.frozen[1]
     return Forecast(setup, parts, frozen, trained, flop, device_memory)
 
 
-def count_weights(setup: Setup) -> Weights:
-    """Count on the meta device; all blocks are alike."""
-    model = meta_model(setup, 1, stored=True)
-    frozen, trained, size, copies = [0, 0], [0, 0], [0.0, 0.0], [0]
-    compute = DTYPES[setup.base_dtype].itemsize
-    quantised = _QUANTISED.get(setup.base_storage)
-    for path, module in model.named_modules():
-        inside = int(path.startswith("transformer.blocks."))
-        for name, value in module.named_parameters(recurse=False):
-            if value.requires_grad:
-                trained[inside] += value.numel()
-                continue
-            frozen[inside] += value.numel()
-            small = quantised is not None and isinstance(module, nn.Linear) and name == "weight" and converted(path)
-            size[inside] += value.numel() * (quantised if small else value.dtype.itemsize)
-            if small or value.dtype.itemsize < compute:
-                copies.append(value.numel() * compute)
-        size[0] += sum(value.numel() * value.dtype.itemsize for value in module.buffers(recurse=False))
-    # fp8 is cast by diffusers, a block's worth at a time; bitsandbytes decodes one matrix and forgets it.
-    largest = max(copies) if quantised is not None else sum(copies)
-    return Weights(tuple(frozen), tuple(trained), (int(size[0]), int(size[1])), largest)
-
-
-def _activations(setup: Setup) -> tuple[int, int, int, int]:
-    """Bytes kept for the backward pass, bytes beyond them at the peak, arithmetic, bytes of the batch."""
-    layers, again = setup.layers, setup.recomputed
-    few = min(layers, 2)
-    if again == layers:
-        part = trace_step(setup, few, 1)
-        more = layers - few
-        kept = part.kept + more * part.block_kept
-        forward = part.forward_peak + more * part.block_alive
-        working, flop = part.peak - part.kept, part.flop + more * part.block_flop
-    else:
-        part = trace_step(setup, few, 0)
-        more = layers - again - few
-        kept = part.kept + more * part.block_kept
-        forward = part.forward_peak + more * part.block_alive
-        working, flop = part.peak - part.kept, part.flop + (layers - few) * part.block_flop
-        if again:
-            other = trace_step(setup, few, 1)
-            kept += again * other.block_kept
-            forward += again * other.block_alive
-            flop += again * (other.block_flop - part.block_flop)
-            # the backward pass begins at the last block; if that was kept, the next is recomputed when it is gone
-            recomputing = other.peak - other.kept
-            working = recomputing if setup.last_is_recomputed else max(working, recomputing - part.block_kept)
-    return kept, max(working, forward - kept), flop, part.batch
-
-
-def optimizer_state_bytes(name: str, arguments: Mapping[str, object] | None = None) -> float:
-    """Bytes of state for every parameter, read off an optimizer that takes one step. An 8-bit one that cannot run here
-    counts as two moments of a byte.
-
-    Args:
-        name: a dotted path, as `optimizer.optimizer`.
-
-    Raises:
-        ConfigError: the path leads nowhere.
-    """
-    make = find_optimizer(name)
-    parameter = nn.Parameter(torch.zeros(128, 128))
-    parameter.grad = torch.ones_like(parameter)
-    try:
-        optimizer = make([parameter], lr=1e-4, **(arguments or {}))
-        optimizer.step()
-    except Exception:
-        if "8bit" not in name.lower():
-            raise
-        return EIGHT_BIT_STATE
-    state = (value for values in optimizer.state.values() for value in values.values())
-    sizes = [value.numel() * value.element_size() for value in state if isinstance(value, torch.Tensor)]
-    return sum(size for size in sizes if size > 64) / parameter.numel()
-
-
-def _measures(setup: Setup) -> Iterator[tuple[str, object]]:
+def _measures(setup: Setup) -> Iterator[tuple[str, Callable[[Setup], Setup]]]:
     """What to try, cheapest first: words, and what makes a setup of the one before."""
     change = dataclasses.replace
     every = int(setup.gradient_checkpointing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from emogen.training.encode import encode_captions, encode_clips
 from emogen.training.export import export_weights, write_text
 from emogen.training.finish import write_card, write_curves
 from emogen.training.fold import folded_length
+from emogen.training.footprint import available_memory, setup_of
+from emogen.training.forecast import Forecast, forecast
 from emogen.training.levels import NoiseLevels, histogram
 from emogen.training.memory import load_transformer
 from emogen.training.model import WanEmotionModel, build_model
@@ -40,6 +43,8 @@ def dry_run(config: TrainingConfig) -> None:
         empty = WanTransformer3DModel.from_config(WanTransformer3DModel.load_config(folder, subfolder="transformer"))
         model = build_model(plan.specification, empty, config, plan.geometry.max_sequence_length)
     describe_run(plan, model, print)
+    device = torch.device("cpu" if config.run.cpu or not torch.cuda.is_available() else "cuda")
+    say_forecast(foresee(plan, device), print)
     clips, run = len(plan.split("train")), config.run
     batch = run.train_batch_size * run.gradient_accumulation_steps
     print(
@@ -74,6 +79,8 @@ def run(config: TrainingConfig) -> Path:
     folded = _fold_text(config, [clips for clips in (train, held_out) if clips is not None])
     model = build_model(plan.specification, transformer, config, plan.geometry.max_sequence_length, folded)
     describe_run(plan, model, say)
+    foreseen = foresee(plan, accelerator.device, accelerator.num_processes, folded)
+    say_forecast(foreseen, say)
     order = make_order(train, config, accelerator.num_processes)
     say(order.describe())
     if config.run.report_to:
@@ -95,6 +102,9 @@ def run(config: TrainingConfig) -> Path:
         export=export,
         resume=resume,
         identity=identity(plan, train.clips),
+        pace=lambda seconds: foreseen.pace(
+            seconds, config.run.max_train_steps, config.run.gradient_accumulation_steps
+        ),
         probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
     )
     trainer.fit()
@@ -176,6 +186,30 @@ def describe_run(plan: Plan, model: WanEmotionModel, say: Callable[[str], None])
         tokens = plan.specification.tokens(bucket.num_frames, bucket.height, bucket.width)
         say(f"{bucket}: {tokens:,} tokens; {levels.preset} noise levels with shift {levels.shift:.2f}: {shares} in "
             "fifths from low to high")
+
+
+def foresee(plan: Plan, device: torch.device, processes: int = 1, folded: int | None = None) -> Forecast:
+    """The memory of a step on the largest bucket. Where there is no GPU, the forecast of a dry run is for one."""
+    config, geometry, specification = plan.config, plan.geometry, plan.specification
+    largest = max(
+        {clip.bucket for clip in plan.clips}, key=lambda b: specification.tokens(b.num_frames, b.height, b.width)
+    )
+    size = (largest.num_frames, largest.height, largest.width)
+    plugin = os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true"
+    kind = "cpu" if config.run.cpu or device.type == "cpu" else device.type
+    setup = setup_of(
+        config, specification, size, geometry.max_sequence_length, folded, kind, processes, offload=plugin
+    )
+    return forecast(setup, available_memory(device))
+
+
+def say_forecast(made: Forecast, say: Callable[[str], None]) -> None:
+    say(made.table())
+    advice = made.advice() if made.fits is False else []
+    if advice:
+        say("what would help, each on top of the ones before:")
+    for line in advice:
+        say(f"  {line}")
 
 
 def identity(plan: Plan, clips: Sequence[PlannedClip]) -> dict[str, object]:

@@ -45,7 +45,9 @@ class StepMeter(TorchDispatchMode):
         super().__init__()
         self.now = self.peak = self.flop = 0
         self._cuda = cuda
-        self._seen = {storage._cdata for storage in map(torch.Tensor.untyped_storage, ignore)}
+        self._seen: set[int] = set()
+        for storage in map(torch.Tensor.untyped_storage, ignore):
+            self._watch(storage, 0)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -68,12 +70,14 @@ class StepMeter(TorchDispatchMode):
         return output
 
     def _see(self, storage: torch.UntypedStorage) -> None:
-        if storage._cdata in self._seen:
-            return
+        if storage._cdata not in self._seen:
+            self._watch(storage, storage.nbytes())
+            self.peak = max(self.peak, self.now)
+
+    def _watch(self, storage: torch.UntypedStorage, size: int) -> None:
         self._seen.add(storage._cdata)
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._free, storage._cdata, storage.nbytes()).atexit = False
+        self.now += size
+        weakref.finalize(storage, self._free, storage._cdata, size).atexit = False
 
     def _free(self, key: int, size: int) -> None:
         self._seen.discard(key)

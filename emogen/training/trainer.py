@@ -30,6 +30,8 @@ from emogen.training.schema import TrainingConfig
 from emogen.training.signals import stop_signals
 from emogen.training.validation import held_out_loss
 
+_PROBED = 5  # steps whose time tells the run's
+
 
 class TrainingDiverged(RuntimeError):
     """A loss or gradient stopped being finite. Nothing was saved after it happened."""
@@ -50,6 +52,7 @@ class Trainer:
         resume: the checkpoint to continue from, if any.
         identity: what must not change between a run and its continuation (JSON); differences are reported.
         probe: a frozen reader of latents, for the auxiliary loss (`objective.probe_weight`).
+        pace: given the seconds of the first steps, says what the run will take.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Trainer:
         resume: Path | None = None,
         identity: dict[str, Any] | None = None,
         probe: LatentProbe | None = None,
+        pace: Callable[[list[float]], str] | None = None,
     ):
         self.config, self.train, self.held_out, self.order = config, train, held_out, order
         self.accelerator, self.export, self.preview, self.resume = accelerator, export, preview, resume
@@ -78,6 +82,7 @@ class Trainer:
         self.global_batch = run.train_batch_size * run.gradient_accumulation_steps * accelerator.num_processes
         self.meter = LossMeter(sorted({record.label for record in train.records}), accelerator)
         self.identity = {**(identity or {}), "global_batch": self.global_batch, "steps": run.max_train_steps}
+        self.pace = pace
         self.probe = probe.to(accelerator.device) if probe is not None else None
         self.step = 0
 
@@ -89,6 +94,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         self.wrapped.train()
         seconds, since = 0.0, 0
+        first: list[float] = []
         with (
             stop_signals() as stop,
             tqdm(total=steps, initial=self.step, desc="training", unit="step", disable=not main,
@@ -98,7 +104,11 @@ class Trainer:
                 started = time.perf_counter()
                 norm = self.train_step()
                 bar.update()
-                seconds, since = seconds + time.perf_counter() - started, since + 1
+                took = time.perf_counter() - started
+                seconds, since = seconds + took, since + 1
+                first.append(took)
+                if len(first) == _PROBED and self.pace is not None and main:
+                    bar.write(self.pace(first))
                 if stop["signal"]:
                     self.accelerator.set_trigger()
                 stopping, done = self.accelerator.check_trigger(), self.step == steps

@@ -22,6 +22,7 @@ def test_dry_run_checks_and_counts_without_writing(config_file, tmp_path, capsys
     assert "amusement      2    1" in text and "total          8    2" in text
     assert "5x16x16" in text and "clips at 8 fps, 12 text tokens" in text
     assert "4 steps of 2 clips a process: 1.0 epochs" in text and "lora 0.00 M, adapter" in text
+    assert "memory forecast: 2 clips of 8 tokens" in text and "optimizer state" in text
     assert not (tmp_path / "run").exists() and not (tmp_path / "cache").exists()
 
 
