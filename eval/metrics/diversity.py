@@ -48,7 +48,7 @@ class LPIPSDiversity(_Perceptual):
         Raises:
             TypeError, ValueError: not clips, or fewer than two.
         """
-        check_clips(clips)
+        clips = check_clips(clips).to(self.device)
         if len(clips) < 2:
             raise ValueError(f"diversity needs at least 2 clips of the prompt, not {len(clips)}")
         pairs = [image_distance(self.distance, one, other).mean() for one, other in combinations(clips, 2)]
@@ -70,7 +70,7 @@ class FirstFrameLPIPS(_Perceptual):
     def score(self, clips: Tensor, images: Tensor) -> Tensor:
         """Distance of each clip, float64 `[B]`; arguments and errors as in `FirstFramePSNR.update`."""
         first, images = _first_frames(clips, images)
-        return image_distance(self.distance, first, images)
+        return image_distance(self.distance, first.to(self.device), images.to(self.device))
 
 
 class FirstFramePSNR(PeakSignalNoiseRatio):
@@ -93,7 +93,7 @@ class FirstFramePSNR(PeakSignalNoiseRatio):
             TypeError, ValueError: not clips and images, or of another count or size.
         """
         first, images = _first_frames(clips, images)
-        super().update(to_unit(first).float(), to_unit(images).float())
+        super().update(to_unit(first).float().to(self.device), to_unit(images).float().to(self.device))
 
     def compute(self) -> Tensor:
         """The ratio in dB, a scalar.
@@ -111,4 +111,4 @@ def _first_frames(clips: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
     check_images(images)
     if images.shape != first.shape:
         raise ValueError(f"images must be {list(first.shape)}, one a clip and of its size, not {list(images.shape)}")
-    return first, images.to(first.device)
+    return first, images

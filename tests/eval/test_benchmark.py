@@ -142,7 +142,7 @@ def test_a_judge_without_weights_and_clips_without_metadata_are_named(tmp_path):
         run_benchmark(config({"a": {"clips": str(tmp_path)}}), tmp_path / "out", True)
 
 
-@pytest.mark.parametrize("name", ["tiny", "emovid240"])
+@pytest.mark.parametrize("name", ["tiny", "embedded", "emovid240"])
 def test_shipped_configurations_are_valid(name, tmp_path, monkeypatch):
     from pathlib import Path
 
