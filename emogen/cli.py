@@ -11,6 +11,7 @@ COMMANDS = {
     "train": ("emogen.training.command", "train an emotion adapter and a LoRA (as train_lora.py)"),
     "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
     "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
+    "study": ("emogen.eval.study.__main__", "a blind study with people, from the clips of an evaluation"),
     "info": ("emogen.commands.info", "list emotions, words and the embedded model"),
 }
 

@@ -1,0 +1,61 @@
+"""`emogen study`: a blind study with people, from the clips of an evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_EPILOG = """examples:
+  emogen study build --results out --systems sentence emogen --output_dir study   (for any web server)
+  emogen study read --key study.key.json votes-*.json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 2 an argument or a file is wrong."""
+    parser = argparse.ArgumentParser(prog="emogen study", description=__doc__, epilog=_EPILOG,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parts = parser.add_subparsers(dest="part", required=True)
+    build = parts.add_parser("build", help="make the page")
+    build.add_argument("--results", type=Path, required=True, help="output folder of `emogen eval`")
+    build.add_argument("--systems", nargs=2, required=True, metavar="NAME")
+    build.add_argument("--output_dir", type=Path, required=True)
+    build.add_argument("--pairs", type=int, default=40, help="A/B questions, at most")
+    build.add_argument("--names", type=int, default=24, help="clips whose emotion is to be named, at most")
+    build.add_argument("--seed", type=int, default=0)
+    read = parts.add_parser("read", help="read the votes")
+    read.add_argument("--key", type=Path, required=True, help="the key.json that build left beside the folder")
+    read.add_argument("--output", type=Path, help="also write the figures as JSON")
+    read.add_argument("votes", type=Path, nargs="+")
+    args = parser.parse_args(argv)
+    from ..config import EvalConfigError
+
+    try:
+        if args.part == "build":
+            from .build import build_study
+
+            results = json.loads((args.results / "results.json").read_text(encoding="utf-8"))
+            counts = build_study(
+                results, args.results, args.output_dir, args.systems, args.pairs, args.names, args.seed
+            )
+            print(f"{counts['pairs']} pairs and {counts['names']} clips to name: {args.output_dir / 'index.html'}\n"
+                  f"keep {args.output_dir}.key.json to yourself: it says what is what")  # fmt: skip
+        else:
+            from .votes import read_votes, summarise_votes, text
+
+            key = json.loads(args.key.read_text(encoding="utf-8"))
+            summary = summarise_votes(key, read_votes(key, args.votes))
+            print(text(summary))
+            if args.output:
+                args.output.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    except (EvalConfigError, OSError, json.JSONDecodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
