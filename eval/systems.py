@@ -49,8 +49,8 @@ def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
     metadata = folder / "metadata.jsonl"
     if not metadata.is_file():
         raise EvalConfigError(
-            f"systems.{system.name}: {metadata} does not exist; it should hold one JSON object a clip: file_name, prompt, "
-            "emotion and perhaps seed"
+            f"systems.{system.name}: {metadata} does not exist; it should hold one JSON object a clip: file_name, "
+            "prompt, emotion and perhaps seed"
         )
     by_ask = {(item.prompt.text, item.emotion, item.seed): item.key for item in items}
     found: dict[str, Path] = {}

@@ -3,7 +3,8 @@
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Which emotion?</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>
 body{font:17px/1.5 system-ui,sans-serif;max-width:760px;margin:2rem auto;padding:0 1rem;color:#222;
-text-align:center}.pair{display:flex;gap:1.2rem;justify-content:center}.pair button{flex:1;max-width:340px}button{font:inherit;padding:.6rem;
+text-align:center}.pair{display:flex;gap:1.2rem;justify-content:center}
+.pair button{flex:1;max-width:340px}button{font:inherit;padding:.6rem;
 border:2px solid #ccc;border-radius:12px;background:#fff;cursor:pointer}button:hover,button:focus{border-color:#0072b2}
 img,video{width:100%;max-width:320px;border-radius:8px;image-rendering:auto}.names{display:grid;gap:.6rem;
 grid-template-columns:repeat(auto-fit,minmax(150px,1fr));margin-top:1rem}.small{color:#666;font-size:14px}
@@ -46,7 +47,8 @@ function next() {
 }
 function done() {
   const file = new Blob([JSON.stringify(votes)], {type: "application/json"});
-  main.innerHTML = `<h1>Thank you.</h1><p><a download="votes-${votes.voter}.json" href="${URL.createObjectURL(file)}">` +
+  const name = `votes-${votes.voter}.json`, address = URL.createObjectURL(file);
+  main.innerHTML = `<h1>Thank you.</h1><p><a download="${name}" href="${address}">` +
     "Download your votes</a> and send the file to whoever asked you.</p>";
 }
 document.onkeydown = e => {

@@ -59,7 +59,8 @@ def summarise_votes(key: Mapping[str, Any], votes: Sequence[Mapping[str, Any]]) 
         mean, low, high = clustered_mean(value, prompts)
         summary["preference"] = {
             "for": second, "value": mean, "low": low, "high": high, "n": len(pairs),
-            "questions": len({v["question"] for v in pairs}), "ties": sum(v["answer"] == "tie" for v in pairs), "p": sign_flip(value, [0.5] * len(value), prompts),
+            "questions": len({v["question"] for v in pairs}), "ties": sum(v["answer"] == "tie" for v in pairs),
+            "p": sign_flip(value, [0.5] * len(value), prompts),
         }  # fmt: skip
         agree = _agreement_between_voters(pairs)
         if agree is not None:

@@ -24,7 +24,6 @@ PUBLISHED = json.loads((Path(__file__).parents[1] / "fixtures" / "wan21_configs.
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 FEED_FORWARD = ["ffn.net.0.proj", "ffn.net.2"]
 KEPT, WORKING = "activations kept for backward", "working set"
-GIB = 2**30
 TINY = {
     "patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 32, "in_channels": 4, "out_channels": 4,
     "text_dim": 16, "freq_dim": 16, "ffn_dim": 128, "num_layers": 4, "rope_max_seq_len": 32,
@@ -223,20 +222,19 @@ def test_the_table_names_every_part_and_the_total():
     result = forecast(tiny(ema=True), device_memory=2**30)
     text = result.table()
     for name, size in result.parts.items():
-        line = next(line for line in text.splitlines() if line.strip().startswith(name))
+        line = next(line for line in text.splitlines() if name in line)
         assert f"{size / 2**20:,.2f} MiB" in line
     assert f"{result.total / 2**20:,.2f} MiB  of 1.00 GiB: fits" in text and result.fits
     assert f"{result.trained_parameters:,} parameters" in text and "192 tokens" in text
-    assert "does not fit" in forecast(tiny(), device_memory=1000).table()
-    assert "fit" not in forecast(tiny()).table()
+    assert "does not fit" in forecast(tiny(), device_memory=1000).table() and "fit" not in forecast(tiny()).table()
     assert "for CUDA and fragments" in forecast(tiny(device="cuda"), device_memory=2**30).table()
 
 
 def test_advice_lists_what_helps_in_order_until_it_fits():
     setup = published("Wan2.1-T2V-14B", batch_size=2)
-    lines = forecast(setup, device_memory=45 * GIB).advice()
+    lines = forecast(setup, device_memory=45 * 2**30).advice()
     totals = [float(line.split(": ")[1].split(" GiB")[0].replace(",", "")) for line in lines]
-    assert totals == sorted(totals, reverse=True) and totals[0] < forecast(setup).total / GIB
+    assert totals == sorted(totals, reverse=True) and totals[0] < forecast(setup).total / 2**30
     flags = [line.split(":")[0].split(" (")[0] for line in lines]
     assert flags == [
         "--gradient_checkpointing 2", "--gradient_checkpointing 4", "--gradient_checkpointing 8",
@@ -247,16 +245,15 @@ def test_advice_lists_what_helps_in_order_until_it_fits():
     combined = dataclasses.replace(
         setup, gradient_checkpointing=1, batch_size=1, optimizer_bytes=forecasts.EIGHT_BIT_STATE, base_storage="fp8"
     )
-    assert totals[-1] == pytest.approx(forecast(combined).total / GIB, abs=0.01)
+    assert totals[-1] == pytest.approx(forecast(combined).total / 2**30, abs=0.01)
 
 
 def test_advice_says_nothing_that_does_not_help():
     assert forecast(tiny(), device_memory=2**40).advice() == []
     done = tiny(gradient_checkpointing=1, optimizer_bytes=0.0, base_storage="nf4", latents=(1, 16, 16))
     assert not [line for line in forecast(done).advice() if "accelerate launch" not in line]
-    # without recomputation autograd holds the cast weights: storage alone must not be recommended for memory
-    alone = forecast(tiny(base_storage="fp8")).total - forecast(tiny()).total
-    assert alone > 0
+    # without recomputation autograd holds the cast weights, so storage alone must not be recommended
+    assert forecast(tiny(base_storage="fp8")).total > forecast(tiny()).total
 
 
 def test_state_of_optimizers():
@@ -267,17 +264,14 @@ def test_state_of_optimizers():
         optimizer_state_bytes("torch.optim.AdamV")
 
 
-def test_gradients_summed_over_processes_have_buckets():
-    parts = forecast(tiny(data_parallel=True)).parts
-    assert parts["gradient buckets"] == parts["gradients"] > 0 == forecast(tiny()).parts["gradient buckets"]
-
-
-def test_offloading_leaves_three_blocks_on_the_device():
+def test_offloading_leaves_three_blocks_on_the_device_and_processes_have_buckets():
     plain = published("Wan2.1-T2V-14B", gradient_checkpointing=1, ema=True)
     away = dataclasses.replace(plain, offload=True)
     weights, parts, kept = count_weights(plain), forecast(away).parts, forecast(plain).parts
     assert kept["frozen weights"] - parts["frozen weights"] == 37 * weights.frozen_bytes[1]
     assert parts["optimizer state"] == parts["moving average"] == 0 < kept["optimizer state"]
+    summed = forecast(dataclasses.replace(plain, data_parallel=True)).parts
+    assert summed["gradient buckets"] == summed["gradients"] > 0 == kept["gradient buckets"]
     assert parts[KEPT] == kept[KEPT] and forecast(away).trained_parameters == forecast(plain).trained_parameters
 
 
@@ -294,7 +288,7 @@ def test_pace():
     assert "30 min" in result.pace([0.6], steps=3000)
     assert f"{2 * result.flop / 1e12:.3g} TFLOP/s" in result.pace([1.0], steps=1, micro_steps=2)
     with pytest.raises(ValueError, match="at least one step"):
-        result.pace([], steps=10)
+        result.pace([], steps=1)
 
 
 def test_bad_sizes_are_named():

@@ -64,7 +64,7 @@ class ToldJudge:
 
     def __call__(self, clips):
         self.drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
-        assert clips.dtype == np.uint8 and clips.ndim == 5
+        assert clips.dtype == np.uint8 and clips.ndim == 5 and not torch.is_grad_enabled()
         mine, self.labels = self.labels[: len(clips)], self.labels[len(clips) :]
         shares = np.eye(8)[[MIKELS.index(label) for label in mine]]
         return Verdict(shares, np.zeros((len(mine), 2)), np.ones(len(mine)))

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from emogen.training.command import main
 
 ROOT = Path(__file__).parents[2]

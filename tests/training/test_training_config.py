@@ -51,7 +51,7 @@ def test_a_saved_configuration_reads_back_the_same(write, tmp_path):
     ("text", "overrides", "message"),
     [
         (MINIMAL + "optimizer:\n  learning_rat: 1\n", [], r"c\.yaml:9: unknown key .*'optimizer\.learning_rate'"),
-        (MINIMAL, ["--optimizr.learning_rate", "1"], r"--optimizr\.learning_rate: unknown .*'optimizer\.learning_rate'"),
+        (MINIMAL, ["--optimizr.learning_rate", "1"], r"--optimizr\.learning_rate: .*'optimizer\.learning_rate'"),
         (MINIMAL, ["--rankk", "1"], r"--rankk: unknown key 'rankk'; did you mean 'lora\.rank'"),
         (MINIMAL, ["--optimizer_args", "3"], r"must be a mapping"),
         (MINIMAL, ["--attention_backend", "sage"], r"no backward pass"),

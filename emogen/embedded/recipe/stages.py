@@ -17,7 +17,7 @@ from .latents import encode_store, load_latents
 
 MAX_CLIPS = 4500
 """Rendered clips encoded as clips; encoding is a tenth of the base's time, and single frames give the variety."""
-BASE_PHASES = (39.5, 23.0)
+BASE_PHASES = (39.5, 107.0)
 VAE_PHASES = (6.0, 22.0)
 
 
