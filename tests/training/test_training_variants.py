@@ -170,7 +170,7 @@ def test_buckets_mix_lengths_shapes_and_images(make_config, mixed_folder, tmp_pa
         run(make_config(data={**sizes, "buckets": ["5x16x16"]}, run={"output_dir": str(tmp_path / "x")}))
 
 
-def test_annotators_who_disagree_soften_the_label(make_config, clips_folder, monkeypatch):
+def test_annotators_who_disagree_soften_the_label(make_config, clips_folder, tmp_path, monkeypatch):
     from emogen.training.trainer import Trainer
 
     rows = [json.loads(line) for line in (clips_folder / "metadata.jsonl").read_text().splitlines()]
@@ -178,11 +178,15 @@ def test_annotators_who_disagree_soften_the_label(make_config, clips_folder, mon
     (clips_folder / "unsure.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     seen = {}
 
+    fit = Trainer.fit
+
     def keep(self):
         seen[self.config.data.soft_labels] = self.train.emotions([1]).distribution[0]
+        fit(self)
 
     monkeypatch.setattr(Trainer, "fit", keep)
     for soft in (True, False):
-        run(make_config(data={"dataset_name": str(clips_folder / "unsure.jsonl"), "soft_labels": soft}))
+        data = {"dataset_name": str(clips_folder / "unsure.jsonl"), "soft_labels": soft}
+        run(make_config(data=data, run={"output_dir": str(tmp_path / f"soft_{soft}")}))
     assert seen[False].max() == 1.0
     assert seen[True].max().item() == pytest.approx(0.6) and seen[True].sum().item() == pytest.approx(1.0)
