@@ -15,6 +15,7 @@ _HOMES = {
     "EmotionArc": "emogen.emotion",
     "parse_emotion": "emogen.emotion",
     "EmotionEncoder": "emogen.models",
+    "EmotionWanImageToVideoPipeline": "emogen.pipelines",
     "EmotionWanPipeline": "emogen.pipelines",
     "embedded_model": "emogen.embedded",
     "embedded_adapter": "emogen.embedded",
@@ -25,6 +26,7 @@ __all__ = [
     "EmotionArc",
     "EmotionEncoder",
     "EmotionState",
+    "EmotionWanImageToVideoPipeline",
     "EmotionWanPipeline",
     "__version__",
     "embedded_adapter",
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from emogen.embedded import embedded_adapter, embedded_judge, embedded_model
     from emogen.emotion import EmotionArc, EmotionState, parse_emotion
     from emogen.models import EmotionEncoder
-    from emogen.pipelines import EmotionWanPipeline
+    from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 
 
 def __getattr__(name: str):

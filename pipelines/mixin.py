@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import warnings
@@ -15,6 +16,8 @@ import torch
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.pipelines.emotions import EmotionLike, all_neutral, emotion_tensors, read_emotions
 from emogen.pipelines.folders import AdapterFolderMixin
+from emogen.pipelines.guidance import EmotionGuidance, EmotionGuidanceLike, read_emotion_guidance
+from emogen.pipelines.kinds import HUB_ARGUMENTS, ModelKindMixin
 
 from emogen.emotion import EmotionArc, EmotionState, emotion_prompt
 from emogen.models import (
@@ -26,8 +29,6 @@ from emogen.models import (
     latent_frame_count,
 )
 
-_HUB_ARGUMENTS = ("cache_dir", "token", "revision", "local_files_only", "force_download")
-
 
 @dataclass(frozen=True)
 class EmotionRequest:
@@ -35,6 +36,7 @@ class EmotionRequest:
 
     cond: EmotionTensors | None = None
     uncond: EmotionTensors | None = None
+    guidance: EmotionGuidance | None = None
 
 
 def merged_signature(call: Callable, extended: Callable) -> inspect.Signature:
@@ -45,7 +47,7 @@ def merged_signature(call: Callable, extended: Callable) -> inspect.Signature:
     return base.replace(parameters=[*base.parameters.values(), *added])
 
 
-class EmotionAdapterMixin(AdapterFolderMixin):
+class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
     """For a subclass of a Wan pipeline, before it in the bases.
 
     The subclass sets `_stock_class_name`, overrides `encode_prompt` to pass its result through
@@ -58,13 +60,15 @@ class EmotionAdapterMixin(AdapterFolderMixin):
     _warned_about_prompt = False
     generation_defaults: GenerationDefaults = GenerationDefaults()
     """What a call takes for arguments it is not given."""
+    batch_emotion_guidance: bool = False
+    """Makes the extra pass of `emotion_guidance_scale` in one forward of twice the batch (see `EmotionGuidance`)."""
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any):
         """As the stock pipeline's, also from a folder or hub id of the stock pipeline, and reads the model's
         `generation_config.json` if it has one."""
         pipe = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        hub = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
+        hub = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
         pipe.generation_defaults = GenerationDefaults.from_pretrained(pretrained_model_name_or_path, **hub)
         return pipe
 
@@ -143,21 +147,26 @@ class EmotionAdapterMixin(AdapterFolderMixin):
         emotion: EmotionLike | Sequence[EmotionLike | None] | None,
         negative_emotion: EmotionLike | Sequence[EmotionLike | None] | None,
         emotion_scale: float,
+        emotion_guidance_scale: EmotionGuidanceLike | None = None,
+        guidance_interval: Sequence[float] | None = None,
     ) -> Any:
         """Run a stock `__call__` with an emotion. Nothing of a call outlives it."""
         arguments = inspect.signature(call).bind_partial(*args, **kwargs).arguments
         arguments = self._with_defaults(arguments)
-        prompts = _count_prompts(arguments)
+        prompts = count_prompts(arguments)
         emotions = read_emotions(emotion, prompts)
         negatives = read_emotions(negative_emotion, prompts, "negative_emotion")
         scale = self._emotion_scale * emotion_scale
         neutral = scale == 0 or (all_neutral(emotions) and all_neutral(negatives))
+        steps = arguments.get("num_inference_steps", _default_of(call, "num_inference_steps"))
         adapter = self.emotion_adapter
+        guidance_scales = read_emotion_guidance(emotion_guidance_scale, guidance_interval, steps, adapter is not None)
         if adapter is None:
             if not neutral:
                 arguments["prompt"] = self._prompts_with_emotion(arguments.get("prompt"), emotions, negatives)
             return call(**arguments)
         before = adapter.scale, adapter.text_length
+        guided = contextlib.nullcontext()
         try:
             self._emotion_request = EmotionRequest()
             if not neutral:
@@ -165,12 +174,16 @@ class EmotionAdapterMixin(AdapterFolderMixin):
                 frames = self._latent_frames(arguments, call)
                 moving = any(isinstance(e, EmotionArc) for e in (*emotions, *negatives))
                 factor = self.vae_scale_factor_temporal
+                guidance = guidance_scales and EmotionGuidance(self, guidance_scales, self.batch_emotion_guidance)
                 self._emotion_request = EmotionRequest(
                     emotion_tensors(emotions, frames, factor, moving),
                     emotion_tensors(negatives, frames, factor, moving),
+                    guidance,
                 )
                 adapter.scale = scale
-            return call(**arguments)
+                guided = guidance.around(self._wan_transformers()) if guidance else guided
+            with guided:
+                return call(**arguments)
         finally:
             self._emotion_request = None
             adapter.scale, adapter.text_length = before
@@ -200,8 +213,8 @@ class EmotionAdapterMixin(AdapterFolderMixin):
         latents = arguments.get("latents")
         if latents is not None:
             return latents.shape[2]
-        stock = inspect.signature(call).parameters["num_frames"].default
-        return latent_frame_count(arguments.get("num_frames", stock), self.vae_scale_factor_temporal)
+        frames = arguments.get("num_frames", _default_of(call, "num_frames"))
+        return latent_frame_count(frames, self.vae_scale_factor_temporal)
 
     def _check_dressed(self, adapter: EmotionAdapter) -> None:
         for name, transformer in self._wan_transformers().items():
@@ -228,6 +241,9 @@ class EmotionAdapterMixin(AdapterFolderMixin):
             )
         self.emotion_adapter.text_length = prompt_embeds.shape[1]
         if request.cond is not None:
+            if request.guidance is not None:
+                length = prompt_embeds.shape[1]
+                request.guidance.begin(self._with_tail(prompt_embeds, request.uncond)[:, length:], length)
             prompt_embeds = self._with_tail(prompt_embeds, request.cond)
             if negative_prompt_embeds is not None:
                 negative_prompt_embeds = self._with_tail(negative_prompt_embeds, request.uncond)
@@ -271,7 +287,12 @@ class EmotionAdapterMixin(AdapterFolderMixin):
         return texts[0] if single else texts
 
 
-def _count_prompts(arguments: dict[str, Any]) -> int:
+def _default_of(call: Callable, name: str) -> Any:
+    return inspect.signature(call).parameters[name].default
+
+
+def count_prompts(arguments: dict[str, Any]) -> int:
+    """How many prompts, in text or embedded, a call's arguments hold."""
     prompt, embeds = arguments.get("prompt"), arguments.get("prompt_embeds")
     if isinstance(prompt, (list, tuple)):
         return len(prompt)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from emogen.pipelines.emotions import EmotionLike
+from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.mixin import EmotionAdapterMixin, merged_signature
 from transformers import AutoTokenizer, UMT5EncoderModel
 
@@ -80,6 +81,8 @@ class EmotionWanPipeline(EmotionAdapterMixin, WanPipeline):
         emotion: EmotionLike | Sequence[EmotionLike | None] | None = None,
         negative_emotion: EmotionLike | Sequence[EmotionLike | None] | None = None,
         emotion_scale: float = 1.0,
+        emotion_guidance_scale: EmotionGuidanceLike | None = None,
+        guidance_interval: Sequence[float] | None = None,
         **kwargs: Any,
     ):
         """Generate videos. Takes every argument of `WanPipeline.__call__`, and:
@@ -89,17 +92,34 @@ class EmotionWanPipeline(EmotionAdapterMixin, WanPipeline):
                 1:amusement"), an `EmotionState`, an `EmotionArc`, or a list with one for each prompt (None
                 is neutral). Without an adapter it becomes a sentence of the prompt.
             negative_emotion: what guidance steers away from, in the same forms; neutral by default. Has no
-                effect without guidance.
+                effect without guidance of text or emotion.
             emotion_scale: factor on what the adapter adds, times `set_emotion_scale`'s.
+            emotion_guidance_scale: g_e in `u + g_t (c_t - u) + g_e (c_te - c_t)`, where g_t is `guidance_scale`, u
+                is (negative prompt, negative emotion), c_t (prompt, negative emotion) and c_te (prompt, emotion).
+                None is g_t itself, exactly ordinary guidance. A number of at least 0; a list with one for each
+                step; or a function of the share of the steps that lie behind, from 0 to just below 1. Steps where
+                it differs from g_t take a third pass (see `batch_emotion_guidance`). With `guidance_scale=1` only
+                the emotion is guided. 0 leaves the emotion out.
+            guidance_interval: (start, end), the share of the steps, counted from the noise, in which
+                `emotion_guidance_scale` holds; before `start` and from `end` on the emotion is guided like the
+                text, without a third pass.
 
         Arguments that are not given come from `pipe.generation_defaults`, and then from the stock pipeline.
 
         Raises:
             UnknownEmotionError: a word is no known emotion.
-            ValueError: a list of emotions of the wrong length, or an arc without an adapter.
+            ValueError: a list of the wrong length; an arc or an `emotion_guidance_scale` without an adapter; a
+                negative scale; an interval that is reversed or outside 0-1.
         """
         return self._call_with_emotion(
-            super().__call__, args, kwargs, emotion, negative_emotion, emotion_scale
+            super().__call__,
+            args,
+            kwargs,
+            emotion,
+            negative_emotion,
+            emotion_scale,
+            emotion_guidance_scale,
+            guidance_interval,
         )
 
     __call__.__signature__ = merged_signature(WanPipeline.__call__, __call__)

@@ -183,12 +183,18 @@ class EmotionAdapter:
 
     @staticmethod
     def _check_text_length(length: int, attentions: Mapping[str, nn.Module]) -> None:
-        image_model = any(getattr(a, "add_k_proj", None) is not None for a in attentions.values())
-        if image_model and length != _IMAGE_MODEL_TEXT_LENGTH:
-            raise ValueError(
-                f"Wan's image-to-video transformers take {_IMAGE_MODEL_TEXT_LENGTH} text tokens, not "
-                f"{length}; set text_length (max_sequence_length) to {_IMAGE_MODEL_TEXT_LENGTH}"
-            )
+        for attention in attentions.values():
+            if getattr(attention, "add_k_proj", None) is None:
+                continue
+            # A processor in the place of Wan's own may split image from text elsewhere, and then says where.
+            processor = attention.processor
+            inner = processor.inner if isinstance(processor, EmotionWanAttnProcessor) else processor
+            taken = getattr(inner, "text_length", _IMAGE_MODEL_TEXT_LENGTH)
+            if length not in (taken, _IMAGE_MODEL_TEXT_LENGTH):
+                raise ValueError(
+                    f"Wan's image-to-video transformers take {_IMAGE_MODEL_TEXT_LENGTH} text tokens, not "
+                    f"{length}; set text_length (max_sequence_length) to {_IMAGE_MODEL_TEXT_LENGTH}"
+                )
 
 
 def attach_emotion_adapter(

@@ -61,8 +61,6 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     specification = WanSpecification.from_folder(folder)
     geometry = resolve_geometry(folder, config.data)
     specification.check_text_length(geometry.max_sequence_length)
-    if specification.image_branch and model.fold_padding:
-        raise ConfigError("model.fold_padding does not go with a model that has an image branch: set it to false")
     buckets = _buckets(config, specification, geometry)
     records = read_records(_dataset(config, geometry, say))
     if config.data.scrub_captions:

@@ -114,7 +114,7 @@ def undisturbed(pipe: Any) -> Iterator[None]:
     """
     modules = [module for part in pipe.components.values() if isinstance(part, nn.Module) for module in part.modules()]
     modes = [module.training for module in modules]
-    folded = [(one, one.count) for one in map(_folded, modules) if one is not None]
+    folded = [(one, one.count, one.text_length) for one in map(_folded, modules) if one is not None]
     scheduler, bar = pipe.scheduler, getattr(pipe, "_progress_bar_config", None)
     python, numpy = random.getstate(), np.random.get_state()
     device = torch.device(pipe._execution_device)
@@ -126,8 +126,8 @@ def undisturbed(pipe: Any) -> Iterator[None]:
                 seed(0)
             for module in modules:
                 module.training = False
-            for processor, _ in folded:
-                processor.count = 1
+            for processor, count, length in folded:
+                processor.count, processor.text_length = 1, length + count - 1
             pipe.scheduler = copy.deepcopy(scheduler)
             pipe._progress_bar_config = {**(bar or {}), "disable": True}
             yield
@@ -136,8 +136,8 @@ def undisturbed(pipe: Any) -> Iterator[None]:
         np.random.set_state(numpy)
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
-        for processor, count in folded:
-            processor.count = count
+        for processor, count, length in folded:
+            processor.count, processor.text_length = count, length
         pipe.scheduler = scheduler
         if bar is None:
             pipe.__dict__.pop("_progress_bar_config", None)

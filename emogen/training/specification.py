@@ -91,7 +91,7 @@ class WanSpecification:
         if self.image_branch and length != _IMAGE_MODEL_TEXT_LENGTH:
             raise ModelFolderError(
                 f"{self.folder}: Wan's attention with an image branch takes {_IMAGE_MODEL_TEXT_LENGTH} text tokens; "
-                f"set data.max_sequence_length to that, not {length}, and model.fold_padding to false"
+                f"set data.max_sequence_length to that, not {length} (model.fold_padding makes short captions cheap)"
             )
 
     def forward(self, transformer: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, batch: Batch,

@@ -77,8 +77,8 @@ def test_alpha_beside_the_weights_goes_before_the_header(tmp_path):
 
 def test_the_lora_that_comes_with_the_package(tmp_path):
     lora = read_lora(embedded_adapter())
-    assert len(lora.ranks) == 60 and set(lora.scales.values()) == {1.0} and lora.metadata["base_model"] == "model"
+    assert len(lora.ranks) == 60 and set(lora.scales.values()) == {1.0} and lora.metadata["base_model"] == "embedded"
     write_lora(lora, tmp_path / "x.safetensors", "comfyui")
     again = read_lora(tmp_path / "x.safetensors")
-    assert again.weights.keys() == lora.weights.keys() and again.metadata["base_model"] == "model"
+    assert again.weights.keys() == lora.weights.keys() and again.metadata["base_model"] == "embedded"
     assert all(torch.equal(again.weights[key], value) for key, value in lora.weights.items())

@@ -116,7 +116,8 @@ def test_what_is_refused(dressed, generate):
 def test_all_stock_arguments_are_kept():
     own = inspect.signature(EmotionWanPipeline.__call__).parameters
     stock = inspect.signature(WanPipeline.__call__).parameters
-    assert list(own) == [*stock, "emotion", "negative_emotion", "emotion_scale"]
+    added = ["emotion", "negative_emotion", "emotion_scale", "emotion_guidance_scale", "guidance_interval"]
+    assert list(own) == [*stock, *added]
     assert all(own[name] == stock[name] for name in stock)
     assert list(inspect.signature(EmotionWanPipeline.encode_prompt).parameters) == list(
         inspect.signature(WanPipeline.encode_prompt).parameters

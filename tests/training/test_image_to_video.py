@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from safetensors.torch import load_file
 
 from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
+from emogen.emotion import parse_emotion
 from emogen.training.cache import LatentCache
 from emogen.training.clips import PlannedClip, load_clip
-from emogen.training.config import ConfigError
 from emogen.training.encode import ClipEncoder, encode_clips
 from emogen.training.run import run
 from emogen.training.specification import ModelFolderError, WanSpecification
@@ -97,19 +98,45 @@ def test_conditions_are_the_pipelines(i2v_folder, clips):
 
 
 def test_a_run(i2v_folder, make_config, tmp_path, capsys):
-    model = {"pretrained_model_name_or_path": str(i2v_folder)}
+    model = {"pretrained_model_name_or_path": str(i2v_folder), "fold_padding": True}
     run(make_config(model=model, run={"max_train_steps": 2}, validation={"validation_steps": 2}))
     assert load_file(tmp_path / "run/emotion_adapter.safetensors")
     branch = (i2v_folder / "image_encoder").is_dir()
     lora = load_file(tmp_path / "run/pytorch_lora_weights.safetensors")
     assert len(lora) == 2 * 2 * 2 * 4  # A and B, blocks, attentions, layers
     if branch:
-        folded = {"model": {**model, "fold_padding": True}, "run": {"output_dir": str(tmp_path / "x")}}
-        with pytest.raises(ConfigError, match="fold_padding does not go with"):
-            run(make_config(**folded))
         short = {"model": model, "data": {"max_sequence_length": 64}, "run": {"output_dir": str(tmp_path / "x")}}
         with pytest.raises(ModelFolderError, match=r"takes 512 text tokens; set data\.max_sequence_length"):
             run(make_config(**short))
+
+
+@torch.no_grad()
+def test_folded_text_leaves_the_prediction_as_it_is(i2v_folder):
+    from diffusers import WanTransformer3DModel
+
+    from emogen.models import EmotionTensors, attach_emotion_adapter
+    from emogen.training.fold import fold_padding
+
+    torch.manual_seed(2)
+    image = torch.randn(2, 5, 16) if (i2v_folder / "image_encoder").is_dir() else None
+    text = torch.nn.functional.pad(torch.randn(2, 7, 16), (0, 0, 0, 512 - 7))
+    emotion = EmotionTensors.from_states([parse_emotion("joy"), parse_emotion("fear:0.5")])
+    inputs = {"hidden_states": torch.randn(2, 12, 2, 4, 4), "timestep": torch.tensor([300.0, 800.0]),
+              "encoder_hidden_states_image": image, "emotion": emotion, "return_dict": False}  # fmt: skip
+    found = []
+    for folded in (None, 9):
+        torch.manual_seed(3)
+        transformer = WanTransformer3DModel.from_pretrained(i2v_folder / "transformer").eval()
+        if folded:
+            fold_padding(transformer, 512, folded)
+        adapter = attach_emotion_adapter(transformer)
+        adapter.text_length = folded or 512
+        for processor in adapter.processors["transformer"].values():
+            torch.nn.init.ones_(processor.emo_o.weight)
+        found.append(transformer(encoder_hidden_states=text[:, : folded or 512], **inputs)[0])
+        with pytest.raises(ValueError, match="512 text tokens, not 11") if image is not None else nullcontext():
+            adapter.text_length = 11
+    assert torch.allclose(*found, atol=1e-5)
 
 
 def test_the_image_encoder_is_part_of_the_cache_key(i2v_folder, clips, tmp_path):

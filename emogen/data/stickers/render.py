@@ -8,11 +8,13 @@ down; one 13-frame clip of 96x96 takes a few tens of milliseconds on one core.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .canvas import Canvas
 from .effects import draw_effect
 from .expression import EXPRESSIONS, NEUTRAL, Expression, Pose
 from .palette import ACCESSORIES, BACKGROUNDS, BODY_COLORS, mix
@@ -57,52 +59,6 @@ class StickerSpec:
         return asdict(self)
 
 
-class _Canvas:
-    """Draws in the body's own coordinates (origin at its middle, 1 = body radius, y down)."""
-
-    def __init__(self, image: Image.Image, center, radius, angle, stretch):
-        self.image = image
-        self.draw = ImageDraw.Draw(image)
-        self.radius = radius
-        cos, sin = math.cos(angle), math.sin(angle)
-        self.matrix = np.array([[cos * stretch[0], -sin * stretch[1]], [sin * stretch[0], cos * stretch[1]]]) * radius
-        self.center = np.asarray(center, dtype=float)
-
-    def at(self, points) -> np.ndarray:
-        return np.asarray(points, dtype=float) @ self.matrix.T + self.center
-
-    def sub(self, x: float, y: float, scale: float) -> _Canvas:
-        """A canvas whose origin is at (x, y) of this one and whose unit is `scale` of this one's."""
-        inner = object.__new__(_Canvas)
-        inner.image, inner.draw = self.image, self.draw
-        inner.radius = self.radius * scale
-        inner.matrix = self.matrix * scale
-        inner.center = self.at([(x, y)])[0]
-        return inner
-
-    def polygon(self, points, fill, outline=None, width: float = 0.0) -> None:
-        xy = [tuple(p) for p in self.at(points)]
-        self.draw.polygon(xy, fill=fill)
-        if outline is not None:
-            self.line([*points, points[0]], outline, width)
-
-    def line(self, points, fill, width: float) -> None:
-        xy = [tuple(p) for p in self.at(points)]
-        pixels = max(1, round(width * self.radius))
-        self.draw.line(xy, fill=fill, width=pixels, joint="curve")
-        r = pixels / 2
-        for x, y in (xy[0], xy[-1]):
-            self.draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
-
-    def ellipse(self, x, y, rx, ry, fill, outline=None, width: float = 0.0) -> None:
-        a = np.linspace(0, 2 * math.pi, 40, endpoint=False)
-        self.polygon(np.stack([x + rx * np.cos(a), y + ry * np.sin(a)], axis=1), fill, outline, width)
-
-    def arc(self, x, y, rx, ry, start, stop, fill, width) -> None:
-        a = np.linspace(math.radians(start), math.radians(stop), 24)
-        self.line(np.stack([x + rx * np.cos(a), y + ry * np.sin(a)], axis=1), fill, width)
-
-
 def expression_at(emotion: str, intensity: float) -> Expression:
     """The expression of `emotion` at `intensity` in [0, 1]: pose, brightness and colour blended from neutral."""
     full = EXPRESSIONS[emotion]
@@ -119,7 +75,7 @@ def expression_at(emotion: str, intensity: float) -> Expression:
     )
 
 
-def _eyes(face: _Canvas, pose: Pose, style: str, blink: float, look: float) -> None:
+def _eyes(face: Canvas, pose: Pose, style: str, blink: float, look: float) -> None:
     for side in (-1, 1):
         x, y = side * 0.36, -0.14
         if style == "happy":
@@ -142,7 +98,7 @@ def _eyes(face: _Canvas, pose: Pose, style: str, blink: float, look: float) -> N
                 face.ellipse(x - 0.045, y - height * 0.4, 0.05, 0.055, (255, 255, 255))
 
 
-def _brows(face: _Canvas, pose: Pose) -> None:
+def _brows(face: Canvas, pose: Pose) -> None:
     if pose.brow_show < 0.25:
         return
     for side in (-1, 1):
@@ -153,7 +109,7 @@ def _brows(face: _Canvas, pose: Pose) -> None:
         face.line([inner, middle, outer], INK, 0.09)
 
 
-def _mouth(face: _Canvas, pose: Pose, style: str, phase: float) -> None:
+def _mouth(face: Canvas, pose: Pose, style: str, phase: float) -> None:
     y, w, k, o = 0.36, pose.mouth_width, pose.smile, pose.mouth_open
     x = np.linspace(-1, 1, 20)
     if style == "laugh":
@@ -189,7 +145,7 @@ def _mouth(face: _Canvas, pose: Pose, style: str, phase: float) -> None:
         face.line(np.stack([x * w, y + k * (1 - x**2) - k * 0.4], axis=1), INK, 0.085)
 
 
-def _accessory(body: _Canvas, name: str, top: float, face: tuple[float, float, float]) -> None:
+def _accessory(body: Canvas, name: str, top: float, face: tuple[float, float, float]) -> None:
     fx, fy, fs = face
     if name == "party hat":
         body.polygon([(-0.34, top + 0.12), (0.0, top - 0.62), (0.34, top + 0.12)], (40, 186, 178), (20, 100, 96), 0.04)
@@ -229,7 +185,13 @@ def _shade(size: int, color) -> Image.Image:
     return Image.fromarray(np.clip(shaded, 0, 255).astype(np.uint8))
 
 
-def render(spec: StickerSpec, num_frames: int = 13, size: int = 96, fps: int = 12) -> np.ndarray:
+def render(
+    spec: StickerSpec,
+    num_frames: int = 13,
+    size: int = 96,
+    fps: int = 12,
+    states: Sequence[tuple[str, float]] | None = None,
+) -> np.ndarray:
     """Draw one clip.
 
     Args:
@@ -237,60 +199,77 @@ def render(spec: StickerSpec, num_frames: int = 13, size: int = 96, fps: int = 1
         num_frames: frames; tempos are whole cycles a second, so `fps + 1` frames end where they began.
         size: height and width in pixels.
         fps: frames a second.
+        states: emotion and intensity in [0, 1] of each frame, for a face that changes (see `transition.py`); by
+            default the spec's in all of them.
 
     Returns:
         uint8 array `(num_frames, size, size, 3)`, sRGB.
+
+    Raises:
+        ValueError: not one state a frame.
     """
+    states = [(spec.emotion, spec.intensity)] * num_frames if states is None else list(states)
+    if len(states) != num_frames:
+        raise ValueError(f"{len(states)} states for {num_frames} frames; give one for each")
     rng = np.random.default_rng([spec.seed, 7])
-    big = size * SUPERSAMPLE
-    look = expression_at(spec.emotion, spec.intensity)
-    pose = look.pose
-    shape = SHAPES[spec.shape]
-    color = mix(BODY_COLORS[spec.color], look.tint_color, pose.tint * (0.8 if spec.emotion == "anger" else 0.6))
-    shade = _shade(big, color)
+    jitter = rng.uniform(-1, 1, 4)
+    blink_at = rng.uniform(0.25, 0.8)
+    looks: dict[tuple[str, float], tuple[Expression, Image.Image]] = {}
+    frames = []
+    for index, state in enumerate(states):
+        if state not in looks:
+            look = expression_at(*state)
+            looks[state] = look, _shade(size * SUPERSAMPLE, _body_color(spec, state[0], look.pose))
+        frames.append(_frame(spec, state, *looks[state], index / fps, size * SUPERSAMPLE, jitter, blink_at))
+    return np.stack(frames)
+
+
+def _body_color(spec: StickerSpec, emotion: str, pose: Pose) -> tuple[int, int, int]:
+    tint = EXPRESSIONS[emotion].tint_color
+    return mix(BODY_COLORS[spec.color], tint, pose.tint * (0.8 if emotion == "anger" else 0.6))
+
+
+def _frame(spec: StickerSpec, state: tuple[str, float], look: Expression, shade: Image.Image, t: float, big: int,
+           jitter: np.ndarray, blink_at: float) -> np.ndarray:
+    """The frame at time `t` (seconds), uint8 `(size, size, 3)`, drawn `big` pixels wide."""
+    emotion, intensity = state
+    pose, shape = look.pose, SHAPES[spec.shape]
+    color = _body_color(spec, emotion, pose)
     edge = mix(color, (30, 20, 30), 0.5)
     floor = BACKGROUNDS[spec.background]
-    jitter = rng.uniform(-1, 1, 4)
     radius = big * (0.335 + 0.010 * jitter[0]) * (1 + pose.swell)
     middle = np.array([0.5 + 0.012 * jitter[1], 0.545 + 0.010 * jitter[2]]) * big
-    phase0 = 0.35 * jitter[3]
-    blink_at = rng.uniform(0.25, 0.8)
-    frames = []
-    for index in range(num_frames):
-        t = index / fps
-        phase = 2 * math.pi * look.tempo * t + phase0
-        image = Image.new("RGB", (big, big), floor)
-        draw = ImageDraw.Draw(image)
-        hop = (1 - math.cos(phase)) / 2
-        lift = hop * pose.bounce
-        stretch = 1 + pose.squash * (0.5 - 1.5 * abs(math.cos(phase / 2)) ** 6 + 0.5 * hop) if pose.bounce > 0.1 else (
-            1 + pose.squash * math.sin(phase))
-        center = middle + np.array([pose.shake * math.sin(phase), pose.droop - lift]) * radius
-        angle = math.radians(pose.tilt) * (math.sin(phase) if pose.tilt > 0 else 1.0)
-        shadow = mix(floor, (0, 0, 0), 0.16 - 0.06 * hop * min(1, pose.bounce * 5))
-        sx, sy = radius * (0.72 - 0.4 * lift), radius * 0.11
-        ground = middle[1] + radius * 1.10
-        draw.ellipse((middle[0] - sx, ground - sy, middle[0] + sx, ground + sy), fill=shadow)
-        body = _Canvas(image, center, radius, angle, (1 / stretch, stretch))
-        draw_effect(body, look.effect, t, spec.intensity, spec.seed, behind=True)
-        outline = body.at(shape.outline)
-        mask = Image.new("L", (big, big), 0)
-        ImageDraw.Draw(mask).polygon([tuple(p) for p in outline], fill=255)
-        corner = (np.array([big, big]) - center).round().astype(int)
-        image.paste(shade.crop((*corner, corner[0] + big, corner[1] + big)), (0, 0), mask)
-        body.line([*shape.outline, shape.outline[0]], edge, 0.05)
-        face = body.sub(*shape.face)
-        if pose.blush > 0.15:
-            for side in (-1, 1):
-                face.ellipse(side * 0.60, 0.16, 0.15, 0.10, mix(color, (255, 90, 110), 0.55 * min(1, pose.blush)))
-        blink = max(0.0, 1 - abs(t - blink_at) * 9) if spec.emotion in ("neutral", "sadness") else 0.0
-        _eyes(face, pose, look.eyes, blink, 0.03 * math.sin(phase) if look.eyes == "white" else 0.0)
-        _brows(face, pose)
-        _mouth(face, pose, look.mouth, phase)
-        _accessory(body, spec.accessory, shape.top, shape.face)
-        draw_effect(face, look.effect, t, spec.intensity, spec.seed, behind=False)
-        frames.append(np.asarray(image.reduce(SUPERSAMPLE)))
-    clip = np.stack(frames).astype(np.float32)
-    gray = clip.mean(axis=-1, keepdims=True)
-    clip = (gray + (clip - gray) * look.colorfulness) * look.brightness
-    return np.clip(clip, 0, 255).round().astype(np.uint8)
+    phase = 2 * math.pi * look.tempo * t + 0.35 * jitter[3]
+    image = Image.new("RGB", (big, big), floor)
+    hop = (1 - math.cos(phase)) / 2
+    lift = hop * pose.bounce
+    stretch = 1 + pose.squash * (0.5 - 1.5 * abs(math.cos(phase / 2)) ** 6 + 0.5 * hop) if pose.bounce > 0.1 else (
+        1 + pose.squash * math.sin(phase))
+    center = middle + np.array([pose.shake * math.sin(phase), pose.droop - lift]) * radius
+    angle = math.radians(pose.tilt) * (math.sin(phase) if pose.tilt > 0 else 1.0)
+    shadow = mix(floor, (0, 0, 0), 0.16 - 0.06 * hop * min(1, pose.bounce * 5))
+    sx, sy = radius * (0.72 - 0.4 * lift), radius * 0.11
+    ground = middle[1] + radius * 1.10
+    ImageDraw.Draw(image).ellipse((middle[0] - sx, ground - sy, middle[0] + sx, ground + sy), fill=shadow)
+    body = Canvas(image, center, radius, angle, (1 / stretch, stretch))
+    draw_effect(body, look.effect, t, intensity, spec.seed, behind=True)
+    outline = body.at(shape.outline)
+    mask = Image.new("L", (big, big), 0)
+    ImageDraw.Draw(mask).polygon([tuple(p) for p in outline], fill=255)
+    corner = (np.array([big, big]) - center).round().astype(int)
+    image.paste(shade.crop((*corner, corner[0] + big, corner[1] + big)), (0, 0), mask)
+    body.line([*shape.outline, shape.outline[0]], edge, 0.05)
+    face = body.sub(*shape.face)
+    if pose.blush > 0.15:
+        for side in (-1, 1):
+            face.ellipse(side * 0.60, 0.16, 0.15, 0.10, mix(color, (255, 90, 110), 0.55 * min(1, pose.blush)))
+    blink = max(0.0, 1 - abs(t - blink_at) * 9) if emotion in ("neutral", "sadness") else 0.0
+    _eyes(face, pose, look.eyes, blink, 0.03 * math.sin(phase) if look.eyes == "white" else 0.0)
+    _brows(face, pose)
+    _mouth(face, pose, look.mouth, phase)
+    _accessory(body, spec.accessory, shape.top, shape.face)
+    draw_effect(face, look.effect, t, intensity, spec.seed, behind=False)
+    frame = np.asarray(image.reduce(SUPERSAMPLE)).astype(np.float32)
+    gray = frame.mean(axis=-1, keepdims=True)
+    frame = (gray + (frame - gray) * look.colorfulness) * look.brightness
+    return np.clip(frame, 0, 255).round().astype(np.uint8)
