@@ -31,9 +31,11 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     Raises:
         EvalConfigError: before anything is generated, if judges, networks or prompts cannot be had.
     """
+    import torch
     from accelerate import PartialState
 
-    state = PartialState()
+    # Without an accelerator, PartialState sees the processes of a launcher only when told to use the CPU.
+    state = PartialState(cpu=not torch.accelerator.is_available())
     items = make_items(config)
     judges, networks = load_judges(config.judges), load_features(config)
     out.mkdir(parents=True, exist_ok=True)

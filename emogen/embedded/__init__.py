@@ -38,6 +38,33 @@ def embedded_adapter() -> str:
     return _folder("adapter", "config.json")
 
 
+def embedded_i2v_model() -> str:
+    """Folder of the embedded image-to-video model: for `EmotionWanImageToVideoPipeline`, or diffusers' own.
+
+    It is put together in the user's cache at the first call (`$EMOGEN_CACHE`, by default beside Hugging Face's):
+    the package holds what it shares with the text-to-video model only once.
+
+    Raises:
+        FileNotFoundError: the weights are not installed.
+        OSError: no folder can be written.
+    """
+    from emogen.embedded.assemble import assemble
+
+    own, shared = Path(_folder("i2v", "model_index.json")), Path(embedded_model())
+    parts = {name: shared / name for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
+    names = ("transformer", "image_encoder", "image_processor", "model_index.json", "generation_config.json")
+    return str(assemble("embedded_i2v", parts | {name: own / name for name in names}))
+
+
+def embedded_i2v_adapter() -> str:
+    """Folder of the emotion adapter and LoRA trained on the embedded image-to-video model.
+
+    Raises:
+        FileNotFoundError: the weights are not installed.
+    """
+    return _folder("i2v_adapter", "config.json")
+
+
 def embedded_judge(kind: str = "judge") -> str:
     """Folder of a small classifier of stickers: "judge" reads emotion, "content" shape, colour and background.
 

@@ -62,7 +62,7 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     geometry = resolve_geometry(folder, config.data)
     specification.check_text_length(geometry.max_sequence_length)
     buckets = _buckets(config, specification, geometry)
-    records = read_records(_dataset(config, geometry, say))
+    records = read_records(_dataset(config, specification, geometry, say))
     if config.data.scrub_captions:
         records = _scrub(records, say)
     if config.data.emotion_in_caption:
@@ -104,17 +104,21 @@ def check_dropped(plan: Plan, say: Callable[[str], None]) -> None:
         raise DataError(f'{plan.config.data.dataset_name}: no clip of split "train" is left')
 
 
-def _dataset(config: TrainingConfig, geometry: ClipGeometry, say: Callable[[str], None]) -> str:
-    """Where the metadata are; stickers are drawn first."""
+def _dataset(config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry,
+             say: Callable[[str], None]) -> str:
+    """Where the metadata are; stickers are drawn first, for image-to-video such that change."""
     data = config.data
     if data.dataset_name != STICKERS or Path(STICKERS).is_dir():
         return data.dataset_name
     size, frames, fps = geometry.height, geometry.num_frames, round(geometry.fps)
     if geometry.width != size:
         raise ConfigError(f"data.dataset_name: stickers are square, not {size}x{geometry.width}")
-    folder = cache_folder(config) / f"stickers-{data.num_stickers}-{frames}x{size}-{fps}fps"
+    changing = specification.kind == "i2v"
+    kind = "changing-stickers" if changing else "stickers"
+    folder = cache_folder(config) / f"{kind}-{data.num_stickers}-{frames}x{size}-{fps}fps"
     say(f"stickers are drawn into {folder}")
-    return str(write_sticker_dataset(folder, data.num_stickers, size=size, num_frames=frames, fps=fps))
+    drawn = {"size": size, "num_frames": frames, "fps": fps, "changing": changing}
+    return str(write_sticker_dataset(folder, data.num_stickers, **drawn))
 
 
 def cache_folder(config: TrainingConfig) -> Path:

@@ -43,7 +43,8 @@ def dry_run(config: TrainingConfig) -> None:
         empty = WanTransformer3DModel.from_config(WanTransformer3DModel.load_config(folder, subfolder="transformer"))
         model = build_model(plan.specification, empty, config, plan.geometry.max_sequence_length)
     describe_run(plan, model, print)
-    device = torch.device("cpu" if config.run.cpu or not torch.cuda.is_available() else "cuda")
+    # A machine without a GPU is often where a run for one is prepared.
+    device = torch.device("cpu" if config.run.cpu else "cuda")
     say_forecast(foresee(plan, device), print)
     clips, run = len(plan.split("train")), config.run
     batch = run.train_batch_size * run.gradient_accumulation_steps
@@ -189,18 +190,19 @@ def describe_run(plan: Plan, model: WanEmotionModel, say: Callable[[str], None])
 
 
 def foresee(plan: Plan, device: torch.device, processes: int = 1, folded: int | None = None) -> Forecast:
-    """The memory of a step on the largest bucket. Where there is no GPU, the forecast of a dry run is for one."""
+    """The memory of a step on the largest bucket; on a "cuda" device that is not here, without saying if it fits."""
     config, geometry, specification = plan.config, plan.geometry, plan.specification
     largest = max(
         {clip.bucket for clip in plan.clips}, key=lambda b: specification.tokens(b.num_frames, b.height, b.width)
     )
     size = (largest.num_frames, largest.height, largest.width)
     plugin = os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true"
-    kind = "cpu" if config.run.cpu or device.type == "cpu" else device.type
+    kind = "cpu" if config.run.cpu else device.type
     setup = setup_of(
         config, specification, size, geometry.max_sequence_length, folded, kind, processes, offload=plugin
     )
-    return forecast(setup, available_memory(device))
+    absent = kind == "cuda" and not torch.cuda.is_available()
+    return forecast(setup, None if absent else available_memory(device))
 
 
 def say_forecast(made: Forecast, say: Callable[[str], None]) -> None:

@@ -113,15 +113,15 @@ class WanSpecification:
 
 
 def resolve_model(path: str, revision: str | None = None) -> Path:
-    """The local folder of a model: a folder, "embedded", or a hub id (downloaded on first use).
+    """The local folder of a model: a folder, "embedded", "embedded_i2v", or a hub id (downloaded on first use).
 
     Raises:
         FileNotFoundError: it is none of these.
     """
-    if path == "embedded":
-        from emogen.embedded import embedded_model
+    if path in ("embedded", "embedded_i2v"):
+        from emogen.embedded import embedded_i2v_model, embedded_model
 
-        return Path(embedded_model())
+        return Path(embedded_model() if path == "embedded" else embedded_i2v_model())
     if Path(path).is_dir():
         return Path(path)
     from huggingface_hub import snapshot_download

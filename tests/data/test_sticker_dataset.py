@@ -140,3 +140,18 @@ def test_the_metadata_has_no_key_that_the_records_do_not_know(stickers):
 def test_a_clip_of_one_frame_is_a_picture(tmp_path):
     write_sticker_dataset(tmp_path, **SMALL | {"clips": 18, "num_frames": 1})
     assert np.asarray(read_video(tmp_path / "clips/00000.webp")[0]).shape == (1, 24, 24, 3)
+
+
+def test_a_changing_set_begins_with_another_face_than_it_ends_with(stickers, tmp_path):
+    long = SMALL | {"num_frames": 9}
+    changing = read_records(write_sticker_dataset(tmp_path / "changing", changing=True, **long))
+    steady = read_records(write_sticker_dataset(tmp_path / "steady", **long))
+    assert [(r.caption, r.emotion) for r in changing] == [(r.caption, r.emotion) for r in steady]
+    for one, other in zip(changing, steady, strict=True):
+        moved, held = (read_video(record.path)[0].astype(float) for record in (one, other))
+        first, last = (np.abs(moved[at] - held[at]).mean() for at in (0, -1))
+        assert first > 3 * last, one
+        if one.label != "neutral":
+            assert last < 0.1, one
+    with pytest.raises(ValueError, match="choose another folder"):
+        write_sticker_dataset(tmp_path / "steady", changing=True, **long)

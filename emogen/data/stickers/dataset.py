@@ -14,7 +14,9 @@ from tqdm import tqdm
 from emogen.data.stickers.content import caption, combinations, sample_spec
 from emogen.data.stickers.expression import EXPRESSIONS
 from emogen.data.stickers.render import StickerSpec, render
+from emogen.data.stickers.transition import transition_states
 from emogen.data.video import write_video
+from emogen.emotion import MIKELS
 
 VALIDATION_SHARE = 9
 """One clip in so many is held out, and one in so many combinations of shape, colour and background is kept for it."""
@@ -31,6 +33,7 @@ def write_sticker_dataset(
     size: int = 96,
     num_frames: int = 13,
     fps: float = 12,
+    changing: bool = False,
     quiet: bool = False,
 ) -> Path:
     """Draw stickers of neutral and the eight emotions in turn into WebP clips and a `metadata.jsonl`.
@@ -46,23 +49,29 @@ def write_sticker_dataset(
         seed: two seeds draw different stickers.
         size: height and width in pixels.
         num_frames, fps: of the clips; at `fps + 1` frames their movement ends where it began.
+        changing: the clips begin neutral (those of neutral with an emotion) and come to what they are labelled with, so
+            that their first frame does not tell it: what image-to-video models learn from.
         quiet: no progress bar.
 
     Returns:
         The path of the metadata, which is written last.
 
     Raises:
-        ValueError: fewer clips than two of each of the nine labels, or the folder holds something else.
+        ValueError: fewer clips than two of each of the nine labels, too few frames to change in, or the folder holds
+            something else.
     """
     if clips < 2 * len(_EMOTIONS):
         raise ValueError(f"clips is {clips}; at least {2 * len(_EMOTIONS)} are needed, two of each label")
     folder = Path(folder)
     metadata = folder / "metadata.jsonl"
     settings = {"clips": clips, "seed": seed, "size": size, "num_frames": num_frames, "fps": fps, "version": _VERSION}
+    if changing:
+        settings["changing"] = True
     _claim(folder, settings)
     missing = [index for index in range(clips) if not (folder / _name(index)).is_file()]
     for index in tqdm(missing, desc="drawing stickers", unit="clip", disable=quiet or not missing):
-        frames = render(_spec(index, clips, seed)[0], num_frames, size, fps)
+        spec, rng = _spec(index, clips, seed)
+        frames = render(spec, num_frames, size, fps, _change(spec, num_frames, rng) if changing else None)
         write_video(folder / _name(index), frames, fps, quality=95)
     if not metadata.is_file():
         _write(metadata, "".join(json.dumps(_row(index, clips, seed)) + "\n" for index in range(clips)))
@@ -91,6 +100,11 @@ def _spec(index: int, clips: int, seed: int) -> tuple[StickerSpec, np.random.Gen
         spec = sample_spec(rng, "train", _EMOTIONS[index % len(_EMOTIONS)])
         if ((spec.shape, spec.color, spec.background) in _kept_content()) == _held_out(index, clips):
             return spec, rng
+
+
+def _change(spec: StickerSpec, num_frames: int, rng: np.random.Generator) -> list[tuple[str, float]]:
+    start = "neutral" if spec.emotion != "neutral" else str(rng.choice(MIKELS))
+    return transition_states((start, 1.0), (spec.emotion, spec.intensity), num_frames, 1, max(1, num_frames // 3))
 
 
 def _row(index: int, clips: int, seed: int) -> dict[str, Any]:

@@ -9,11 +9,15 @@ Every stage goes on where it stopped and leaves a finished result alone. In orde
     base     train the base model; `torchrun --nproc_per_node 2 -m emogen.embedded.recipe base ...` uses two cores
     export   write the diffusers folder
     dataset  write the emotion stage's training folder (metadata.jsonl and WebP clips) for `train_lora.py`
+    turns    draw and dissolve faces that change, and encode them, for image-to-video
+    i2v      train the image-to-video base, from the text-to-video base
+    export_i2v, dataset_i2v   as export and dataset, of image-to-video
     judge    train the emotion judge (--source: also static art of other vendors)
     content  train the content reader
 
 The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
-`accelerate launch train_lora.py --config configs/embedded_t2v.yaml`.
+`accelerate launch train_lora.py --config configs/embedded_t2v.yaml`, and for image-to-video, after `dataset_i2v`, with
+`configs/embedded_i2v.yaml`.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-STAGES = ("clips", "vae", "latents", "text", "base", "export", "dataset", "judge", "content")
+STAGES = ("clips", "vae", "latents", "text", "base", "export", "dataset", "turns", "i2v", "export_i2v", "dataset_i2v",
+          "judge", "content")
 
 
 def main() -> None:

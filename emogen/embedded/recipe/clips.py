@@ -39,25 +39,25 @@ SEEDS = {"train": 11, "judge": 23, "test": 37}
 
 def write_rendered(folder: Path, split: str, count: int) -> None:
     """Draw `count` stickers of a split, the nine labels in turn; a finished store is left as it is."""
-    if _done(folder, f"{split}_rendered"):
+    if is_done(folder, f"{split}_rendered"):
         return
     rng = np.random.default_rng(SEEDS[split])
-    clips, records = _open(folder, f"{split}_rendered", count), []
+    clips, records = open_store(folder, f"{split}_rendered", count), []
     for index in tqdm(range(count), desc=f"draw {split}", mininterval=10):
         spec = sample_spec(rng, split, EMOTIONS[index % len(EMOTIONS)])
         clips[index] = render(spec, FRAMES, SIZE, FPS)
         records.append({"caption": caption(spec), "short": caption(spec, rng), "domain": "rendered", **spec.to_dict()})
-    _close(folder, f"{split}_rendered", clips, records)
+    close_store(folder, f"{split}_rendered", clips, records)
 
 
 def write_real(folder: Path, source: Path, split: str, amounts: Amounts) -> None:
     """Import the real emoji of a split, each several times: other start, background and, if yellow, other colour."""
-    if _done(folder, f"{split}_real"):
+    if is_done(folder, f"{split}_real"):
         return
     rng = np.random.default_rng(SEEDS[split] + 1)
     emoji = [e for e in fluent.find_emoji(source) if e.split == split and fluent.is_animated(e)]
     plan = [e for e in emoji for _ in range(amounts.face_variants if e.expressive else amounts.content_variants)]
-    clips, records, broken = _open(folder, f"{split}_real", len(plan)), [], []
+    clips, records, broken = open_store(folder, f"{split}_real", len(plan)), [], []
     for one in tqdm(plan, desc=f"import {split}", mininterval=10):
         background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
         color = one.color
@@ -70,7 +70,7 @@ def write_real(folder: Path, source: Path, split: str, amounts: Amounts) -> None
             color = HUES[rng.integers(len(HUES))]
             frames = fluent.hue_shift(frames, color)
         content = one.caption.replace("yellow", color) if color != one.color else one.caption
-        clips[len(records)] = _over(frames, BACKGROUNDS[background])
+        clips[len(records)] = over(frames, BACKGROUNDS[background])
         records.append({
             "caption": f"{content} on a {background} background",
             "short": content.removeprefix("a 3d emoji of ") if rng.random() < 0.4 else content,
@@ -81,28 +81,28 @@ def write_real(folder: Path, source: Path, split: str, amounts: Amounts) -> None
     for line in broken:
         print("broken:", line)
     print(f"{split}: {len(records)} real clips of {len(emoji)} emoji, {len(broken)} broken")
-    _close(folder, f"{split}_real", clips, records)
+    close_store(folder, f"{split}_real", clips, records)
 
 
-def _over(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+def over(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     alpha = rgba[..., 3:].astype(np.float32) / 255
     flat = rgba[..., :3] * alpha + np.asarray(background, np.float32) * (1 - alpha)
     return flat.round().astype(np.uint8)
 
 
-def _open(folder: Path, name: str, count: int) -> np.ndarray:
+def open_store(folder: Path, name: str, count: int) -> np.ndarray:
     folder.mkdir(parents=True, exist_ok=True)
     return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (count, FRAMES, SIZE, SIZE, 3))
 
 
-def _close(folder: Path, name: str, clips: np.ndarray, records: list[dict]) -> None:
+def close_store(folder: Path, name: str, clips: np.ndarray, records: list[dict]) -> None:
     clips.flush()
     temporary = folder / f"{name}.jsonl.tmp"
     temporary.write_text("".join(json.dumps(r) + "\n" for r in records))
     temporary.replace(folder / f"{name}.jsonl")  # written last: its presence means that the store is whole
 
 
-def _done(folder: Path, name: str) -> bool:
+def is_done(folder: Path, name: str) -> bool:
     return (folder / f"{name}.jsonl").exists()
 
 

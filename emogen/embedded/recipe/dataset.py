@@ -18,6 +18,9 @@ from . import clips as stores
 RENDERED, FACES, CONTENT, HELD_OUT = 2400, 2000, 200, 64
 
 
+TURNS_RENDERED, TURNS_REAL, STEADY = 1400, 1000, 300
+
+
 def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
     """Write `out/metadata.jsonl` and `out/clips/*.webp` from the training stores; finished files are kept."""
     rng = np.random.default_rng(seed)
@@ -30,6 +33,25 @@ def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
     plan += [("real", real, real_records, faces[i]) for i in rng.permutation(len(faces))[:FACES]]
     plan += [("real", real, real_records, content[i]) for i in rng.permutation(len(content))[:CONTENT]]
     held_out = set(rng.permutation(len(plan))[:HELD_OUT].tolist())
+    _write(out, plan, held_out, rng)
+
+
+def write_turns(folder: Path, out: Path, seed: int = 6) -> None:
+    """The same for image-to-video: faces that change, and some real ones that do not."""
+    rng = np.random.default_rng(seed)
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    plan = []
+    for domain, name, count in (("rendered", "turns_rendered", TURNS_RENDERED), ("real", "turns_real", TURNS_REAL),
+                                ("steady", "train_real", STEADY)):  # fmt: skip
+        store, records = stores.load(folder, name)
+        rows = [i for i, r in enumerate(records) if r.get("expressive", True)]
+        plan += [(domain, store, records, rows[i]) for i in rng.permutation(len(rows))[:count]]
+    held_out = set(rng.permutation(len(plan))[:HELD_OUT].tolist())
+    _write(out, plan, held_out, rng)
+
+
+def _write(out: Path, plan: list[tuple[str, np.ndarray, list[dict], int]], held_out: set[int],
+           rng: np.random.Generator) -> None:
     lines = []
     for number, (domain, store, records, index) in enumerate(tqdm(plan, desc="write clips", mininterval=10)):
         record = records[index]
@@ -37,7 +59,8 @@ def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
         if not (out / name).exists():
             write_video(out / name, np.asarray(store[index]), stores.FPS, quality=95)
         line = {"file_name": name, "caption": record["caption"] if rng.random() < 0.5 else record["short"],
-                "emotion": record["emotion"], "domain": domain, "split": "val" if number in held_out else "train"}
+                "emotion": record["emotion"], "domain": record["domain"],
+                "split": "val" if number in held_out else "train"}
         if record["emotion"] != "neutral":
             line["intensity"] = record["intensity"]
         lines.append(json.dumps(line))

@@ -10,6 +10,7 @@ from torch import nn
 
 from emogen.pipelines.defaults import GenerationDefaults
 
+from . import i2v
 from .base import PIPELINE_TEXT_LENGTH, SHIFT, TRANSFORMER_CONFIG
 from .clips import FPS, FRAMES, SIZE
 
@@ -27,6 +28,24 @@ def export(work: Path, vae: AutoencoderKLWan, tokenizer, encoder: nn.Module, out
     pipeline = WanPipeline(tokenizer=tokenizer, text_encoder=encoder.to(torch.bfloat16), vae=vae.to(torch.bfloat16),
                            scheduler=scheduler, transformer=transformer.to(torch.bfloat16))
     pipeline.save_pretrained(out)
+    DEFAULTS.save(out)
+    size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    print(f"{out}: {size / 2**20:.1f} MiB")
+
+
+def export_i2v(work: Path, out: Path) -> None:
+    """Write what image-to-video has of its own: transformer, image encoder and processor, model index and defaults.
+
+    Autoencoder, text encoder, tokenizer and scheduler are the text-to-video model's.
+    """
+    modules = nn.ModuleDict({
+        "transformer": WanTransformer3DModel(**i2v.CONFIG), "image_encoder": i2v.build_image_encoder()
+    })  # fmt: skip
+    modules.load_state_dict(torch.load(work / "i2v_ema.pt", weights_only=True))
+    modules.to(torch.bfloat16)
+    modules["transformer"].save_pretrained(out / "transformer")
+    modules["image_encoder"].save_pretrained(out / "image_encoder")
+    i2v.build_image_processor().save_pretrained(out / "image_processor")
     DEFAULTS.save(out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     print(f"{out}: {size / 2**20:.1f} MiB")

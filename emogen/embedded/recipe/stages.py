@@ -10,14 +10,20 @@ import torch
 
 from . import base as base_stage
 from . import clips as stores
+from . import i2v as i2v_stage
 from . import judge as judge_stage
 from . import text as text_stage
+from . import turns as turns_stage
 from . import vae as vae_stage
 from .latents import encode_store, load_latents
+from .loop import Phase
 
 MAX_CLIPS = 4500
 """Rendered clips encoded as clips; encoding is a tenth of the base's time, and single frames give the variety."""
+MAX_STEADY = 1400
+"""Real clips of one expression from start to end that image-to-video learns from, beside those that change."""
 BASE_PHASES = (39.5, 107.0)
+I2V_MINUTES = (50.0,)
 VAE_PHASES = (6.0, 22.0)
 
 
@@ -116,9 +122,9 @@ def base(args: argparse.Namespace) -> None:
         for rows, records, weight in parts:
             short = None if clips is None else clips[[i for i in rows if i < len(clips)]]
             sources.append(base_stage.Source(short, images[rows], [records[i] for i in rows], weight))
-    phases = [base_stage.Phase("images", 1, 16, minutes[0], 1.2e-3, 6e-4)]
+    phases = [Phase("images", 1, 16, minutes[0], 1.2e-3, 6e-4)]
     if len(minutes) > 1:
-        phases.append(base_stage.Phase("clips", sources[0].clips.shape[2], 12, minutes[1], 9e-4, 2e-5))
+        phases.append(Phase("clips", sources[0].clips.shape[2], 12, minutes[1], 9e-4, 2e-5))
     base_stage.train(sources, tokenizer, encoder, args.work, phases)
 
 
@@ -131,10 +137,56 @@ def export(args: argparse.Namespace) -> None:
     write(args.work, vae, tokenizer, encoder, args.out or args.work / "model")
 
 
+def turns(args: argparse.Namespace) -> None:
+    turns_stage.write_rendered(args.work / "clips")
+    if args.source is not None:
+        turns_stage.write_real(args.work / "clips", args.source)
+    model = _load_vae(args)
+    model.register_to_config(**json.loads((args.work / "latent_statistics.json").read_text()))
+    for name, kinds in (("turns_real", ("clips", "conditions")), ("turns_rendered", ("clips", "conditions")),
+                        ("train_real", ("conditions",))):  # fmt: skip
+        store, _ = stores.load(args.work / "clips", name)
+        count = min(len(store), MAX_STEADY) if name == "train_real" else len(store)
+        for kind in kinds:
+            encode_store(model, args.work / "clips" / f"{name}.npy", count, args.work / name, kind, args.threads)
+
+
+def i2v(args: argparse.Namespace) -> None:
+    from diffusers import WanTransformer3DModel
+
+    sources = []
+    for name, weight in (("turns_rendered", 0.42), ("turns_real", 0.38), ("train_real", 0.20)):
+        pixels, records = stores.load(args.work / "clips", name)
+        conditions = load_latents(args.work / name, "conditions")
+        count = len(conditions)
+        latents = load_latents(args.work / name, "clips")[:count]
+        frames = np.ascontiguousarray(pixels[:count, 0])
+        sources.append(i2v_stage.Source(latents, conditions, frames, records[:count], weight))
+    tokenizer, encoder = _load_text(args)
+    base = WanTransformer3DModel(**base_stage.TRANSFORMER_CONFIG)
+    state = torch.load(args.work / "base_ema.pt", weights_only=True)
+    base.load_state_dict({k.removeprefix("transformer."): v for k, v in state.items() if k.startswith("transformer.")})
+    encoder.load_state_dict({k.removeprefix("text_encoder."): v for k, v in state.items() if k.startswith("text_")})
+    phase = Phase("clips", sources[0].clips.shape[2], 12, (args.minutes or I2V_MINUTES)[0], 8e-4, 2e-5)
+    i2v_stage.train(sources, base, tokenizer, encoder, args.work, [phase])
+
+
+def export_i2v(args: argparse.Namespace) -> None:
+    from .export import export_i2v as write
+
+    write(args.work, args.out or args.work / "i2v_model")
+
+
 def dataset(args: argparse.Namespace) -> None:
     from .dataset import write_dataset
 
     write_dataset(args.work / "clips", args.out or args.work / "emotion_dataset")
+
+
+def dataset_i2v(args: argparse.Namespace) -> None:
+    from .dataset import write_turns
+
+    write_turns(args.work / "clips", args.out or args.work / "turns_dataset")
 
 
 def judge(args: argparse.Namespace) -> None:
