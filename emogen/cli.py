@@ -11,7 +11,9 @@ COMMANDS = {
     "train": ("emogen.training.command", "train an emotion adapter and a LoRA (as train_lora.py)"),
     "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
     "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
+    "judge": ("emogen.commands.judge", "fit a judge to labelled clips, or measure one"),
     "study": ("emogen.eval.study.__main__", "a blind study with people, from the clips of an evaluation"),
+    "studio": ("emogen.commands.studio", "a local page: click an emotion, make clips, see how a judge reads them"),
     "info": ("emogen.commands.info", "list emotions, words and the embedded model"),
 }
 

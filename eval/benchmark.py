@@ -14,6 +14,7 @@ from typing import Any
 
 from .config import EvalConfig
 from .items import make_items
+from .judges.evidence import cards_of, warnings_about
 from .measure import load_features, load_judges, measure
 from .report import write_report
 from .summary import summarise
@@ -45,11 +46,16 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     state.wait_for_everyone()
     if not state.is_main_process:
         return {}
+    if torch.cuda.is_available():  # only now, for while clips were made the memory was the generator's
+        for judge in judges.values():
+            if hasattr(judge, "to"):
+                judge.to("cuda")
     found = measure(config, items, out, judges, networks, quiet)
     results = {
         "config": described, "config_hash": digest, "made_with": versions(), "items": len(items),
         "prompts": len({item.number for item in items}), "summary": summarise(config, found),
-        "excluded": found.excluded, "rows": found.rows,
+        "judges": cards_of(judges), "warnings": warnings_about(config, judges), "excluded": found.excluded,
+        "rows": found.rows,
     }  # fmt: skip
     save(results, out)
     write_report(results, out)

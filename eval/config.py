@@ -13,6 +13,8 @@ import yaml
 
 from emogen.emotion import MIKELS, parse_emotion
 
+from .judges.spec import JudgeError, check_spec, judge_name
+
 WAYS = ("adapter", "sentence", "none")
 METRICS = ("agreement", "content", "attributes", "temporal_flickering", "frechet_transnetv2", "fvd", "fvd_videomae",
            "clip_score")  # fmt: skip
@@ -61,7 +63,8 @@ class EvalConfig:
         seeds: of the sampling; every system gets the same.
         baseline: the system that the others are compared with.
         reference: the system whose clips are real, for Frechet distances and as the judge's ceiling.
-        judges: "embedded" or judges' folders; the first is the one in the tables.
+        judges: "embedded", judges' folders, or mappings with a `name` and what `judges.registry.load_judge` takes; the
+            first is the one in the tables.
         generation: arguments of every pipeline's call (num_inference_steps, guidance_scale, height ...).
         weights: folders or files of networks that some metrics need: `i3d`, `videomae`, `clip`.
         clip_format: "png" (animated, lossless) or "mp4".
@@ -75,11 +78,16 @@ class EvalConfig:
     seeds: tuple[int, ...] = (0,)
     baseline: str | None = None
     reference: str | None = None
-    judges: tuple[str, ...] = ("embedded",)
+    judges: tuple[str | Mapping[str, Any], ...] = ("embedded",)
     metrics: tuple[str, ...] = ("agreement", "attributes", "temporal_flickering")
     generation: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     clip_format: str = "png"
+
+    @property
+    def judge_names(self) -> tuple[str, ...]:
+        """What the judges are called in the results."""
+        return tuple(judge_name(spec) for spec in self.judges)
 
     def system(self, name: str) -> SystemConfig:
         return next(system for system in self.systems if system.name == name)
@@ -168,6 +176,13 @@ def _check(config: EvalConfig, source: str) -> None:
                f"metrics: {metric} needs weights.{weights}, a file or folder with the network")
         distance = metric.startswith(("fvd", "frechet"))
         refuse(distance and config.reference is None, f"metrics: {metric} needs a reference: a system of real clips")
+    for place, spec in enumerate(config.judges):
+        refuse(isinstance(spec, Mapping) and not spec.get("name"), f"judges[{place}]: a mapping needs a name")
+        try:
+            check_spec(spec, f"judges[{place}]")
+        except JudgeError as error:
+            refuse(True, str(error))
+    refuse(len(set(config.judge_names)) < len(config.judges), f"judges: two are called {config.judge_names}")
     for seed in config.seeds:
         refuse(not isinstance(seed, int) or isinstance(seed, bool), f"seeds: {seed!r} is no whole number")
     refuse(config.clip_format not in ("png", "mp4"), f"clip_format must be png or mp4, not {config.clip_format!r}")

@@ -15,25 +15,27 @@ from emogen.emotion import MIKELS
 from .agreement import hits
 from .config import EvalConfig, EvalConfigError, SystemConfig
 from .items import Item
-from .judge import ContentReader, EmbeddedJudge, Judge
+from .judge import ContentReader, Judge
+from .judges.registry import load_judge
+from .judges.spec import judge_name
 from .metrics import temporal_flickering
 from .systems import find_clips, read_clip
 
 _BATCH = 16
 
 
-def load_judges(names: Sequence[str]) -> dict[str, Judge]:
-    """The judges by their names in the configuration.
+def load_judges(specs: Sequence[str | Mapping[str, Any]]) -> dict[str, Judge]:
+    """The judges by their names in the configuration, each with its card (`judges.registry.load_judge`).
 
     Raises:
         EvalConfigError: one has no weights.
     """
     found: dict[str, Judge] = {}
-    for name in names:
+    for spec in specs:
         try:
-            found[name] = EmbeddedJudge(None if name == "embedded" else name)
+            found[judge_name(spec)] = load_judge(spec)
         except (OSError, ValueError) as error:
-            raise EvalConfigError(f"judges: {name!r} cannot be loaded: {error}") from error
+            raise EvalConfigError(f"judges: {judge_name(spec)!r} cannot be loaded: {error}") from error
     return found
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from emogen.data.video import read_video
 
+from .judges.evidence import judges_section
 from .plots import bars, confusion, legend, plane
 
 PAPER = (
@@ -94,6 +95,7 @@ emotions x {len(config["seeds"])} seeds. Judge: {escape(summary["judge"])}. Squa
 <h2>Asked (rows) and read (columns)</h2><div class="pair">{matrices}</div>
 <h2>On the plane</h2><p class="small">Crosses: the emotion's place. Dots: clips as judged; rings: their means.</p>
 <div class="pair">{planes}</div>
+{judges_section(results)}
 {_galleries(results, out)}
 {excluded}
 <h2>The paper's table</h2>{_paper()}

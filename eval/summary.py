@@ -12,6 +12,7 @@ from emogen.emotion import MIKELS, MIKELS_VA
 
 from .agreement import rate
 from .config import EvalConfig
+from .judges.ensemble import kappa_table
 from .measure import Measurement
 from .metrics import frechet_distance
 from .statistics import clustered_difference, clustered_mean, holm, mcnemar_exact, sign_flip
@@ -27,7 +28,7 @@ def summarise(config: EvalConfig, found: Measurement) -> dict[str, Any]:
     Agreement rates have Wilson's interval and, because clips of a prompt are alike, one from a bootstrap of whole
     prompts; the second is the wider and the one to believe. Differences are paired on prompt, emotion and seed.
     """
-    judge = config.judges[0]
+    judge = config.judge_names[0]
     systems = {s.name: [row for row in found.rows if row["system"] == s.name] for s in config.systems}
     summary: dict[str, Any] = {"judge": judge, "systems": {}, "against": {}, "notes": []}
     for name, rows in systems.items():
@@ -41,7 +42,8 @@ def summarise(config: EvalConfig, found: Measurement) -> dict[str, Any]:
     if config.baseline is not None:
         summary["against"] = _against(config, systems, judge)
     _frechet(summary, config, found, systems)
-    summary["judges"] = _judges(found.rows, config.judges)
+    names = config.judge_names
+    summary["judges"] = kappa_table({n: [row["judges"][n]["read"] for row in found.rows] for n in names})
     summary["notes"] += _notes(config, summary, systems)
     return summary
 
@@ -194,18 +196,6 @@ def _permutation(found: Measurement, metric: str, name: str, config: EvalConfig,
         x, y = np.where(swap, b, a), np.where(swap, a, b)
         as_large += abs(frechet_distance(real, x) - frechet_distance(real, y)) >= observed - 1e-12
     return (as_large + 1) / (draws + 1)
-
-
-def _judges(rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> dict[str, float]:
-    """Cohen's kappa of every two judges over all clips."""
-    found = {}
-    for i, one in enumerate(judges):
-        for other in judges[i + 1 :]:
-            confusion = np.zeros((8, 8), int)
-            for row in rows:
-                confusion[MIKELS.index(row["judges"][one]["read"]), MIKELS.index(row["judges"][other]["read"])] += 1
-            found[f"{one} and {other}"] = cohen_kappa(confusion)
-    return found
 
 
 def _notes(config: EvalConfig, summary: Mapping[str, Any], systems: Mapping[str, list]) -> list[str]:

@@ -1,10 +1,17 @@
-"""Diffusers pipelines that take an emotion."""
+"""Diffusers pipelines that take an emotion, imported when they are first asked for."""
 
-from emogen.pipelines.defaults import GenerationDefaults
-from emogen.pipelines.images import fit_image
-from emogen.pipelines.mixin import EmotionAdapterMixin
-from emogen.pipelines.wan import EmotionWanPipeline
-from emogen.pipelines.wan_i2v import EmotionWanImageToVideoPipeline
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+_HOMES = {
+    "EmotionAdapterMixin": "mixin",
+    "EmotionWanImageToVideoPipeline": "wan_i2v",
+    "EmotionWanPipeline": "wan",
+    "GenerationDefaults": "defaults",
+    "fit_image": "images",
+}
 
 __all__ = [
     "EmotionAdapterMixin",
@@ -13,3 +20,22 @@ __all__ = [
     "GenerationDefaults",
     "fit_image",
 ]
+
+if TYPE_CHECKING:
+    from emogen.pipelines.defaults import GenerationDefaults
+    from emogen.pipelines.images import fit_image
+    from emogen.pipelines.mixin import EmotionAdapterMixin
+    from emogen.pipelines.wan import EmotionWanPipeline
+    from emogen.pipelines.wan_i2v import EmotionWanImageToVideoPipeline
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

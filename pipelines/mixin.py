@@ -18,6 +18,7 @@ from emogen.pipelines.emotions import EmotionLike, all_neutral, emotion_tensors,
 from emogen.pipelines.folders import AdapterFolderMixin
 from emogen.pipelines.guidance import EmotionGuidance, EmotionGuidanceLike, read_emotion_guidance
 from emogen.pipelines.kinds import HUB_ARGUMENTS, ModelKindMixin
+from emogen.pipelines.speed_cache import reset_caches
 
 from emogen.emotion import EmotionArc, EmotionState, emotion_prompt
 from emogen.models import (
@@ -187,6 +188,7 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
         finally:
             self._emotion_request = None
             adapter.scale, adapter.text_length = before
+            reset_caches(self)  # an interrupted call would leave its steps to the next one
 
     def _with_defaults(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """A call's arguments with the model's defaults for those that are not given, or None."""

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from emogen.commands.sample import build_parser
+from emogen.commands.sample_options import build_parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

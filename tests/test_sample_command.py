@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from emogen.cli import main as emogen
-from emogen.commands.sample import build_parser
 from emogen.commands.sample import main as sample
+from emogen.commands.sample_options import build_parser
 from emogen.data.video import read_metadata, read_video
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ FACE = ["--prompt", "a round yellow face"]
         (["--emotion", "0:fear 0:joy"], r"--emotion: .*times"),
         (["--num_frames", "12"], r"4k\+1 frames: 9 or 13"),
         (["--height", "-96"], r"--height is -96"),
-        (["--output", "clip.avi"], r"--output: .*\.mp4, \.gif"),
+        (["--output", "clip.avi"], r"--output: .*\.mp4, \.webm, \.gif"),
         (["--steps", "4"], r"unrecognized arguments: --steps"),
     ],
 )

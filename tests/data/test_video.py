@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from emogen.data.colours import palettise
 from emogen.data.grid import label_grid
 from emogen.data.video import (
     WRITABLE,
     VideoError,
     enlarge,
+    probe_video,
     read_metadata,
     read_video,
     resample_frames,
@@ -77,7 +80,7 @@ def test_bad_files_are_named(tmp_path, clip):
         read_metadata(tmp_path / "broken.webp")
     with pytest.raises(FileNotFoundError, match="absent"):
         read_video(tmp_path / "absent.mp4")
-    with pytest.raises(VideoError, match=r"\.mp4, \.gif"):
+    with pytest.raises(VideoError, match=r"\.mp4, \.webm, \.gif"):
         write_video(tmp_path / "a.avi", clip, 12)
     with pytest.raises(VideoError, match="uint8"):
         write_video(tmp_path / "a.mp4", clip.astype(float), 12)
@@ -86,7 +89,7 @@ def test_bad_files_are_named(tmp_path, clip):
 def test_a_failed_write_leaves_the_old_file(tmp_path, clip, monkeypatch):
     path = write_video(tmp_path / "a.webp", clip, 12)
     before = path.read_bytes()
-    monkeypatch.setattr("emogen.data.video.os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("emogen.data.video_file.os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_video(path, clip[::-1].copy(), 12)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
@@ -110,3 +113,125 @@ def test_grid_holds_every_clip_under_its_label(clip):
     assert grid[0, :bar, :48].min() < 128  # the label's ink
     with pytest.raises(ValueError, match="label"):
         label_grid([clip], ["a", "b"], 1)
+
+
+ANIMATED_IMAGES = [ending for ending in WRITABLE if ending not in (".mp4", ".webm")]
+
+
+@pytest.mark.parametrize("ending", WRITABLE)
+def test_a_clip_that_stands_still_keeps_its_frames_and_rate(tmp_path, clip, ending):
+    path = write_video(tmp_path / f"still{ending}", np.repeat(clip[:1], 7, axis=0), 12)
+    frames, fps = read_video(path)
+    assert frames.shape == (7, 32, 48, 3) and fps == pytest.approx(12)
+    assert np.abs(frames.astype(int) - clip[0]).mean() < 6
+    assert read_metadata(path) is None
+    about = probe_video(path)
+    assert (about.num_frames, about.fps) == (7, pytest.approx(12))
+
+
+@pytest.mark.parametrize("ending", ANIMATED_IMAGES)
+@pytest.mark.parametrize("fps", [7.3, 16, 30])
+def test_held_frames_come_back_where_they_were(tmp_path, clip, ending, fps):
+    order = [0, 0, 0, 4, 4, 9, 1, 1, 1, 1, 12]
+    path = write_video(tmp_path / f"held{ending}", clip[order], fps, {"seed": 1})
+    frames, read_fps = read_video(path)
+    assert read_fps == fps
+    distance = np.abs(frames[:, None].astype(int) - clip[None]).mean((2, 3, 4))
+    assert distance.argmin(1).tolist() == order
+    with Image.open(path) as image:  # other players see the same length of time
+        total = 0
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+            total += image.info["duration"]
+    assert total == pytest.approx(11000 / fps, abs=11)
+
+
+def test_a_file_that_was_timed_anew_is_read_as_it_is_now(tmp_path, clip):
+    path = write_video(tmp_path / "a.png", clip[:4], 10)
+    with Image.open(path) as image:
+        text = image.info["emogen"]
+    kept = PngInfo()
+    kept.add_text("emogen", text)
+    images = [Image.fromarray(f) for f in clip[:4]]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=200, pnginfo=kept)
+    frames, fps = read_video(path)
+    assert len(frames) == 4 and fps == 5
+    for wrong in ('{"_clip": {"frames": 0, "fps": 3}}', '{"_clip": {"fps": "x"}}', '{"_clip": 3}'):
+        kept = PngInfo()
+        kept.add_text("emogen", wrong)
+        images[0].save(path, pnginfo=kept)
+        assert read_video(path)[1] == 1 and read_metadata(path) is None
+
+
+def test_a_gif_of_a_fast_clip_is_thinned_but_lasts_as_long(tmp_path, clip):
+    path = write_video(tmp_path / "a.gif", clip, 100)
+    with Image.open(path) as image:
+        assert image.n_frames in (6, 7)
+        assert image.info["duration"] == 20
+
+
+@pytest.mark.parametrize("ending", [".webm", ".webp", ".apng", ".png", ".gif"])
+def test_alpha_is_kept(tmp_path, ending):
+    rgba = np.zeros((4, 33, 47, 4), np.uint8)
+    for i in range(4):
+        rgba[i, 5:25, 4 * i : 4 * i + 20] = (210, 60, 30, 255)
+    path = write_video(tmp_path / f"a{ending}", rgba, 10, {"seed": 3})
+    frames, _ = read_video(path, alpha=True)
+    assert frames.shape == rgba.shape and read_metadata(path) == {"seed": 3}
+    assert np.abs(frames[..., 3].astype(int) - rgba[..., 3]).mean() < 4
+    seen = rgba[..., 3] == 255
+    assert np.abs(frames[seen].astype(int) - rgba[seen]).mean() < 12  # no dark rim from the colours under the hole
+    assert (read_video(path)[0][:, -1] > 245).all()  # on white without alpha
+
+
+def test_mp4_has_no_alpha_and_lies_on_the_background(tmp_path):
+    rgba = np.zeros((2, 16, 16, 4), np.uint8)
+    rgba[:, :8] = (200, 0, 0, 255)
+    assert read_video(write_video(tmp_path / "a.mp4", rgba, 10))[0][:, 12:].min() > 240
+    green = read_video(write_video(tmp_path / "b.mp4", rgba, 10, background=(0, 200, 0)))[0][:, 12:, 4:12]
+    assert np.abs(green.astype(int) - (0, 200, 0)).max() < 25
+    assert (read_video(tmp_path / "b.mp4", alpha=True)[0][..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_a_broken_video_is_named_without_a_banner(tmp_path, clip, ending):
+    path = tmp_path / f"broken{ending}"
+    path.write_bytes(b"nothing of the kind" * 50)
+    for call in (read_video, probe_video, read_metadata):
+        with pytest.raises(VideoError, match="broken") as caught:
+            call(path)
+        assert "\n" not in str(caught.value) and "ffmpeg version" not in str(caught.value)
+        assert "Invalid data" in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".png"])
+def test_few_colours(tmp_path, ending):
+    noise = np.random.default_rng(0).integers(0, 255, (3, 24, 24, 3), dtype=np.uint8)
+    sizes = []
+    for colours in (8, 64):
+        path = write_video(tmp_path / f"a{ending}", noise, 10, colours=colours)
+        frames = read_video(path)[0]
+        assert 4 <= len(np.unique(frames.reshape(-1, 3), axis=0)) <= colours
+        sizes.append(path.stat().st_size)
+    assert sizes[0] < 0.7 * sizes[1]
+    with pytest.raises(ValueError, match="4 to 256"):
+        write_video(path, noise, 10, colours=2)
+
+
+def test_few_colours_with_half_transparent_pixels():
+    rgba = np.zeros((2, 20, 20, 4), np.uint8)
+    rgba[:, 5:15, 5:15] = (220, 40, 40, 255)
+    rgba[:, 4, 5:15] = (220, 40, 40, 120)
+    indices, table = palettise(rgba, 8, partial_alpha=True)
+    assert np.abs(table[indices].astype(int) - rgba).max() < 12
+    indices, table = palettise(rgba, 8)
+    assert set(table[indices][..., 3].flat) == {0, 255} and (table[indices][:, 4, :, 3] == 0).all()
+
+
+def test_metadata_that_cannot_be_kept_is_refused(tmp_path, clip):
+    with pytest.raises(VideoError, match="_clip"):
+        write_video(tmp_path / "a.gif", clip, 10, {"_clip": 1})
+    with pytest.raises(VideoError, match=r"a\.mp4.*characters"):
+        write_video(tmp_path / "a.mp4", clip, 10, {"prompt": "x" * 200_000})
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,100 @@
+"""The part of `sample.py` that needs model code: loading, sampling, and what becomes of the frames."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emogen.commands.sample_options import ENLARGE_TO
+from emogen.commands.sample_request import ALL, read_emotion
+from emogen.data.grid import label_grid
+from emogen.data.video import enlarge, write_video
+from emogen.emotion import MIKELS, NEUTRAL
+
+_CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale", "negative_prompt",
+         "emotion_guidance_scale", "guidance_interval")  # fmt: skip
+
+
+def load(args: Namespace) -> tuple[Any, list[str]]:
+    """The pipeline that the options ask for, with adapter, LoRAs and speed options; and what of these was switched on.
+
+    Raises:
+        OSError, ValueError, RuntimeError: with what cannot be loaded, and why.
+    """
+    from diffusers.utils import logging
+    from transformers.utils import logging as transformers_logging
+
+    import emogen.embedded as embedded
+    from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
+    from emogen.pipelines.composition import add_loras, loras_from_args
+    from emogen.pipelines.speed import apply_speed, speed_from_args
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = args.device or best
+    dtype = getattr(torch, args.dtype or ("float32" if device == "cpu" else "bfloat16"))
+    if args.image is None:
+        kind, model, adapter = EmotionWanPipeline, embedded.embedded_model, embedded.embedded_adapter
+    else:
+        kind = EmotionWanImageToVideoPipeline
+        model, adapter = embedded.embedded_i2v_model, embedded.embedded_i2v_adapter
+    pipe = kind.from_pretrained(args.model or model(), dtype=dtype)
+    folder = args.adapter or (adapter() if args.model is None else "none")
+    if folder.lower() != "none":
+        pipe.load_emotion_adapter(folder, load_lora=not args.no_lora)
+    specs = loras_from_args(args)
+    if specs or args.emotion_lora_weight is not None:
+        add_loras(pipe, specs, args.emotion_lora_weight)
+    speed = speed_from_args(args)
+    if not speed.places_model:
+        pipe.to(device)
+    return pipe, apply_speed(pipe, speed, device)
+
+
+def sample(pipe: Any, args: Namespace, seed: int) -> np.ndarray:
+    """uint8 `[B, F, H, W, 3]`: one clip, or one for neutral and each of the eight."""
+    every = args.emotion.strip().lower() == ALL
+    states = [NEUTRAL, *MIKELS] if every else [read_emotion(args.emotion)]
+    call = {name: getattr(args, name) for name in _CALL if getattr(args, name) is not None}
+    if "negative_prompt" in call:
+        call["negative_prompt"] = [call["negative_prompt"]] * len(states)
+    if args.avoid is not None:
+        call["negative_emotion"] = [read_emotion(args.avoid, "avoid")] * len(states)
+    if args.image is not None:
+        call["image"] = args.image
+    clips = pipe(
+        prompt=[args.prompt] * len(states), emotion=states, emotion_scale=args.emotion_scale, output_type="np",
+        generator=[torch.Generator().manual_seed(seed) for _ in states], **call,
+    ).frames  # fmt: skip
+    return (np.asarray(clips, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> np.ndarray:
+    """Write clips of `sample` as the options ask, and return the frames that were written."""
+    from emogen.data.stickers.fit_size import write_within
+    from emogen.data.stickers.loop import make_seamless
+    from emogen.data.stickers.platforms import write_for
+    from emogen.data.stickers.transparent import key_background
+
+    if len(clips) > 1:
+        shown = [clip if args.no_enlarge else enlarge(clip, ENLARGE_TO // 2) for clip in clips]
+        frames = label_grid(shown, [NEUTRAL, *MIKELS], columns=3)
+    else:
+        frames = make_seamless(clips[0]).frames if args.loop else clips[0]
+        frames = frames if args.no_enlarge else enlarge(frames, ENLARGE_TO)
+        if args.transparent:
+            frames = key_background(frames)
+    if args.platform:
+        write_for(args.platform, path, frames, fps, metadata)
+    elif args.max_kb:
+        write_within(path, frames, fps, args.max_kb, metadata=metadata)
+    else:
+        write_video(path, frames, fps, metadata=metadata)
+    return frames

@@ -1,0 +1,122 @@
+"""What the page's buttons do. Every method takes values of components and returns values for components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from . import cards
+from .downloads import size_text, write_download
+from .drawing import emotion_html
+from .emotion_input import WORDS, Emotion, in_words, number_or_none, plain_text, read, read_avoid
+from .engine import Busy, Engine, Job, Progress, Stopped
+from .models import IMAGE, ModelMissing
+
+NO_FILE = "No file yet"
+_EXPECTED = (ValueError, TypeError, OSError, RuntimeError)
+
+
+def status_html(engine: Engine) -> str:
+    """Whether image to video can be used, and what is missing if not."""
+    missing = engine.sources[IMAGE].status()
+    if missing:
+        return f'<div class="notice bad"><b>Not available.</b> {escape(missing)}</div>'
+    return f'<div class="notice good">Ready: {escape(engine.sources[IMAGE].name())}.</div>'
+
+
+class Actions:
+    """The page's actions over an engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def preview(self, source: str, point: str, *rest: Any) -> str:
+        """What the emotion's inputs say, as a picture, or what is wrong with them."""
+        try:
+            emotion = self._emotion(source, point, *rest)
+        except _EXPECTED as error:
+            return f'<div class="asked"><div class="notice bad">{escape(str(error))}</div></div>'
+        return emotion_html(emotion, plain_text(emotion), in_words(emotion))
+
+    @staticmethod
+    def _emotion(source: str, point: str, *rest: Any) -> Emotion:
+        *amounts, rows, words, intensity = rest
+        return read(source, point=point, amounts=amounts, rows=rows, words=words, intensity=intensity)
+
+    def generate(self, kind: str, prompt: str, image: str | None, source: str, point: str, amusement: float, awe: float,
+                 contentment: float, excitement: float, anger: float, disgust: float, fear: float, sadness: float,
+                 rows: Sequence[Sequence[Any]], words: str, intensity: float, emotion_scale: float,
+                 guidance_scale: float, emotion_guidance_scale: str, avoid: str | None, steps: int, seed: str,
+                 num_frames: int | None, progress=gr.Progress()):  # noqa: B008  # fmt: skip
+        """The Generate button: one clip, shown with its reading."""
+        amounts = (amusement, awe, contentment, excitement, anger, disgust, fear, sadness)
+
+        def job() -> Job:
+            if kind == IMAGE and (missing := self.engine.sources[IMAGE].status()):
+                raise ModelMissing(missing)
+            if kind == IMAGE and not image:
+                raise ValueError('give the picture that the clip begins with, or choose "From text"')
+            return Job(prompt, self._emotion(source, point, *amounts, rows, words, intensity),
+                       image if kind == IMAGE else None, read_avoid(avoid), emotion_scale, guidance_scale,
+                       number_or_none(emotion_guidance_scale, "emotion guidance scale"), steps, num_frames,
+                       number_or_none(seed, "seed", whole=True))  # fmt: skip
+
+        result = self._run(job, lambda share, text: progress(share, text))
+        return self.show(result.number)
+
+    def make(self, prompt: str, emotion: str = "neutral", image: str | None = None, intensity: float = 1.0,
+             emotion_scale: float = 1.0, guidance_scale: float | None = None,
+             emotion_guidance_scale: float | None = None, avoid: str | None = None, steps: int | None = None,
+             seed: int | None = None, num_frames: int | None = None) -> dict[str, Any]:  # fmt: skip
+        """The same for programs (`gradio_client`): returns the clip's file, seed, metadata and reading."""
+
+        def job() -> Job:
+            return Job(prompt, read(WORDS, words=emotion, intensity=intensity), image, read_avoid(avoid), emotion_scale,
+                       guidance_scale, emotion_guidance_scale, steps, num_frames, seed)  # fmt: skip
+
+        result = self._run(job, lambda share, text: None)
+        return {"path": str(result.path), "number": result.number, **result.metadata}
+
+    def _run(self, job: Callable[[], Job], progress: Progress) -> Any:
+        try:
+            return self.engine.generate(job(), progress)
+        except Stopped:
+            raise gr.Error("The clip was stopped.", title="Stopped", duration=4, print_exception=False) from None
+        except Busy as error:
+            raise gr.Error(str(error), title="Busy", print_exception=False) from None
+        except ModelMissing as error:
+            raise gr.Error(escape(str(error)), title="Not available", duration=None, print_exception=False) from None
+        except _EXPECTED as error:
+            text = escape(str(error))
+            raise gr.Error(text, title="Cannot make this", duration=None, print_exception=False) from error
+
+    def show(self, number: int | None) -> tuple[Any, ...]:
+        """Number, clip, reading, gallery, download group, link and note with the result of that number chosen."""
+        result = self.engine.result(number)
+        return (result and result.number, cards.clip_html(result), cards.reading_html(result),
+                cards.gallery_html(self.engine.results, result and result.number), gr.Group(visible=result is not None),
+                gr.DownloadButton(NO_FILE, value=None, interactive=False), "")  # fmt: skip
+
+    def latest(self) -> tuple[Any, ...]:
+        """`show` for the newest result: what a page that is opened again begins with."""
+        return self.show(len(self.engine.results))
+
+    def pick(self, event: gr.EventData) -> tuple[Any, ...]:
+        """A card of the gallery was pressed."""
+        return self.show(int(event.number))
+
+    def save(self, number: int | None, form: str, transparent: bool, loop: bool) -> tuple[Any, str]:
+        """Write the chosen clip in another form: the link that gives it away, and what was done to the clip."""
+        result = self.engine.result(number)
+        if result is None:
+            raise gr.Error("There is no clip to download yet.", print_exception=False)
+        try:
+            made = write_download(result, form, self.engine.folder / "downloads", transparent=transparent, loop=loop)
+        except _EXPECTED as error:
+            raise gr.Error(escape(str(error)), title="Cannot write this", print_exception=False) from error
+        link = gr.DownloadButton(f"{made.path.suffix[1:].upper()}, {size_text(made.path)}", value=str(made.path),
+                                 interactive=True)  # fmt: skip
+        return link, f'<p class="hint">{escape("; ".join(made.changes))}</p>' if made.changes else ""

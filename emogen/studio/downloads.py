@@ -1,0 +1,100 @@
+"""Clips to take away: as a video or an animated image, or as the sticker that a platform takes."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from emogen.data.video import enlarge, write_video
+
+from .engine import SHOWN_SIDE
+from .result import Result
+
+FORMATS = {"MP4": ".mp4", "GIF": ".gif", "WebP": ".webp", "APNG": ".apng"}
+
+
+def _stickers(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(f"emogen.data.stickers.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"emogen.data.stickers.{name}":
+            raise
+        return None
+
+
+def choices() -> list[str]:
+    """The formats, and "Sticker for ..." for each platform that is known."""
+    platforms = _stickers("platforms")
+    return [*FORMATS, *(f"Sticker for {name.capitalize()}" for name in (platforms.PLATFORMS if platforms else ()))]
+
+
+def can_key() -> bool:
+    """Whether backgrounds can be taken away."""
+    return _stickers("transparent") is not None
+
+
+def can_loop() -> bool:
+    """Whether the end can be made to run into the beginning."""
+    return _stickers("loop") is not None
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that was written, and what was done to the clip to make it."""
+
+    path: Path
+    changes: tuple[str, ...] = ()
+
+
+def write_download(result: Result, choice: str, folder: str | Path, *, transparent: bool = False,
+                   loop: bool = False) -> Download:  # fmt: skip
+    """Write a result in the form of `choice`, with what made it inside.
+
+    Args:
+        choice: one of `choices()`.
+        folder: where the file goes; its name begins as the result's does.
+        transparent: take a flat background away; MP4 cannot hold that.
+        loop: let the end run into the beginning.
+
+    Raises:
+        ValueError: an unknown choice, transparency in MP4, or a clip that does not fit the platform.
+    """
+    if choice not in choices():
+        raise ValueError(f"there is no form {choice!r}; there are {', '.join(choices())}")
+    if transparent and choice == "MP4":
+        raise ValueError("MP4 has no transparency; choose WebP, GIF, APNG or a sticker")
+    frames, changes = result.frames(), []
+    if loop:
+        looped = _needed("loop").make_seamless(frames)
+        frames, jump = looped.frames, f"seam of {looped.seam_before:.1f} ordinary steps"
+        changes.append(f"loop: {looped.method}, {jump} before, {looped.seam_after:.1f} after"
+                       if looped.method != "none" else f"loop: left alone, it has a {jump}")  # fmt: skip
+    frames = enlarge(frames, SHOWN_SIDE)
+    if transparent:
+        frames = _needed("transparent").key_background(frames)
+    about = dict(result.metadata) | {name: True for name, on in (("transparent", transparent), ("loop", loop)) if on}
+    marks = "".join(f"_{name}" for name, on in (("loop", loop), ("transparent", transparent)) if on)
+    stem = Path(folder) / f"{result.path.stem}{marks}"
+    if choice in FORMATS:
+        path = write_video(stem.with_name(stem.name + FORMATS[choice]), frames, result.fps, metadata=about)
+        return Download(path, tuple(changes))
+    platform = choice.removeprefix("Sticker for ").lower()
+    platforms = _needed("platforms")
+    path = stem.with_name(f"{stem.name}_{platform}{platforms.PLATFORMS[platform].endings[0]}")
+    fitted = platforms.write_for(platform, path, frames, result.fps, about | {"platform": platform})
+    return Download(path, (*changes, *fitted.changes))
+
+
+def _needed(name: str) -> ModuleType:
+    module = _stickers(name)
+    if module is None:
+        raise ValueError(f"this installation of emogen has no emogen.data.stickers.{name}")
+    return module
+
+
+def size_text(path: Path) -> str:
+    """A file's size for people."""
+    size = path.stat().st_size
+    return f"{size / 1024:.0f} KB" if size < 1024**2 else f"{size / 1024**2:.1f} MB"

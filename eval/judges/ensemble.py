@@ -1,0 +1,83 @@
+"""Several judges as one, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torchmetrics.functional.classification import multiclass_cohen_kappa
+
+from emogen.emotion import MIKELS
+
+from ..judge import Judge, Verdict
+from .base import log_shares
+from .card import JudgeCard, card_of
+from .spec import JudgeError
+
+MEANS = ("log", "probability")
+
+
+class EnsembleJudge:
+    """The weighted mean of several judges' distributions.
+
+    "log" is the logarithmic opinion pool, the normalised product of powers: one judge that is sure a label is wrong can
+    veto it. "probability" is the linear pool, the mean. Valence, arousal and confidence are weighted means. (Genest and
+    Zidek 1986, Statistical Science 1, for both pools.)
+
+    Args:
+        members: two judges or more.
+        weights: one a member, positive; equal by default.
+
+    Raises:
+        JudgeError: fewer than two members, weights that do not fit, or an unknown mean.
+    """
+
+    def __init__(self, members: Sequence[Judge], weights: Sequence[float] | None = None, *, mean: str = "log",
+                 name: str = "ensemble"):
+        if len(members) < 2:
+            raise JudgeError(f"{name}: an ensemble needs two judges or more, not {len(members)}")
+        if mean not in MEANS:
+            raise JudgeError(f"{name}: mean {mean!r} is none of {', '.join(MEANS)}")
+        weights = [1.0] * len(members) if weights is None else list(weights)
+        numbers = all(isinstance(w, (int, float)) and not isinstance(w, bool) and 0 < w < np.inf for w in weights)
+        if len(weights) != len(members) or not numbers:
+            raise JudgeError(f"{name}: weights must be {len(members)} positive numbers, not {weights}")
+        self.members, self.mean, self.name = list(members), mean, name
+        self.weights = np.array(weights, float) / sum(weights)
+        made_of = ", ".join(member.name for member in members)
+        self.card = JudgeCard(name, "ensemble", made_of, members=tuple(card_of(member) for member in members))
+
+    def to(self, device: str | torch.device) -> EnsembleJudge:
+        for member in self.members:
+            if hasattr(member, "to"):
+                member.to(device)
+        return self
+
+    def __call__(self, clips: np.ndarray) -> Verdict:
+        verdicts = [member(clips) for member in self.members]
+        shares = np.stack([np.asarray(verdict.distribution, float) for verdict in verdicts])
+        if self.mean == "log":
+            pooled = torch.from_numpy(np.tensordot(self.weights, log_shares(shares), 1)).softmax(-1).numpy()
+        else:
+            pooled = np.tensordot(self.weights, shares, 1)
+        plane = np.tensordot(self.weights, np.stack([verdict.valence_arousal for verdict in verdicts]), 1)
+        return Verdict(pooled, plane, np.tensordot(self.weights, np.stack([v.confidence for v in verdicts]), 1))
+
+
+def kappa_table(labels: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Cohen's kappa (1960) of every two judges on the same clips: 1 is one mind, 0 chance, NaN where both give one and
+    the same label throughout.
+
+    Args:
+        labels: judge -> its label of each clip, one of the eight.
+
+    Returns:
+        "a and b" -> kappa.
+    """
+    places = {name: torch.tensor([MIKELS.index(label) for label in said]) for name, said in labels.items()}
+    names = list(places)
+    return {
+        f"{one} and {other}": float(multiclass_cohen_kappa(places[one], places[other], len(MIKELS)))
+        for i, one in enumerate(names) for other in names[i + 1 :] if len(places[one])
+    }  # fmt: skip

@@ -1,0 +1,163 @@
+"""From a specification to a judge."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..judge import EmbeddedJudge, Judge
+from .base import ScoringJudge, TemperedJudge
+from .card import CARD_NAME, FORMAT, JudgeCard, TrainingData
+from .spec import JudgeError, check_spec, judge_name, nearest
+
+
+def load_judge(spec: str | Mapping[str, Any], device: str | torch.device = "cpu") -> Judge:
+    """A judge with its `card`.
+
+    Args:
+        spec: "embedded"; the folder of a `ClipClassifier` or of a linear probe; or a mapping:
+
+            - `{kind: embedded}`, `{kind: classifier, folder: F}`, `{kind: probe, folder: F, encoder: WHERE}`;
+            - `{kind: clip, model: ID, frames: 8}`;
+            - `{kind: vlm, model: ID, frames: 8, scoring: sum, batch_size: 1, dtype: bfloat16, question: ...}`;
+            - `{kind: ensemble, members: [SPEC, SPEC], weights: [2, 1], mean: log}`;
+
+            each with `name`, `temperature` (what `emogen judge check` found), `card` (the file it wrote) and `licence`.
+
+    Raises:
+        JudgeError: the specification is wrong, or its weights cannot be had.
+    """
+    check_spec(spec)
+    name = judge_name(spec)
+    if isinstance(spec, str):
+        spec = {"kind": "embedded"} if spec == "embedded" else {"kind": _kind_of_folder(spec), "folder": spec}
+    judge = _MAKERS[spec["kind"]](spec, name, device)
+    judge.name = name
+    judge.card = dataclasses.replace(_card(judge.card, spec), name=name)
+    if "temperature" in spec:
+        if isinstance(judge, ScoringJudge):
+            judge.temperature = float(spec["temperature"])
+        else:
+            judge = TemperedJudge(judge, float(spec["temperature"]))
+        judge.card = dataclasses.replace(judge.card, temperature=float(spec["temperature"]))
+    return judge
+
+
+def _kind_of_folder(text: str) -> str:
+    folder = Path(text)
+    if not folder.is_dir():
+        hint = nearest(text, ("embedded",))
+        raise JudgeError(f"{text!r} is no judge: neither embedded nor a folder"
+                         + (hint if hint.startswith("; did") else "; a model of the Hub is {kind: clip, model: ...} or "
+                            "{kind: vlm, model: ...}"))  # fmt: skip
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JudgeError(f"{folder}: holds no judge: config.json cannot be read ({error})") from error
+    if config.get("kind") == "linear_probe":
+        return "probe"
+    if config.get("_class_name") == "ClipClassifier":
+        return "classifier"
+    what = config.get("model_type") or config.get("_class_name") or "unknown"
+    raise JudgeError(f"{folder}: is a folder of kind {what}, not of a classifier or probe of ours; for a model of "
+                     "transformers say {kind: clip or vlm, model: FOLDER}, or fit a probe on it (`emogen judge train`)")
+
+
+def _card(card: JudgeCard, spec: Mapping[str, Any]) -> JudgeCard:
+    """The judge's own card, with the figures of the card that the specification names, and its licence."""
+    if spec.get("card"):
+        found = JudgeCard.load(spec["card"])
+        if found.kind != card.kind or found.made_of != card.made_of:
+            raise JudgeError(f"{spec['card']}: is the card of another judge ({found.kind} {found.made_of}, not "
+                             f"{card.kind} {card.made_of})")  # fmt: skip
+        card = dataclasses.replace(found, temperature=card.temperature, members=card.members)
+    return dataclasses.replace(card, licence=str(spec["licence"])) if spec.get("licence") else card
+
+
+def _embedded(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    from emogen.embedded import embedded_judge
+
+    try:
+        folder = embedded_judge()
+    except FileNotFoundError as error:
+        raise JudgeError(str(error)) from error
+    judge = _classifier({"folder": folder}, name, device)
+    # by the recipe's splits, the judge and the embedded generator share no clip
+    training = dataclasses.replace(judge.card.training, disjoint_from=("embedded",))
+    judge.card = dataclasses.replace(judge.card, kind="embedded", made_of="embedded", licence="Apache-2.0",
+                                     training=training)  # fmt: skip
+    return judge
+
+
+def _classifier(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    folder = Path(spec["folder"])
+    try:
+        judge = EmbeddedJudge(str(folder), str(device))
+    except (OSError, ValueError) as error:
+        raise JudgeError(f"{folder}: {error}") from error
+    heads = {**judge.network.config.heads, **(judge.network.config.regressions or {})}
+    if "emotion" not in heads or "valence_arousal" not in heads:
+        raise JudgeError(f"{folder}: this classifier has no heads emotion and valence_arousal ({', '.join(heads)})")
+    judge.card = _classifier_card(folder, name)
+    return judge
+
+
+def _classifier_card(folder: Path, name: str) -> JudgeCard:
+    card = JudgeCard(name, "classifier", folder.name)
+    try:
+        values = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return card
+    except (OSError, ValueError) as error:
+        raise JudgeError(f"{folder / CARD_NAME}: cannot be read ({error})") from error
+    if values.get("format") == FORMAT:
+        return JudgeCard.from_dict(values, str(folder / CARD_NAME))
+    counts = {key: n for key, n in values.get("training", {}).items() if isinstance(n, int)}
+    about = ", ".join(f"{n} {key}" for key, n in counts.items()) or "not stated"
+    return dataclasses.replace(card, training=TrainingData(about), held_out={
+        data: _recipe_figures(found) for data, found in values.get("held_out", {}).items()})  # fmt: skip
+
+
+def _recipe_figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The form of `check_judge` of what the embedded recipe writes; it measures no calibration."""
+    low, high = found.get("EA-8 Wilson", (None, None))
+    return {"n": found["n"], "accuracy": {"value": found["EA-8"], "low": low, "high": high, "n": found["n"]},
+            "EA-2": {"value": found["EA-2"], "n": found["n"]},
+            "recall": {name: {"value": value} for name, value in found["recall"].items()}}  # fmt: skip
+
+
+def _probe(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    from .probe import ProbeJudge
+
+    return ProbeJudge.load(spec["folder"], spec.get("encoder"), device)
+
+
+def _clip(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    from .clip import CLIPJudge
+
+    return CLIPJudge(spec["model"], frames=spec.get("frames", 8), name=name, device=device)
+
+
+def _vlm(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    from .vlm import VLMJudge
+
+    keys = ("frames", "question", "scoring", "batch_size", "dtype", "trust_remote_code")
+    return VLMJudge(spec["model"], name=name, device=device, **{key: spec[key] for key in keys if key in spec})
+
+
+def _ensemble(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    from .ensemble import EnsembleJudge
+
+    members = [load_judge(member, device) for member in spec["members"]]
+    return EnsembleJudge(members, spec.get("weights"), mean=spec.get("mean", "log"), name=name)
+
+
+_MAKERS: dict[str, Callable[[Mapping[str, Any], str, Any], Judge]] = {
+    "embedded": _embedded, "classifier": _classifier, "probe": _probe, "clip": _clip, "vlm": _vlm,
+    "ensemble": _ensemble,
+}  # fmt: skip

@@ -1,0 +1,134 @@
+"""What `sample.py` reads from command lines, tables and clips, before any model is loaded."""
+
+import json
+
+import numpy as np
+import pytest
+
+from emogen.commands.sample import main as sample
+from emogen.commands.sample_batch import read_batch
+from emogen.commands.sample_options import build_parser
+from emogen.commands.sample_request import RequestError, check, description, parse
+from emogen.data.video import write_video
+from emogen.emotion import MIKELS
+
+
+def arguments(*more):
+    return parse(build_parser(), [*more])
+
+
+def table(path, rows, header="prompt,emotion,seed"):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def batch(path, *more):
+    return read_batch(path, arguments("--batch", str(path), "--output_dir", str(path.parent / "out"), *more))
+
+
+def test_rows_become_clips_and_the_line_fills_what_they_leave_open(tmp_path):
+    file = table(tmp_path / "a.csv", ['"a face, round",joy,7', "a star,sadness:0.5,"])
+    one, two = batch(file, "--num_frames", "9", "--emotion_scale", "1.5")
+    assert (one.prompt, one.emotion, one.seed) == ("a face, round", "joy", 7)
+    assert one.output.endswith("out/0001_joy.mp4") and two.output.endswith("0002_sadness.mp4")
+    assert (one.num_frames, two.emotion_scale) == (9, 1.5)
+    assert two.seed is not None and two.seed == batch(file)[1].seed  # the same file, the same clips
+    assert two.seed != batch(table(tmp_path / "b.csv", ["x,joy,", "a star,fear,"]))[1].seed
+
+
+def test_jsonl_rows_and_all_emotions(tmp_path):
+    row = {"prompt": "a face", "emotion": "all", "loop": True}
+    guided = {"guidance_interval": [0, 0.5], "emotion_guidance_scale": 3}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row | guided) + "\n\n")
+    jobs = batch(tmp_path / "a.jsonl", "--seed", "3")
+    assert [job.emotion for job in jobs] == ["neutral", *MIKELS]
+    assert len({job.output for job in jobs}) == 9 and {job.seed for job in jobs} == {3}
+    assert jobs[0].guidance_interval == [0.0, 0.5] and jobs[0].loop is True
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        (["a face,joyy,"], "prompt,emotion,seed", r"a\.csv:1: --emotion: .*did you mean joy"),
+        (["a face,joy,1", ",joy,1"], "prompt,emotion,seed", r"a\.csv:2: --prompt is empty"),
+        (["a face,joy,x"], "prompt,emotion,seed", r"a\.csv:1: seed is 'x'"),
+        (["a face,joy,12"], "prompt,emotion,num_frames", r"a\.csv:1: --num_frames is 12; .*9 or 13"),
+        (["a face,joy,1"], "prompt,emotion,strength", r"a\.csv:1: no option 'strength'"),
+        (["a face,joy,wan"], "prompt,emotion,model", r"a\.csv:1: model holds for all rows"),
+        (["a face,joy,yes"], "prompt,emotion,loop", r"a\.csv:1: loop is 'yes': it takes true or false"),
+        (["a, face,joy,1"], "prompt,emotion,seed", r"a\.csv:1: more values than the header"),
+        (["a,joy,x.gif", "b,joy,x.gif"], "prompt,emotion,output", r"a\.csv:2: output .*x\.gif is row 1's too"),
+        (["a,joy,none.png"], "prompt,emotion,image", r"a\.csv:1: --image: no file .*none\.png"),
+        ([], "prompt,emotion,seed", r"holds no rows"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path, rows, header, message):
+    with pytest.raises(RequestError, match=message):
+        batch(table(tmp_path / "a.csv", rows, header))
+
+
+def test_wrong_files(tmp_path):
+    with pytest.raises(RequestError, match=r"--batch: no file"):
+        batch(tmp_path / "none.csv")
+    (tmp_path / "a.txt").write_text("x\n")
+    with pytest.raises(RequestError, match=r"takes \.csv and \.jsonl"):
+        batch(tmp_path / "a.txt")
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a"}\n[1]\n')
+    with pytest.raises(RequestError, match=r"a\.jsonl:2: expected an object"):
+        batch(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--avoid", "feer"], "--avoid: .*did you mean fear"),
+        (["--image", "none.png"], "--image: no file none.png"),
+        (["--guidance_interval", "0", "0.5"], "give that too"),
+        (["--emotion", "all", "--platform", "slack"], "makes a labelled grid"),
+        (["--max_kb", "0"], "--max_kb is 0"),
+        (["--lora", "none.safetensors"], r"--lora none\.safetensors: no such file"),
+        (["--cache", "pyramid"], "--cache pyramid: "),
+        (["--output", "a.mp4", "--batch", "a.csv"], "--output is for one clip"),
+    ],
+)
+def test_what_is_refused_at_once(more, message, capsys, monkeypatch):
+    monkeypatch.setattr("emogen.commands.sample._load", lambda *_, **__: pytest.fail("a model was loaded"))
+    with pytest.raises(SystemExit) as stop:
+        sample(["--prompt", "a face", *more])
+    assert stop.value.code == 2
+    import re
+
+    assert re.search(message, capsys.readouterr().err, flags=re.S)
+
+
+def test_the_options_of_a_clip(tmp_path):
+    made = arguments("--prompt", "a face", "--emotion", "awe:0.5", "--seed", "4", "--loop", "--output", "x.mp4")
+    kept = description(made)
+    assert kept["emotion"] == "awe:0.5" and kept["loop"] is True and "output" not in kept and "quiet" not in kept
+    clip = tmp_path / "a.webp"
+    noise = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
+    write_video(clip, noise, 8, kept | {"emogen": "0.0.1"})
+    again = arguments("--from", str(clip), "--emotion", "fear")
+    check(again)
+    assert (again.prompt, again.emotion, again.seed, again.loop) == ("a face", "fear", 4, True)
+    assert again.made_with == {"emogen": "0.0.1"} and again.output is None
+    write_video(clip, noise, 8)
+    for wrong in (clip, tmp_path / "none.webp"):
+        with pytest.raises(RequestError, match="no clip that says what made it"):
+            arguments("--from", str(wrong))
+
+
+def test_a_picture_that_changed_is_told(tmp_path):
+    picture, clip = tmp_path / "face.png", tmp_path / "a.webp"
+    noise = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
+    picture.write_bytes(b"one")
+    made = arguments("--prompt", "a face", "--image", str(picture), "--seed", "1")
+    write_video(clip, noise, 8, description(made))
+    assert arguments("--from", str(clip)).image == str(picture)
+    picture.write_bytes(b"two")
+    with pytest.raises(RequestError, match=r"face\.png has changed since"):
+        arguments("--from", str(clip))
+    assert arguments("--from", str(clip), "--image", str(picture)).seed == 1
+    picture.unlink()
+    with pytest.raises(RequestError, match="is not there any more"):
+        arguments("--from", str(clip))
