@@ -16,8 +16,8 @@ from emogen.emotion import MIKELS, parse_emotion
 from .judges.spec import JudgeError, check_spec, judge_name
 
 WAYS = ("adapter", "sentence", "none")
-METRICS = ("agreement", "content", "attributes", "temporal_flickering", "frechet_transnetv2", "fvd", "fvd_videomae",
-           "clip_score")  # fmt: skip
+METRICS = ("agreement", "content", "attributes", "temporal_flickering", "first_frame_psnr", "frechet_transnetv2", "fvd",
+           "fvd_videomae", "clip_score")  # fmt: skip
 WEIGHTS = {"fvd": "i3d", "fvd_videomae": "videomae", "clip_score": "clip"}
 """Metrics whose weights have to be given under `weights`, and by which key."""
 
@@ -31,10 +31,11 @@ class SystemConfig:
     """One thing to compare: a model that generates, or clips that exist.
 
     Attributes:
-        model: a diffusers folder, a hub id or "embedded". Wan text-to-video models get `emotion=`; with `pipeline`
+        model: a diffusers folder, a hub id, "embedded" or "embedded_i2v". Wan models get `emotion=`; with `pipeline`
             another class of diffusers is used, which hears the emotion from the prompt.
+        image: an image-to-video model: its clips begin with the prompts' pictures.
         pipeline: name of a diffusers pipeline class, for models other than Wan.
-        adapter: an adapter folder, hub id or "embedded".
+        adapter: an adapter folder, a hub id, "embedded" or "embedded_i2v".
         load: what of the adapter folder: "both", "adapter" or "lora".
         emotion: "adapter" (`emotion=`), "sentence" (EmoVid's sentence in the prompt) or "none".
         clips: a folder of finished clips with a metadata.jsonl (`file_name`, `prompt`, `emotion`, `seed`), or
@@ -47,6 +48,7 @@ class SystemConfig:
     pipeline: str | None = None
     adapter: str | None = None
     load: str = "both"
+    image: bool = False
     emotion: str = "adapter"
     clips: str | None = None
     call: Mapping[str, Any] = field(default_factory=dict)
@@ -57,7 +59,8 @@ class EvalConfig:
     """An evaluation.
 
     Attributes:
-        prompts: "stickers" (held-out stickers, see `eval.heldout`), or a JSONL file with `prompt` and perhaps `domain`.
+        prompts: "stickers" (held-out stickers, see `eval.heldout`), or a JSONL file with `prompt` and perhaps `domain`
+            and `image`.
         num_prompts: of each domain, at most; "stickers" has the domains "rendered" and "real".
         emotions: which of the eight are asked of every prompt.
         seeds: of the sampling; every system gets the same.

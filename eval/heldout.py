@@ -20,6 +20,7 @@ class HeldOutPrompt:
         text: the prompt. domain: "rendered" or "real". character: what is held out, the unit of resampling.
         named: content the prompt names, by the content reader's questions ("shape", "color", "background").
         spec: the sticker, where the prompt describes one that can be drawn.
+        image: file of the picture that image-to-video clips begin with; by default the sticker's neutral face.
     """
 
     text: str
@@ -27,6 +28,7 @@ class HeldOutPrompt:
     character: str
     named: dict[str, str] = field(default_factory=dict)
     spec: StickerSpec | None = None
+    image: str | None = None
 
     def sticker(self, emotion: str, seed: int) -> StickerSpec | None:
         """The sticker a rendered prompt names, with an emotion; None for other prompts."""

@@ -44,10 +44,16 @@ def load_prompts(config: EvalConfig) -> list[HeldOutPrompt]:
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             message = f"{config.prompts}:{row}: expected an object with prompt, not {line[:60]!r}"
             raise EvalConfigError(message) from error
+        image = values.get("image")
+        if image is not None:
+            image = str(Path(config.prompts).parent / image)
+            if not Path(image).is_file():
+                raise EvalConfigError(f"{config.prompts}:{row}: image: no file {image}")
         domain = str(values.get("domain", "all"))
         limit = config.num_prompts.get(domain)
         if limit is None or sum(one.domain == domain for one in found) < limit:
-            found.append(HeldOutPrompt(text, domain, str(values.get("character", text)), values.get("named", {})))
+            character, named = str(values.get("character", text)), values.get("named", {})
+            found.append(HeldOutPrompt(text, domain, character, named, image=image))
     if not found:
         raise EvalConfigError(f"{config.prompts}: holds no prompts")
     return found
@@ -55,9 +61,17 @@ def load_prompts(config: EvalConfig) -> list[HeldOutPrompt]:
 
 def make_items(config: EvalConfig) -> list[Item]:
     """Every prompt with every emotion and seed."""
+    prompts = load_prompts(config)
+    pictured = [system.name for system in config.systems if system.image]
+    for prompt in prompts if pictured else ():
+        if prompt.image is None and prompt.spec is None:
+            raise EvalConfigError(
+                f"systems.{pictured[0]}: prompt {prompt.text!r} has no picture that a clip could begin with; give it "
+                "an image in a JSONL file of prompts"
+            )
     return [
         Item(number, prompt, emotion, seed)
-        for number, prompt in enumerate(load_prompts(config))
+        for number, prompt in enumerate(prompts)
         for seed in config.seeds
         for emotion in config.emotions
     ]

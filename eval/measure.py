@@ -14,6 +14,7 @@ from emogen.emotion import MIKELS
 
 from .agreement import hits
 from .config import EvalConfig, EvalConfigError, SystemConfig
+from .first_frames import first_frame, first_frame_psnr
 from .items import Item
 from .judge import ContentReader, Judge
 from .judges.registry import load_judge
@@ -96,6 +97,9 @@ def measure(config: EvalConfig, items: Sequence[Item], out: Path, judges: Mappin
                     rows = [_row(system, item, paths[item.key], out) for item in asked]
                     _judge(rows, group, judges)
                     _pixels(rows, group, config)
+                    if system.image and "first_frame_psnr" in config.metrics:
+                        for row, item, clip in zip(rows, asked, group, strict=True):
+                            row["first_frame_psnr"] = first_frame_psnr(clip, first_frame(item.prompt, item.seed))
                     if reader is not None:
                         _content(rows, group, asked, reader)
                     tensor = torch.from_numpy(group).permute(0, 1, 4, 2, 3)

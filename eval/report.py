@@ -108,8 +108,8 @@ emotions x {len(config["seeds"])} seeds. Judge: {escape(summary["judge"])}. Squa
 def columns(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(key, heading) of the figures that any system has."""
     known = [("EA-8", "EA-8cls"), ("EA-2", "EA-2cls"), ("content", "content"), ("temporal_flickering", "flicker score"),
-             ("clip_score", "CLIP score"), ("frechet_transnetv2", "Frechet (TransNetV2)"), ("fvd", "FVD"),
-             ("fvd_videomae", "FVD (VideoMAE)")]  # fmt: skip
+             ("first_frame_psnr", "first frame, dB"), ("clip_score", "CLIP score"),
+             ("frechet_transnetv2", "Frechet (TransNetV2)"), ("fvd", "FVD"), ("fvd_videomae", "FVD (VideoMAE)")]  # fmt: skip
     systems = results["summary"]["systems"].values()
     return [(key, heading) for key, heading in known if any(key in one for one in systems)]
 
@@ -144,7 +144,7 @@ def _cell(key: str, figure: Mapping[str, Any] | None) -> str:
         low, high = figure["by_prompt"]
         low, high = min(low, figure["low"]), max(high, figure["high"])
         return f"{100 * figure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    scale, digits = (100, 1) if key == "content" else (1, 4)
+    scale, digits = {"content": (100, 1), "first_frame_psnr": (1, 1)}.get(key, (1, 4))
     value, low, high = (f"{scale * figure[part]:.{digits}f}" for part in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
@@ -232,7 +232,7 @@ def rows_csv(results: Mapping[str, Any]) -> str:
     writer = csv.writer(file)
     of_clip = ["system", "file", "domain", "prompt", "emotion", "seed"]
     of_judge = ["read", "share", "EA-8", "EA-2", "valence", "arousal"]
-    measured = ["content", "temporal_flickering", "clip_score"]
+    measured = ["content", "temporal_flickering", "first_frame_psnr", "clip_score"]
     writer.writerow([*of_clip, *of_judge, *measured])
     for row in results["rows"]:
         one = row["judges"][judge]

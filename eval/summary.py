@@ -19,7 +19,7 @@ from .statistics import clustered_difference, clustered_mean, holm, mcnemar_exac
 
 ENOUGH = 256
 """Below so many clips a Frechet distance is mostly the bias of a small sample."""
-MEANS = ("content", "temporal_flickering", "clip_score")
+MEANS = ("content", "temporal_flickering", "first_frame_psnr", "clip_score")
 
 
 def summarise(config: EvalConfig, found: Measurement) -> dict[str, Any]:

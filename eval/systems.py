@@ -14,6 +14,7 @@ from emogen.data.video import read_video, write_video
 from emogen.emotion import EmotionState, emotion_prompt
 
 from .config import EvalConfig, EvalConfigError, SystemConfig
+from .first_frames import first_frame
 from .items import Item
 
 
@@ -102,9 +103,11 @@ def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out:
                 texts = texts[:1]  # one clip serves all emotions
             if system.emotion == "adapter":
                 call["emotion"] = states
+            if system.image:
+                call["image"] = first_frame(part[0].prompt, part[0].seed)
             generators = [torch.Generator().manual_seed(part[0].seed * 100_003 + part[0].number) for _ in texts]
             with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
-                made = pipe(texts, generator=generators, output_type="np", **call).frames
+                made = pipe(prompt=texts, generator=generators, output_type="np", **call).frames
             frames = (np.asarray(made, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
             fps = float(getattr(pipe, "fps", 0) or 8)
             for row, item in enumerate(part):
@@ -126,14 +129,14 @@ def _load(system: SystemConfig) -> Any:
             raise EvalConfigError(f"systems.{system.name}: diffusers has no pipeline {system.pipeline!r}")
         pipe = cls.from_pretrained(system.model, **options)
     else:
-        from emogen.pipelines import EmotionWanPipeline
+        from emogen import embedded, pipelines
 
-        from emogen.embedded import embedded_adapter, embedded_model
-
-        model = embedded_model() if system.model == "embedded" else system.model
-        pipe = EmotionWanPipeline.from_pretrained(model, **options)
+        models = {"embedded": embedded.embedded_model, "embedded_i2v": embedded.embedded_i2v_model}
+        adapters = {"embedded": embedded.embedded_adapter, "embedded_i2v": embedded.embedded_i2v_adapter}
+        kind = pipelines.EmotionWanImageToVideoPipeline if system.image else pipelines.EmotionWanPipeline
+        pipe = kind.from_pretrained(models[system.model]() if system.model in models else system.model, **options)
         if system.adapter is not None:
-            folder = embedded_adapter() if system.adapter == "embedded" else system.adapter
+            folder = adapters[system.adapter]() if system.adapter in adapters else system.adapter
             if system.load == "lora":
                 pipe.load_lora_weights(folder)
             else:

@@ -172,3 +172,46 @@ def test_figures_by_hand():
     assert cohen_kappa(confusion) == pytest.approx((0.7 - 0.5) / 0.5)
     assert macro_f1(confusion) == pytest.approx((2 * 3 / 9 + 2 * 4 / 11) / 2)
     assert detectable(240) == pytest.approx(0.0904, abs=1e-3)
+
+
+def test_image_to_video_systems_begin_with_the_prompts_pictures(tmp_path, monkeypatch):
+    from emogen.eval import systems
+    from emogen.eval.first_frames import first_frame, first_frame_psnr
+    from PIL import Image
+
+    asked = []
+
+    class Still:
+        fps = 12
+
+        def __call__(self, prompt, image, **call):
+            asked.append((prompt[0], image))
+            return type("Output", (), {"frames": np.stack([np.asarray(image)[None] / 255] * len(prompt))})
+
+    monkeypatch.setattr(systems, "_load", lambda system: Still())
+    system = {"model": "x", "image": True, "emotion": "none"}
+    made = config({"still": system}, metrics=["agreement", "first_frame_psnr"])
+    prompts = [item.prompt for item in make_items(made)]
+    with pytest.raises(EvalConfigError, match=r"systems\.still: prompt .* has no picture"):
+        make_items(config({"still": system}, num_prompts={"real": 1}))
+    monkeypatch.setattr(systems, "read_clip", lambda path, least_frames=1: systems.read_video(path)[0])
+    monkeypatch.setattr("emogen.eval.measure.read_clip", lambda path: np.repeat(systems.read_video(path)[0][:1], 4, 0))
+    results = run_benchmark(made, tmp_path, quiet=True)
+    assert {text for text, _ in asked} == {prompt.text for prompt in prompts}
+    figure = results["summary"]["systems"]["still"]["first_frame_psnr"]
+    assert figure["n"] == 4 and figure["value"] > 60
+    other = Image.new("RGB", (96, 96), "white")
+    assert first_frame_psnr(np.asarray(first_frame(prompts[0], 0))[None], other) < 15
+
+
+def test_pictures_of_a_prompt_file_are_looked_up(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "red", "image": "red.png"}\n')
+    asked = {"prompts": str(tmp_path / "prompts.jsonl"), "num_prompts": {}}
+    items = make_items(config({"x": {"model": "m", "image": True, "emotion": "none"}}, **asked))
+    assert items[0].prompt.image == str(tmp_path / "red.png")
+    (tmp_path / "prompts.jsonl").write_text('\n{"prompt": "blue", "image": "blue.png"}\n')
+    with pytest.raises(EvalConfigError, match=r"prompts\.jsonl:2: image: no file .*blue\.png"):
+        make_items(config({"x": {"model": "m", "emotion": "none"}}, **asked))
