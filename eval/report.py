@@ -109,7 +109,7 @@ def columns(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(key, heading) of the figures that any system has."""
     known = [("EA-8", "EA-8cls"), ("EA-2", "EA-2cls"), ("content", "content"), ("temporal_flickering", "flicker score"),
              ("first_frame_psnr", "first frame, dB"), ("clip_score", "CLIP score"),
-             ("frechet_transnetv2", "Frechet (TransNetV2)"), ("fvd", "FVD"), ("fvd_videomae", "FVD (VideoMAE)")]  # fmt: skip
+             ("frechet_transnetv2", "Frechet (TransNetV2)"), ("fvd", "FVD"), ("fvd_videomae", "FVD (VideoMAE)")]
     systems = results["summary"]["systems"].values()
     return [(key, heading) for key, heading in known if any(key in one for one in systems)]
 

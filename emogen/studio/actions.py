@@ -67,18 +67,19 @@ class Actions:
         result = self._run(job, lambda share, text: progress(share, text))
         return self.show(result.number)
 
-    def make(self, prompt: str, emotion: str = "neutral", image: str | None = None, intensity: float = 1.0,
-             emotion_scale: float = 1.0, guidance_scale: float | None = None,
-             emotion_guidance_scale: float | None = None, avoid: str | None = None, steps: int | None = None,
-             seed: int | None = None, num_frames: int | None = None) -> dict[str, Any]:  # fmt: skip
-        """The same for programs (`gradio_client`): returns the clip's file, seed, metadata and reading."""
+    def make(self, prompt: str, emotion: str = "neutral", intensity: float = 1.0, emotion_scale: float = 1.0,
+             guidance_scale: float | None = None, emotion_guidance_scale: float | None = None,
+             avoid: str | None = None, steps: int | None = None, seed: int | None = None,
+             num_frames: int | None = None) -> dict[str, Any]:  # fmt: skip
+        """The same for programs (`gradio_client`), from text alone: the clip's file on the studio's machine, its
+        metadata and its reading. A picture's path would let whoever calls read files here, so none is taken."""
 
         def job() -> Job:
-            return Job(prompt, read(WORDS, words=emotion, intensity=intensity), image, read_avoid(avoid), emotion_scale,
+            return Job(prompt, read(WORDS, words=emotion, intensity=intensity), None, read_avoid(avoid), emotion_scale,
                        guidance_scale, emotion_guidance_scale, steps, num_frames, seed)  # fmt: skip
 
         result = self._run(job, lambda share, text: None)
-        return {"path": str(result.path), "number": result.number, **result.metadata}
+        return {"clip": str(result.path), "number": result.number, **result.metadata}  # gradio takes "path" for a file
 
     def _run(self, job: Callable[[], Job], progress: Progress) -> Any:
         try:

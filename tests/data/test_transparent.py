@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw
 from emogen.data.stickers.render import StickerSpec, render
 from emogen.data.stickers.transparent import (
     BackgroundError,
+    _join,
     _reach_from_border,
     _steady,
     background_colour,
@@ -111,6 +112,23 @@ def test_what_the_border_reaches_is_what_scipy_says():
         names, _ = label(open_)
         border = np.unique(np.concatenate([names[0], names[-1], names[:, 0], names[:, -1]]))
         assert (_reach_from_border(open_) == np.isin(names, border[border > 0])).all()
+
+
+def test_filling_does_not_go_on_in_the_next_row():
+    open_, start = np.ones((3, 4), bool), np.zeros((3, 4), bool)
+    open_[:, 1:3] = False
+    start[0, 3] = True
+    assert (_join(open_, start)[:, [0, 3]] == [False, True]).all()
+
+
+def test_a_patch_at_the_edge_of_the_tolerance_does_not_flicker():
+    frames = lay_on(sticker())
+    frames[:, 36:40, 36:40] = (255, 255, 226)  # 29 away from white
+    frames[1, 36:40, 36:40] = (255, 255, 223)
+    keyed = key_background(frames, shadows=False)
+    assert (keyed[:, 37, 37, 3] == 0).all()
+    frames[:, 36:40, 36:40] = (255, 255, 200)
+    assert (key_background(frames, shadows=False)[:, 37, 37, 3] > 200).all()
 
 
 def test_a_still_pixel_does_not_flicker_and_a_moving_one_is_left_alone():

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from emogen.data.colours import palettise
+from emogen.data.colours import palettise, spread_under
 from emogen.data.grid import label_grid
 from emogen.data.video import (
     WRITABLE,
@@ -183,6 +183,16 @@ def test_alpha_is_kept(tmp_path, ending):
     seen = rgba[..., 3] == 255
     assert np.abs(frames[seen].astype(int) - rgba[seen]).mean() < 12  # no dark rim from the colours under the hole
     assert (read_video(path)[0][:, -1] > 245).all()  # on white without alpha
+
+
+def test_hidden_pixels_take_the_colours_beside_them():
+    rgba = np.zeros((1, 20, 20, 4), np.uint8)
+    rgba[0, :, :3] = (200, 100, 50, 255)
+    rgba[0, :, 17:] = (20, 30, 240, 9)
+    under = spread_under(rgba, steps=3)
+    assert (under[..., 3] == rgba[..., 3]).all() and (under[rgba[..., 3] > 0] == rgba[rgba[..., 3] > 0]).all()
+    assert (under[0, :, 3:6, :3] == (200, 100, 50)).all() and (under[0, :, 14:17, :3] == (20, 30, 240)).all()
+    assert (under[0, :, 8:12, :3] == (110, 65, 145)).all() and not rgba[0, :, 3:17].any()
 
 
 def test_mp4_has_no_alpha_and_lies_on_the_background(tmp_path):
