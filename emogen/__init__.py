@@ -19,6 +19,8 @@ _HOMES = {
     "EmotionWanPipeline": "emogen.pipelines",
     "embedded_model": "emogen.embedded",
     "embedded_adapter": "emogen.embedded",
+    "embedded_i2v_model": "emogen.embedded",
+    "embedded_i2v_adapter": "emogen.embedded",
     "embedded_judge": "emogen.embedded",
 }
 
@@ -30,13 +32,21 @@ __all__ = [
     "EmotionWanPipeline",
     "__version__",
     "embedded_adapter",
+    "embedded_i2v_adapter",
+    "embedded_i2v_model",
     "embedded_judge",
     "embedded_model",
     "parse_emotion",
 ]
 
 if TYPE_CHECKING:
-    from emogen.embedded import embedded_adapter, embedded_judge, embedded_model
+    from emogen.embedded import (
+        embedded_adapter,
+        embedded_i2v_adapter,
+        embedded_i2v_model,
+        embedded_judge,
+        embedded_model,
+    )
     from emogen.emotion import EmotionArc, EmotionState, parse_emotion
     from emogen.models import EmotionEncoder
     from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
 from emogen.pipelines.emotions import EmotionLike, read_emotions
 from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.images import Colour, cover, fit_size, read_image
 from emogen.pipelines.mixin import EmotionAdapterMixin, count_prompts, merged_signature
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionModel, UMT5EncoderModel
+from emogen.pipelines.stock_i2v import CLIPImageProcessor, WanImageToVideoPipeline
+from transformers import AutoTokenizer, CLIPVisionModel, UMT5EncoderModel
 
 from emogen.emotion import EmotionArc
 

@@ -19,12 +19,15 @@ NO_FILE = "No file yet"
 _EXPECTED = (ValueError, TypeError, OSError, RuntimeError)
 
 
-def status_html(engine: Engine) -> str:
-    """Whether image to video can be used, and what is missing if not."""
-    missing = engine.sources[IMAGE].status()
-    if missing:
+def status_html(engine: Engine, kind: str) -> str:
+    """Whether a kind's model can be used, what is missing if not, and whether it takes emotions from an adapter."""
+    source = engine.sources[kind]
+    if missing := source.status():
         return f'<div class="notice bad"><b>Not available.</b> {escape(missing)}</div>'
-    return f'<div class="notice good">Ready: {escape(engine.sources[IMAGE].name())}.</div>'
+    if source.resolve()[1] is None:
+        return (f'<div class="notice bad">{escape(source.name())}, without an emotion adapter: an emotion becomes a '
+                "sentence of the prompt; arcs and avoid need an adapter.</div>")  # fmt: skip
+    return f'<div class="notice good">Ready: {escape(source.name())}, with its emotion adapter.</div>'
 
 
 class Actions:

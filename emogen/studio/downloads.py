@@ -13,6 +13,7 @@ from .engine import SHOWN_SIDE
 from .result import Result
 
 FORMATS = {"MP4": ".mp4", "GIF": ".gif", "WebP": ".webp", "APNG": ".apng"}
+_WRITTEN = {"whatsapp": "WhatsApp"}  # where a capital at the beginning is not all
 
 
 def _stickers(name: str) -> ModuleType | None:
@@ -27,7 +28,8 @@ def _stickers(name: str) -> ModuleType | None:
 def choices() -> list[str]:
     """The formats, and "Sticker for ..." for each platform that is known."""
     platforms = _stickers("platforms")
-    return [*FORMATS, *(f"Sticker for {name.capitalize()}" for name in (platforms.PLATFORMS if platforms else ()))]
+    names = (_WRITTEN.get(name, name.capitalize()) for name in (platforms.PLATFORMS if platforms else ()))
+    return [*FORMATS, *(f"Sticker for {name}" for name in names)]
 
 
 def can_key() -> bool:

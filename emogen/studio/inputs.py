@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,21 +57,22 @@ class Tabs:
 
     kinds: dict[str, Any]
     sources: dict[str, Any]
-    image_status: Any
+    status: dict[str, Any]
     arc_choice: Any
     asked: Any
 
 
-def build_inputs(defaults: Defaults, image_status: str) -> tuple[Inputs, Tabs]:
-    """Put the left side into the `gr.Blocks` that is open."""
+def build_inputs(defaults: Defaults, status: Mapping[str, str]) -> tuple[Inputs, Tabs]:
+    """Put the left side into the `gr.Blocks` that is open; `status` says of each kind whether it can be used."""
     kind, source = gr.State(TEXT), gr.State(PLANE)
     prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=2, max_lines=4, elem_id="prompt",
                         info="What the clip shows, best without emotion words.")  # fmt: skip
     with gr.Tabs(elem_id="kinds"):
         with gr.Tab("From text", id=TEXT) as from_text:
+            text_status = gr.HTML(status[TEXT])
             gr.Examples([[text] for text in EXAMPLES], prompt, label="To try with the embedded model")
         with gr.Tab("From a picture", id=IMAGE) as from_image:
-            status = gr.HTML(image_status)
+            image_status = gr.HTML(status[IMAGE])
             image = gr.Image(type="filepath", sources=["upload", "clipboard"], image_mode=None, height=230,
                              label="The picture that the clip begins with", elem_id="picture", buttons=[])  # fmt: skip
     with gr.Tabs(elem_id="sources"):
@@ -92,7 +94,8 @@ def build_inputs(defaults: Defaults, image_status: str) -> tuple[Inputs, Tabs]:
     asked = gr.HTML(elem_id="asked")
     intensity, numbers = _numbers(defaults)
     tabs = Tabs({TEXT: from_text, IMAGE: from_image},
-                {PLANE: on_plane, MIXTURE: on_mixture, ARC: on_arc, WORDS: in_words}, status, arc, asked)  # fmt: skip
+                {PLANE: on_plane, MIXTURE: on_mixture, ARC: on_arc, WORDS: in_words},
+                {TEXT: text_status, IMAGE: image_status}, arc, asked)  # fmt: skip
     return Inputs(kind, prompt, image, source, point, sliders, rows, words, intensity, numbers), tabs
 
 

@@ -13,7 +13,7 @@ from .downloads import choices
 from .emotion_input import arc_rows
 from .engine import Engine
 from .inputs import ARCS, Inputs, Tabs, build_inputs, build_looks
-from .models import IMAGE, TEXT, defaults_of
+from .models import KINDS, TEXT, defaults_of
 from .plane import GALLERY_SCRIPT
 from .style import CSS, theme
 
@@ -36,7 +36,9 @@ def build_page(engine: Engine) -> gr.Blocks:
         gr.HTML(_HEAD)
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=420):
-                inputs, tabs = build_inputs(defaults_of(engine.sources[TEXT]), status_html(engine))
+                inputs, tabs = build_inputs(
+                    defaults_of(engine.sources[TEXT]), {kind: status_html(engine, kind) for kind in KINDS}
+                )
             with gr.Column(scale=5, min_width=380):
                 with gr.Row():
                     go = gr.Button("Generate", variant="primary", size="lg", scale=4, elem_id="generate")
@@ -86,8 +88,9 @@ def _follow_emotion(page: gr.Blocks, actions: Actions, inputs: Inputs, tabs: Tab
 
 def _follow_kind(engine: Engine, inputs: Inputs, tabs: Tabs) -> None:
     """Text or picture by the tab that is open; weights that have come meanwhile are seen when it is opened."""
-    tabs.kinds[TEXT].select(lambda: TEXT, None, inputs.kind, **_QUIET)
-    tabs.kinds[IMAGE].select(lambda: (IMAGE, status_html(engine)), None, [inputs.kind, tabs.image_status], **_QUIET)
+    for kind in KINDS:
+        opened = [inputs.kind, tabs.status[kind]]
+        tabs.kinds[kind].select(lambda kind=kind: (kind, status_html(engine, kind)), None, opened, **_QUIET)
 
 
 def launch(page: gr.Blocks, engine: Engine, *, host: str = "127.0.0.1", port: int = 7860,

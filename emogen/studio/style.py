@@ -91,4 +91,6 @@ svg.arc .name {font-size: 12px; font-weight: 600; paint-order: stroke; stroke: v
 .empty {padding: 34px; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 14px;
   color: var(--body-text-color-subdued)}
 #sliders {gap: 6px 14px}
+.notice.good {padding: 5px 12px}
+@media (max-width: 640px) {.bars {grid-template-columns: 1fr} #head {display: block}}
 """

@@ -56,4 +56,33 @@ def picture(width: int = 16, height: int = 16, seed: int = 0, mode: str = "RGB")
     """Random colours in blocks, so that resizing keeps them apart."""
     random = torch.Generator().manual_seed(seed)
     blocks = torch.randint(0, 256, (4, 4, len(mode)), generator=random, dtype=torch.uint8)
-    return Image.fromarray(blocks.numpy(), mode).resize((width, height), Image.Resampling.NEAREST)
+    return Image.fromarray(blocks.numpy().squeeze(), mode).resize((width, height), Image.Resampling.NEAREST)
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "wan2.1": {},
+    "flf2v": {"pos_embed_seq_len": 2 * IMAGE_TOKENS},
+    "wan2.2": {"image_branch": False},
+    "ti2v": {"image_branch": False, "in_channels": 4},
+}
+
+
+def tiny_i2v(make_pipe, kind: type, form: str = "wan2.1", **overrides: Any) -> Any:
+    """A pipeline of class `kind` around one of the published forms; equal weights every time."""
+    parts = make_pipe().components | {"transformer": tiny_i2v_transformer(**FORMS[form])}
+    if form in ("wan2.1", "flf2v"):
+        parts |= tiny_clip()
+    if form == "wan2.2":
+        second = tiny_i2v_transformer(**FORMS[form], seed=2)
+        parts |= {"transformer_2": second, "boundary_ratio": 0.9}
+    if form == "ti2v":
+        parts["expand_timesteps"] = True
+    pipe = kind(**(parts | overrides))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def film(pipe: Any, prompt: Any = "a red ball", seed: int = 5, **arguments: Any) -> torch.Tensor:
+    """The frames of a call, [B, F, C, H, W]."""
+    arguments = {"image": picture(), "generator": torch.Generator().manual_seed(seed)} | arguments
+    return pipe(prompt=prompt, **(CALL | arguments)).frames

@@ -56,7 +56,9 @@ def test_seamless_loop_is_told(result, tmp_path):
 def test_sticker_is_what_the_platform_takes(result, tmp_path):
     from emogen.data.stickers.platforms import PLATFORMS
 
-    assert [f"Sticker for {name.capitalize()}" for name in PLATFORMS] == choices()[len(FORMATS) :]
+    offered = choices()[len(FORMATS) :]
+    assert [f"sticker for {name}" for name in PLATFORMS] == [choice.lower() for choice in offered]
+    assert "Sticker for WhatsApp" in offered
     done = write_download(result, "Sticker for Slack", tmp_path)
     assert PLATFORMS["slack"].check(done.path) == []
     assert any("384x384 -> 128x128" in change for change in done.changes)

@@ -38,6 +38,7 @@ def test_same_seed_same_frames_and_no_seed_is_drawn_and_told(engine):
     first, again = (engine.generate(Job("a", FEAR, seed=3)) for _ in range(2))
     drawn = engine.generate(Job("a", FEAR))
     assert (first.frames() == again.frames()).all() and first.path != again.path
+    assert (engine.generate(Job("a", FEAR, seed=4)).frames() != first.frames()).any()
     assert read_metadata(drawn.path)["seed"] == drawn.seed
     assert (engine.generate(Job("a", FEAR, seed=drawn.seed)).frames() == drawn.frames()).all()
     assert len(engine.loaded) == 1, "the pipeline is loaded once"

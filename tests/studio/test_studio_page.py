@@ -62,9 +62,11 @@ def test_preview_says_what_is_asked_or_what_is_wrong(engine):
 
 
 def test_image_tab_says_what_is_missing(engine, tmp_path):
-    assert "Ready" in status_html(engine)
+    assert "without an emotion adapter" in status_html(engine, IMAGE)
+    engine.sources[IMAGE] = Source(IMAGE, engine.sources[IMAGE].model, "an adapter")
+    assert "Ready" in status_html(engine, IMAGE)
     engine.sources[IMAGE] = Source(IMAGE, str(tmp_path))
-    assert "Not available" in status_html(engine) and "--image_model" in status_html(engine)
+    assert "Not available" in status_html(engine, IMAGE) and "--image_model" in status_html(engine, IMAGE)
     with pytest.raises(gr.Error, match="--image_model"):
         _press(engine, kind="image")
 
@@ -96,9 +98,9 @@ def test_page_is_served_here_without_telemetry_or_foreign_fonts_and_makes_clips(
         assert "fonts.googleapis" not in html and "fonts.gstatic" not in html
         caller = client.Client(address, verbose=False, analytics_enabled=False)
         made = caller.predict("a face", "0:fear 1:joy", seed=11, api_name="/make")
-        assert made["seed"] == 11 and made["reading"]["judge"] == "fearful" and made["emotion"] == "0:fear 1:joy:0.8"
+        assert made["seed"] == 11 and made["reading"]["judge"] == "fearful" and made["emotion"] == "0:fear 1:joy"
         assert read_metadata(made["clip"])["seed"] == 11
-        with urllib.request.urlopen(f"{address}gradio_api/file={made['path']}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{address}gradio_api/file={made['clip']}", timeout=30) as answer:
             assert answer.read() == engine.results[0].path.read_bytes()
         outside = tmp_path / "secret.txt"
         outside.write_text("mine")

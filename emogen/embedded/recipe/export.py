@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -46,6 +47,6 @@ def export_i2v(work: Path, out: Path) -> None:
     modules["transformer"].save_pretrained(out / "transformer")
     modules["image_encoder"].save_pretrained(out / "image_encoder")
     i2v.build_image_processor().save_pretrained(out / "image_processor")
-    DEFAULTS.save(out)
+    replace(DEFAULTS, guidance_scale=2.0).save(out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     print(f"{out}: {size / 2**20:.1f} MiB")

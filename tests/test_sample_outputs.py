@@ -1,0 +1,97 @@
+"""`sample.py` on the embedded models: the same clip again, tables of clips, stickers, pictures that begin a clip."""
+
+import numpy as np
+from PIL import Image
+
+from emogen.commands.sample import main as sample
+from emogen.data.stickers.platforms import PLATFORMS
+from emogen.data.stickers.render import StickerSpec, render
+from emogen.data.video import read_metadata, read_video
+
+FACE = ["--prompt", "a flat sticker of a round yellow face on a blue background"]
+FEW = ["--num_inference_steps", "2", "--num_frames", "5", "--quiet"]
+
+
+def test_a_clip_repeats_itself(tmp_path, capsys):
+    first, again, other = (tmp_path / name for name in ("first.png", "again.png", "other.png"))
+    options = ["--emotion", "0:fear 1:awe", "--avoid", "anger", "--emotion_guidance_scale", "4", "--guidance_interval",
+               "0", "0.5", "--no_enlarge"]  # fmt: skip
+    assert sample([*FACE, *FEW, *options, "--output", str(first)]) == 0
+    assert sample(["--from", str(first), "--output", str(again), "--quiet"]) == 0
+    assert (read_video(first)[0] == read_video(again)[0]).all()
+    assert "note:" not in capsys.readouterr().err
+    kept, repeated = read_metadata(first), read_metadata(again)
+    assert kept == repeated and kept["avoid"] == "anger" and isinstance(kept["seed"], int)
+    assert sample(["--from", str(first), "--emotion", "sadness", "--output", str(other), "--quiet"]) == 0
+    assert (read_video(first)[0] != read_video(other)[0]).any()
+
+
+def test_a_table_of_clips_goes_on_where_it_stopped(tmp_path, capsys):
+    table, out = tmp_path / "faces.csv", tmp_path / "out"
+    table.write_text("prompt,emotion,seed,output\na round red face,joy,1,\na round red face,fear,1,second.png\n")
+    options = ["--batch", str(table), "--output_dir", str(out), *FEW, "--no_enlarge"]
+    assert sample(options) == 0
+    made = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(made) == {"0001_joy.mp4", "second.png"}
+    (out / "second.png").unlink()
+    capsys.readouterr()
+    assert sample(options) == 0
+    assert "2 clips, 1 of them there already" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == made
+    table.write_text(table.read_text().replace("joy", "awe").replace("1,\n", "1,0001_joy.mp4\n", 1))
+    assert sample(options) == 2
+    assert "is there with another emotion" in capsys.readouterr().err
+
+
+def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys):
+    table = tmp_path / "faces.jsonl"
+    table.write_text('{"prompt": "a red face", "width": 100}\n{"prompt": "a red face"}\n')
+    assert sample(["--batch", str(table), "--output_dir", str(tmp_path / "out"), *FEW]) == 1
+    said = capsys.readouterr()
+    assert "0001_neutral.mp4: " in said.err and "1 clips made" in said.out and "1 failed" in said.out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["0002_neutral.mp4"]
+
+
+def test_stickers(tmp_path):
+    clear, small = tmp_path / "clear.webp", tmp_path / "small.gif"
+    steps = ["--num_inference_steps", "6", "--quiet", "--seed", "3"]
+    assert sample([*FACE, *steps, "--emotion", "joy", "--transparent", "--loop", "--output", str(clear)]) == 0
+    alpha = read_video(clear, alpha=True)[0][..., 3]
+    assert (alpha[:, 0, 0] == 0).all() and (alpha[:, 192, 192] > 200).all()
+    assert sample([*FACE, *steps, "--emotion", "joy", "--max_kb", "60", "--output", str(small)]) == 0
+    assert small.stat().st_size <= 60 * 1024 and read_metadata(small)["max_kb"] == 60
+    sticker = tmp_path / "sticker.gif"
+    assert sample([*FACE, *steps, "--emotion", "joy", "--platform", "slack", "--output", str(sticker)]) == 0
+    assert PLATFORMS["slack"].check(sticker) == []
+
+
+def test_a_picture_begins_the_clip(tmp_path):
+    picture = tmp_path / "face.png"
+    drawn = render(StickerSpec("round", "blue", "white", seed=5))[0]
+    Image.fromarray(drawn).save(picture)
+    prompt = ["--prompt", "a flat sticker of a round blue face on a white background", "--image", str(picture)]
+    clips = {}
+    for emotion in ("fear", "amusement"):
+        path = tmp_path / f"{emotion}.png"
+        options = ["--emotion", emotion, "--seed", "2", "--num_inference_steps", "6", "--no_enlarge", "--quiet"]
+        assert sample([*prompt, *options, "--output", str(path)]) == 0
+        clips[emotion] = read_video(path)[0].astype(float)
+        assert clips[emotion].shape == (13, 96, 96, 3)
+        error = ((clips[emotion][0] - drawn) ** 2).mean()
+        assert 10 * np.log10(255**2 / error) > 17  # the first frame is the picture
+    late = np.abs(clips["fear"][8:] - clips["amusement"][8:]).mean()
+    assert late > 2 * np.abs(clips["fear"][0] - clips["amusement"][0]).mean()
+    again = tmp_path / "again.png"
+    assert sample(["--from", str(tmp_path / "fear.png"), "--output", str(again), "--quiet"]) == 0
+    assert (read_video(again)[0] == clips["fear"]).all()
+
+
+def test_a_text_model_refuses_a_picture(tmp_path, capsys):
+    from emogen import embedded_model
+
+    picture = tmp_path / "face.png"
+    Image.new("RGB", (96, 96), "white").save(picture)
+    assert sample([*FACE, "--image", str(picture), "--model", embedded_model(), "--quiet"]) == 2
+    assert "text-to-video model" in capsys.readouterr().err
+
+
