@@ -79,8 +79,8 @@ def test_transformers_encoders_give_one_row_a_clip(tmp_path):
     embedded = load_encoder("embedded")
     assert embedded(clips).shape == (2, 192) and torch.equal(embedded(clips), embedded(clips))
     assert load_encoder("pixels")(clips[:, :1]).shape == (2, 3 * 3 * 144)
-    with pytest.raises(JudgeError, match=r"encoder nowhere/x: neither embedded, pixels"):
-        load_encoder("nowhere/x")
+    with pytest.raises(JudgeError, match=r"encoder no/such/folder: neither embedded, pixels"):
+        load_encoder("no/such/folder")
 
 
 def test_a_probe_knows_its_encoder(folder, tmp_path):
