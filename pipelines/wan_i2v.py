@@ -15,6 +15,7 @@ from emogen.pipelines.stock_i2v import CLIPImageProcessor, WanImageToVideoPipeli
 from transformers import AutoTokenizer, CLIPVisionModel, UMT5EncoderModel
 
 from emogen.emotion import EmotionArc
+from emogen.models import latent_frame_count
 
 _PIXEL_MULTIPLE = 16  # the stock pipeline takes no other heights and widths
 _TEXT_LENGTH = 512  # where Wan's attention to image and text splits them
@@ -121,15 +122,16 @@ class EmotionWanImageToVideoPipeline(EmotionAdapterMixin, WanImageToVideoPipelin
             UnknownEmotionError: a word is no known emotion.
             FileNotFoundError: no file at an image's path.
             TypeError: an image is a list, or something else that is none.
-            ValueError: what is no image; a `last_image` that the model cannot use, or lacks; an arc over one latent
-                frame; a text length other than 512 for a model with an image encoder; and what
-                `EmotionWanPipeline.__call__` refuses.
+            ValueError: what is no image; a `last_image` that the model cannot use, or lacks; latents of another
+                shape than the clip's; an arc over one latent frame; a text length other than 512 for a model with an
+                image encoder; and what `EmotionWanPipeline.__call__` refuses.
         """
         call = super().__call__
         arguments = inspect.signature(call).bind_partial(*args, **kwargs).arguments
         arguments = self._with_defaults(self._with_pictures(call, arguments, background))
         self._check_model(call, arguments)
         prompts = count_prompts(arguments)
+        self._check_latents(call, arguments, prompts)
         emotions = read_emotions(emotion, prompts)
         negatives = read_emotions(negative_emotion, prompts, "negative_emotion")
         if any(isinstance(e, EmotionArc) for e in (*emotions, *negatives)):
@@ -214,6 +216,26 @@ class EmotionWanImageToVideoPipeline(EmotionAdapterMixin, WanImageToVideoPipelin
                     f"this model takes {_TEXT_LENGTH} text tokens, and {name} has {length}: it would then take text "
                     f"for image tokens. Set max_sequence_length={_TEXT_LENGTH}, and pad embeddings to it"
                 )
+
+    def _check_latents(self, call: Callable, arguments: dict[str, Any], prompts: int) -> None:
+        latents = arguments.get("latents")
+        if latents is None:
+            return
+        _, rows, columns = self._model.config.patch_size
+        scale = self.vae_scale_factor_spatial
+        frames = arguments.get("num_frames", inspect.signature(call).parameters["num_frames"].default)
+        needed = (
+            prompts * (arguments.get("num_videos_per_prompt") or 1),
+            self.vae.config.z_dim,
+            latent_frame_count(frames, self.vae_scale_factor_temporal),
+            arguments["height"] // (scale * rows) * rows,
+            arguments["width"] // (scale * columns) * columns,
+        )
+        if tuple(latents.shape) != needed:
+            raise ValueError(
+                f"latents have the shape {tuple(latents.shape)}, and this call's are {needed}: videos, channels, "
+                "latent frames, rows, columns; set num_frames, height and width to those of the latents"
+            )
 
     def _check_length(self, call: Callable, arguments: dict[str, Any], what: str) -> None:
         if self._latent_frames(arguments, call) < 2:

@@ -147,7 +147,6 @@ stock = "diffusers.pipelines.wan.pipeline_wan_i2v"
 assert stock not in sys.modules
 from emogen.pipelines import EmotionWanImageToVideoPipeline
 assert stock in sys.modules
-assert "torchvision" not in sys.modules
 logging.getLogger("transformers.utils.import_utils").warning("other news")
 logging.getLogger("transformers.utils.import_utils").warning("`CLIPImageProcessor` requires torchvision, again")
 """

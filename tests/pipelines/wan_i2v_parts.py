@@ -56,7 +56,7 @@ def picture(width: int = 16, height: int = 16, seed: int = 0, mode: str = "RGB")
     """Random colours in blocks, so that resizing keeps them apart."""
     random = torch.Generator().manual_seed(seed)
     blocks = torch.randint(0, 256, (4, 4, len(mode)), generator=random, dtype=torch.uint8)
-    return Image.fromarray(blocks.numpy().squeeze(), mode).resize((width, height), Image.Resampling.NEAREST)
+    return Image.fromarray(blocks.numpy().squeeze()).resize((width, height), Image.Resampling.NEAREST)
 
 
 FORMS: dict[str, dict[str, Any]] = {
