@@ -1,0 +1,124 @@
+"""The measurement from one end to the other: make the missing clips, judge them, summarise, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from emogen.data.video import write_video
+
+from ..benchmark import save, versions
+from ..judges.card import warnings_for
+from ..judges.evidence import cards_of
+from ..measure import load_judges
+from ..systems import _load as load_pipeline
+from . import arcs, intensity, mixtures, plane
+from .asks import Ask, held_out_prompts
+from .config import STUDIES, ControlsConfig
+from .read import read_study
+from .report import write_report
+
+_MODULES: dict[str, ModuleType] = {"intensity": intensity, "plane": plane, "mixtures": mixtures, "arcs": arcs}
+
+
+def run_controls(config: ControlsConfig, out: Path, only: Sequence[str] = STUDIES, quiet: bool = False
+                 ) -> dict[str, Any]:
+    """Run the studies, or what is left of them. Clips that exist are taken as they are.
+
+    Under `accelerate launch` every process makes a share of the prompts' clips; the first one judges. Studies not in
+    `only` are kept in the results if these are of the same configuration.
+
+    Returns:
+        The results, also in `out/results.json`; the page is `out/report.html`. On other processes, nothing.
+
+    Raises:
+        EvalConfigError: before anything is generated, if judges or prompts cannot be had.
+    """
+    import torch
+    from accelerate import PartialState
+
+    # Without an accelerator, PartialState sees the processes of a launcher only when told to use the CPU.
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    prompts, judges = held_out_prompts(config), load_judges(config.judges)
+    out.mkdir(parents=True, exist_ok=True)
+    asks = {study: _MODULES[study].asks(config, prompts) for study in STUDIES if study in only}
+    every = [ask for part in asks.values() for ask in part if ask.number % state.num_processes == state.process_index]
+    generate(config, every, out, quiet or not state.is_main_process)
+    state.wait_for_everyone()
+    if not state.is_main_process:
+        return {}
+    if torch.cuda.is_available():  # only now, for while clips were made the memory was the generator's
+        for judge in judges.values():
+            if hasattr(judge, "to"):
+                judge.to("cuda")
+    described = json.loads(json.dumps(dataclasses.asdict(config)))
+    before = _before(out, described, only)
+    rows, excluded = dict(before.get("rows", {})), dict(before.get("excluded", {}))
+    for study, part in asks.items():
+        rows[study], excluded[study] = read_study(config, study, part, out, judges, quiet)
+    warned = [line for judge in judges.values() for line in warnings_for(judge, config.system.adapter)]
+    results = {
+        "config": described, "made_with": versions(), "prompts": prompts, "judges": cards_of(judges),
+        "warnings": list(dict.fromkeys(warned)), "excluded": excluded,
+        "studies": {judge: {study: _MODULES[study].summarise(config, rows[study], judge)
+                            for study in STUDIES if study in rows} for judge in judges},
+        "rows": rows,
+    }  # fmt: skip
+    save(results, out)
+    write_report(results, out)
+    return results
+
+
+def _before(out: Path, described: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
+    """Earlier results of the same configuration."""
+    if not (out / "results.json").is_file():
+        return {}
+    try:
+        found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        found = {}
+    if found.get("config") == described:
+        return found
+    left = [study for study in found.get("rows", ()) if study not in only]
+    if left:
+        print(f"note: {out / 'results.json'} was of another configuration; {', '.join(left)} is no longer in it",
+              file=sys.stderr)  # fmt: skip
+    return {}
+
+
+def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool = False) -> None:
+    """Make the clips that are missing, lossless, under `out/clips`. Asks of a prompt share noise and go in batches."""
+    import torch
+    from tqdm import tqdm
+
+    folder = out / "clips"
+    todo = {ask.file(config): ask for ask in asks if not (folder / ask.file(config)).is_file()}
+    if not todo:
+        return
+    pipe = load_pipeline(config.system)
+    fps, factor = float(getattr(pipe, "fps", 0) or 8), int(getattr(pipe, "vae_scale_factor_temporal", 4))
+    groups: dict[tuple, list[Ask]] = {}
+    for ask in todo.values():  # one emotion_scale a call; and an arc among constant ones would make arcs of them
+        groups.setdefault((ask.number, ask.seed, ask.scale, ask.moving), []).append(ask)
+    batches = [group[i : i + config.batch_size] for group in groups.values()
+               for i in range(0, len(group), config.batch_size)]  # fmt: skip
+    with tqdm(total=len(todo), desc="clips", unit="clip", disable=quiet) as bar:
+        for part in batches:
+            call = {**config.generation, **config.system.call}
+            noise = [torch.Generator().manual_seed(ask.seed * 100_003 + ask.number) for ask in part]
+            with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
+                made = pipe(prompt=[ask.prompt for ask in part], emotion=[ask.emotion for ask in part],
+                            emotion_scale=part[0].scale, generator=noise, output_type="np", **call).frames
+            frames = (np.asarray(made, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+            for ask, clip in zip(part, frames, strict=True):
+                about = {"prompt": ask.prompt, "emotion": ask.emotion, "emotion_scale": ask.scale, "seed": ask.seed,
+                         "temporal_factor": factor}  # fmt: skip
+                write_video(folder / ask.file(config), clip, fps, about)
+            bar.update(len(part))
