@@ -86,9 +86,12 @@ def plane(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
             x, y = place(*mean)
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="none" stroke="{colour}" stroke-width="2"/>')
         x, y = place(*MIKELS_VA[name])
+        # Labels keep inside of the frame, and anger's out of the way of fear's, just above it.
+        side, anchor = (x - 7, "end") if MIKELS_VA[name][0] > 0.5 else (x + 7, "start")
+        height = y + 13 if name == "anger" else y - 5
         parts.append(
             f'<path d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10" stroke="{colour}" stroke-width="2"/>'
-            f'<text x="{x + 7:.1f}" y="{y - 5:.1f}" fill="{colour}">{name}</text>'
+            f'<text x="{side:.1f}" y="{height:.1f}" text-anchor="{anchor}" fill="{colour}">{name}</text>'
         )
     side = size + 2 * pad
     return f'<svg viewBox="0 0 {side + 40} {side}" class="plane" role="img">{"".join(parts)}</svg>'

@@ -83,12 +83,13 @@ def page(results: Mapping[str, Any], out: Path) -> str:
     lost = [f"<li>{escape(one['system'])}, {escape(one['clip'])}: {escape(one['reason'])}</li>"
             for one in results["excluded"]]  # fmt: skip
     excluded = f"<h2>Clips that could not be used ({len(lost)})</h2><ul>{''.join(lost)}</ul>" if lost else ""
+    seeds = "1 seed" if len(config["seeds"]) == 1 else f"{len(config['seeds'])} seeds"
     made, settings = escape(json.dumps(results["made_with"])), escape(json.dumps(config, indent=1))
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(config["name"])}</title>
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style>
 <h1>{escape(config["name"])}</h1>
 <p class="small">{results["items"]} clips asked of each system: {results["prompts"]} prompts x {len(config["emotions"])}
-emotions x {len(config["seeds"])} seeds. Judge: {escape(summary["judge"])}. Square brackets are 95 % intervals.</p>
+emotions x {seeds}. Judge: {escape(summary["judge"])}. Square brackets are 95 % intervals.</p>
 {main_table(results)}
 <ul class="small">{notes}</ul>
 <h2>By emotion: read as asked (EA-8)</h2><p>{legend(names)}</p>{bars(per_emotion)}

@@ -21,7 +21,7 @@ ARCS = {
     "a fit of anger": "0:contentment 0.4:contentment@ease 0.55:anger 0.8:anger@ease 1:sadness",
     "wonder": "0:neutral 0.5:awe@ease 1:excitement",
 }
-EXAMPLES = ("a round yellow face", "a heart-shaped pink face on a white background", "a 3d emoji of a yellow cat face",
+EXAMPLES = ("a flat sticker of a round yellow face", "a heart-shaped pink face", "a 3d emoji of a yellow cat face",
             "a square blue face with a hat")  # fmt: skip
 
 
