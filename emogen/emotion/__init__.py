@@ -8,12 +8,13 @@ from .lexicon import LEXICON, LexiconEntry, UnknownEmotionError, lookup, registe
 from .lexicon_file import load_lexicon
 from .mikels import MIKELS, MIKELS_VA, NEGATIVE, NEUTRAL, POSITIVE, WARRINER_VA, is_positive, valence_of
 from .parse import format_emotion, parse_emotion
+from .plausible import FILM_TRANSITIONS, estimate_transitions, sample_arc
 from .prompts import EMOTION_WORDS, emotion_prompt, scrub_emotion_words
 from .state import EmotionState
 
 __all__ = [
-    "EMOTION_WORDS", "LEXICON", "MIKELS", "MIKELS_VA", "NEGATIVE", "NEUTRAL", "POSITIVE", "WARRINER_VA", "EmotionArc",
-    "EmotionState", "Keyframe", "LexiconEntry", "UnknownEmotionError", "emotion_prompt", "format_emotion",
-    "is_positive", "latent_frame_times", "load_lexicon", "lookup", "parse_emotion", "register_word",
-    "scrub_emotion_words", "valence_of",
-]
+    "EMOTION_WORDS", "FILM_TRANSITIONS", "LEXICON", "MIKELS", "MIKELS_VA", "NEGATIVE", "NEUTRAL", "POSITIVE",
+    "WARRINER_VA", "EmotionArc", "EmotionState", "Keyframe", "LexiconEntry", "UnknownEmotionError",
+    "emotion_prompt", "estimate_transitions", "format_emotion", "is_positive", "latent_frame_times", "load_lexicon",
+    "lookup", "parse_emotion", "register_word", "sample_arc", "scrub_emotion_words", "valence_of",
+]  # fmt: skip
