@@ -81,7 +81,6 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     from emogen.data.stickers.fit_size import write_within
     from emogen.data.stickers.loop import make_seamless
     from emogen.data.stickers.platforms import write_for
-    from emogen.data.stickers.transparent import key_background
 
     if len(clips) > 1:
         shown = [clip if args.no_enlarge else enlarge(clip, ENLARGE_TO // 2) for clip in clips]
@@ -90,7 +89,7 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
         frames = make_seamless(clips[0]).frames if args.loop else clips[0]
         frames = frames if args.no_enlarge else enlarge(frames, ENLARGE_TO)
         if args.transparent:
-            frames = key_background(frames)
+            frames = _without_background(frames)
     if args.platform:
         write_for(args.platform, path, frames, fps, metadata)
     elif args.max_kb:
@@ -98,3 +97,13 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     else:
         write_video(path, frames, fps, metadata=metadata)
     return frames
+
+
+def _without_background(frames: np.ndarray) -> np.ndarray:
+    """Keyed as one clip; frame by frame where the background's colour moves, as an emotion brightens or darkens it."""
+    from emogen.data.stickers.transparent import background_colour, key_background
+
+    colours = np.array([background_colour(frame[None]) for frame in frames], dtype=float)
+    if np.ptp(colours, axis=0).max() < 8:
+        return key_background(frames)
+    return np.concatenate([key_background(frame[None]) for frame in frames])
