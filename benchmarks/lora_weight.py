@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from sampling_speed import PROMPTS, load, psnr
 
+from emogen.data.video import to_uint8
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,7 +61,7 @@ def main() -> int:
     print("|---|---|---|")
     for weight in weights:
         made = clips(weight, True)
-        verdict = judge((made.clip(0, 1) * 255).round().astype(np.uint8))
+        verdict = judge(to_uint8(made))
         probability = float(verdict.distribution[np.arange(len(jobs)), asked].mean())
         found.append((weight, probability))
         look = float(np.mean([psnr(own, base) for own, base in zip(made, alone, strict=True)]))

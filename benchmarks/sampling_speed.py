@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from emogen.data.video import to_uint8
+
 PROMPTS = (
     "a round yellow face", "a heart-shaped pink face on a white background", "a 3d emoji of a yellow cat face",
     "a square blue face with a hat", "a green star face", "a round orange face with glasses",
@@ -129,7 +131,7 @@ def measure(args: argparse.Namespace, device: torch.device) -> list[str]:
         same = [psnr(own, base) for own, base in zip(clips[name], clips["plain"], strict=True)]
         finite = [value for value in same if np.isfinite(value)]
         look = f"{statistics.fmean(finite):.1f}" if finite else "same"
-        verdict = judge((np.stack(clips[name]).clip(0, 1) * 255).round().astype(np.uint8))
+        verdict = judge(to_uint8(np.stack(clips[name])))
         probability = float(verdict.distribution[np.arange(len(asked)), asked].mean())
         title = name if name == "plain" else f"`{name}`"
         rows.append(f"| {title} | {statistics.median(shares):.2f} | {look} | {probability:.2f} |")

@@ -1,4 +1,4 @@
-"""Emotion agreement: EA-8cls and EA-2cls of judged clips, with intervals and paired differences."""
+"""Emotion agreement: EA-8cls and EA-2cls of judged clips, with intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from emogen.emotion import MIKELS, POSITIVE
 
-from .statistics import clustered_difference, mcnemar_exact, wilson
+from .statistics import wilson
 
 
 def hits(distribution: np.ndarray, asked: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -35,9 +35,3 @@ def rate(values: Sequence[bool]) -> dict[str, Any]:
     n, k = len(values), int(np.sum(values))
     low, high = wilson(k, n)
     return {"value": k / n if n else float("nan"), "low": low, "high": high, "n": n}
-
-
-def compare(after: Sequence[bool], before: Sequence[bool], clusters: Sequence[str]) -> dict[str, Any]:
-    """Paired difference of two arms on the same prompts and seeds, with the clusters' bootstrap and McNemar's p."""
-    difference, low, high = clustered_difference(after, before, clusters)
-    return {"difference": difference, "low": low, "high": high, "p": mcnemar_exact(after, before), "n": len(after)}

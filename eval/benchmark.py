@@ -32,11 +32,7 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     Raises:
         EvalConfigError: before anything is generated, if judges, networks or prompts cannot be had.
     """
-    import torch
-    from accelerate import PartialState
-
-    # Without an accelerator, PartialState sees the processes of a launcher only when told to use the CPU.
-    state = PartialState(cpu=not torch.accelerator.is_available())
+    state = launched()
     items = make_items(config)
     judges, networks = load_judges(config.judges), load_features(config)
     out.mkdir(parents=True, exist_ok=True)
@@ -46,10 +42,7 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     state.wait_for_everyone()
     if not state.is_main_process:
         return {}
-    if torch.cuda.is_available():  # only now, for while clips were made the memory was the generator's
-        for judge in judges.values():
-            if hasattr(judge, "to"):
-                judge.to("cuda")
+    to_best_device(judges)
     found = measure(config, items, out, judges, networks, quiet)
     results = {
         "config": described, "config_hash": digest, "made_with": versions(), "items": len(items),
@@ -60,6 +53,24 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     save(results, out)
     write_report(results, out)
     return results
+
+
+def launched() -> Any:
+    """accelerate's `PartialState`: this process among those of `accelerate launch` or torchrun."""
+    import torch
+    from accelerate import PartialState
+
+    # Without an accelerator it sees the processes of a launcher only when told to use the CPU.
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def to_best_device(judges: Mapping[str, Any]) -> None:
+    """Bring judges that can go there to the GPU; only after generating, whose memory it was until then."""
+    import torch
+
+    for judge in judges.values() if torch.cuda.is_available() else ():
+        if hasattr(judge, "to"):
+            judge.to("cuda")
 
 
 def save(results: Mapping[str, Any], out: Path) -> None:

@@ -102,6 +102,15 @@ def load_eval_config(path: str | Path) -> EvalConfig:
     Raises:
         EvalConfigError: naming the file and the key, and the nearest known one.
     """
+    return eval_config(read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> Mapping[str, Any]:
+    """A YAML file of keys and values.
+
+    Raises:
+        EvalConfigError: no such file, no YAML, or no keys.
+    """
     path = Path(path)
     if not path.is_file():
         raise EvalConfigError(f"{path}: no such configuration file")
@@ -110,8 +119,8 @@ def load_eval_config(path: str | Path) -> EvalConfig:
     except yaml.YAMLError as error:
         raise EvalConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(raw, Mapping):
-        raise EvalConfigError(f"{path}: expected keys such as name and systems")
-    return eval_config(raw, str(path))
+        raise EvalConfigError(f"{path}: expected keys such as name")
+    return raw
 
 
 def eval_config(raw: Mapping[str, Any], source: str = "configuration") -> EvalConfig:
@@ -123,9 +132,9 @@ def eval_config(raw: Mapping[str, Any], source: str = "configuration") -> EvalCo
     made = []
     for name, values in systems.items():
         values = dict(values or {})
-        _known(values, SystemConfig, f"{source}: systems.{name}")
+        check_keys(values, SystemConfig, f"{source}: systems.{name}")
         made.append(SystemConfig(name=str(name), **values))
-    _known(raw, EvalConfig, source)
+    check_keys(raw, EvalConfig, source)
     if not isinstance(raw.get("name"), str):
         raise EvalConfigError(f"{source}: name is missing")
     for key in ("emotions", "seeds", "judges", "metrics"):
@@ -138,7 +147,8 @@ def eval_config(raw: Mapping[str, Any], source: str = "configuration") -> EvalCo
     return config
 
 
-def _known(values: Mapping[str, Any], cls: type, where: str) -> None:
+def check_keys(values: Mapping[str, Any], cls: type, where: str) -> None:
+    """Refuse keys that are no fields of the dataclass, with the nearest name (`EvalConfigError`)."""
     names = [item.name for item in dataclasses.fields(cls) if item.name != "systems"]
     for key in values:
         if key not in names:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from PIL import Image
 
 from .heldout import HeldOutPrompt
+from .metrics import FirstFramePSNR
+
+_EQUAL = 100.0  # of a frame that is the picture, whose ratio is infinite, which JSON does not know
 
 
 def first_frame(prompt: HeldOutPrompt, seed: int) -> Image.Image:
@@ -28,6 +32,7 @@ def first_frame(prompt: HeldOutPrompt, seed: int) -> Image.Image:
 def first_frame_psnr(clip: np.ndarray, picture: Image.Image) -> float:
     """How near the first frame of a uint8 `[F, H, W, 3]` clip is to the picture, brought to its size, in decibels."""
     height, width = clip.shape[1:3]
-    wanted = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float64)
-    error = float(((clip[0].astype(np.float64) - wanted) ** 2).mean())
-    return 10 * float(np.log10(255**2 / max(error, 1e-10)))
+    wanted = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+    first = torch.from_numpy(clip[:1]).permute(0, 3, 1, 2)[None]
+    found = FirstFramePSNR()(first, torch.from_numpy(wanted.copy()).permute(2, 0, 1)[None])
+    return min(float(found), _EQUAL)

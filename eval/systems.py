@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emogen.data.video import read_video, write_video
+from emogen.data.video import read_video, to_uint8, write_video
 from emogen.emotion import EmotionState, emotion_prompt
 
 from .config import EvalConfig, EvalConfigError, SystemConfig
@@ -88,7 +88,7 @@ def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out:
     import torch
     from tqdm import tqdm
 
-    pipe = _load(system)
+    pipe = load_system(system)
     by_prompt: dict[tuple[int, int], list[Item]] = {}
     for item in todo:
         by_prompt.setdefault((item.number, item.seed), []).append(item)
@@ -108,7 +108,7 @@ def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out:
             generators = [torch.Generator().manual_seed(part[0].seed * 100_003 + part[0].number) for _ in texts]
             with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
                 made = pipe(prompt=texts, generator=generators, output_type="np", **call).frames
-            frames = (np.asarray(made, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+            frames = to_uint8(made)
             fps = float(getattr(pipe, "fps", 0) or 8)
             for row, item in enumerate(part):
                 path = clip_path(out, config, system.name, item)
@@ -116,7 +116,8 @@ def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out:
             bar.update(len(part))
 
 
-def _load(system: SystemConfig) -> Any:
+def load_system(system: SystemConfig) -> Any:
+    """The system's pipeline, with its adapter, on the GPU where there is one."""
     import torch
 
     cuda = torch.cuda.is_available()

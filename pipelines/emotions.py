@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emogen.emotion import EmotionArc, EmotionState, parse_emotion
+from emogen.emotion import EmotionArc, EmotionState, parse_emotion, parse_emotion_or_arc
 from emogen.models import EmotionTensors, latent_frame_times
 
 EmotionLike = str | EmotionState | EmotionArc | Mapping
@@ -23,13 +23,13 @@ def read_emotion(value: EmotionLike | None) -> EmotionState | EmotionArc:
     """
     if value is None:
         return EmotionState.neutral()
-    if isinstance(value, str) and EmotionArc.looks_like_arc(value):
-        value = EmotionArc.parse(value)
+    if isinstance(value, str):
+        value = parse_emotion_or_arc(value)
     if isinstance(value, Mapping) and "keyframes" in value:
         value = EmotionArc.from_dict(value)
     if isinstance(value, EmotionArc):
         return value.at(0.0) if value.is_constant else value
-    if isinstance(value, (str, EmotionState, Mapping)):
+    if isinstance(value, (EmotionState, Mapping)):
         return parse_emotion(value)
     raise TypeError(
         "an emotion is text such as 'awe' or '0:neutral 1:fear', an EmotionState, an EmotionArc, or a list "

@@ -93,15 +93,3 @@ def test_a_text_model_refuses_a_picture(tmp_path, capsys):
     Image.new("RGB", (96, 96), "white").save(picture)
     assert sample([*FACE, "--image", str(picture), "--model", embedded_model(), "--quiet"]) == 2
     assert "text-to-video model" in capsys.readouterr().err
-
-
-
-
-def test_a_background_that_darkens_is_taken_away_all_the_same():
-    from emogen.commands.sample_run import _without_background
-
-    face = render(StickerSpec("round", "blue", "white", seed=5))
-    darker = np.stack([(frame * (1 - 0.02 * index)).astype(np.uint8) for index, frame in enumerate(face)])
-    for clip in (face, darker):
-        alpha = _without_background(clip)[..., 3]
-        assert (alpha[:, :4, :4] == 0).all() and (alpha[:, 48, 48] == 255).all()

@@ -88,6 +88,7 @@ def test_wrong_files(tmp_path):
         (["--max_kb", "0"], "--max_kb is 0"),
         (["--lora", "none.safetensors"], r"--lora none\.safetensors: no such file"),
         (["--cache", "pyramid"], "--cache pyramid: "),
+        (["--ulysses", "2"], "need a --seed: all processes"),
         (["--output", "a.mp4", "--batch", "a.csv"], "--output is for one clip"),
     ],
 )

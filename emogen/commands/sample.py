@@ -54,8 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{path}  (emotion {args.emotion}, seed {seed}, {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]}, "
-          f"{time.time() - start:.1f} s)")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{path}  (emotion {args.emotion}, seed {seed}, {len(frames)} frames of {frames.shape[2]}x"
+              f"{frames.shape[1]}, {time.time() - start:.1f} s)")
     return 0
 
 
@@ -69,6 +70,8 @@ def _check_run(args: Namespace, jobs: Sequence[Namespace]) -> None:
     if len({job.image is None for job in jobs}) > 1:
         raise RequestError("--batch: some rows have an image and some have none; they need different models: two files")
     for job in jobs:
+        if speed.parallel > 1 and job.seed is None:
+            raise RequestError("--ulysses and --ring need a --seed: all processes must begin with the same noise")
         for text in (job.emotion, job.avoid):
             if text is not None and text.strip().lower() != ALL:
                 speed.check_emotion(read_emotion(text))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emogen.data.video import VideoError, check_writable, read_metadata
-from emogen.emotion import EmotionArc, EmotionState, parse_emotion
+from emogen.emotion import EmotionArc, EmotionState, parse_emotion_or_arc
 
 ALL = "all"
 _POSITIVE = ("num_frames", "height", "width", "num_inference_steps", "fps", "max_kb")
@@ -111,7 +111,7 @@ def read_emotion(text: str, option: str = "emotion") -> EmotionState | EmotionAr
         RequestError: it is none.
     """
     try:
-        return EmotionArc.parse(text) if EmotionArc.looks_like_arc(text) else parse_emotion(text)
+        return parse_emotion_or_arc(text)
     except ValueError as error:
         raise RequestError(f"--{option}: {error}") from error
 
@@ -119,8 +119,10 @@ def read_emotion(text: str, option: str = "emotion") -> EmotionState | EmotionAr
 def short_name(emotion: str) -> str:
     """A file name's part for an emotion's text."""
     text = emotion.strip().lower()
-    return text.split(":")[0] if text[:1].isalpha() and "+" not in text and not text.startswith("va:") else "arc" if (
-        EmotionArc.looks_like_arc(text)) else "mix"
+    if EmotionArc.looks_like_arc(text):
+        return "arc"
+    single = text[:1].isalpha() and "+" not in text and not text.startswith(("va:", "state:"))
+    return text.split(":")[0] if single else "mix"
 
 
 def ending(args: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from emogen.commands.sample_options import ENLARGE_TO
 from emogen.commands.sample_request import ALL, read_emotion
 from emogen.data.grid import label_grid
-from emogen.data.video import enlarge, write_video
+from emogen.data.video import enlarge, to_uint8, write_video
 from emogen.emotion import MIKELS, NEUTRAL
 
 _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale", "negative_prompt",
@@ -26,29 +27,18 @@ def load(args: Namespace) -> tuple[Any, list[str]]:
     Raises:
         OSError, ValueError, RuntimeError: with what cannot be loaded, and why.
     """
-    from diffusers.utils import logging
-    from transformers.utils import logging as transformers_logging
-
     import emogen.embedded as embedded
-    from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
     from emogen.pipelines.composition import add_loras, loras_from_args
+    from emogen.pipelines.loading import best_device, open_pipeline
     from emogen.pipelines.speed import apply_speed, speed_from_args
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = args.device or best
-    dtype = getattr(torch, args.dtype or ("float32" if device == "cpu" else "bfloat16"))
-    if args.image is None:
-        kind, model, adapter = EmotionWanPipeline, embedded.embedded_model, embedded.embedded_adapter
-    else:
-        kind = EmotionWanImageToVideoPipeline
-        model, adapter = embedded.embedded_i2v_model, embedded.embedded_i2v_adapter
-    pipe = kind.from_pretrained(args.model or model(), dtype=dtype)
+    image, device = args.image is not None, args.device or best_device()
+    model, adapter = (embedded.embedded_i2v_model, embedded.embedded_i2v_adapter) if image else (
+        embedded.embedded_model, embedded.embedded_adapter)
     folder = args.adapter or (adapter() if args.model is None else "none")
-    if folder.lower() != "none":
-        pipe.load_emotion_adapter(folder, load_lora=not args.no_lora)
+    folder = None if folder.lower() == "none" else folder
+    pipe = open_pipeline(args.model or model(), folder, image=image, device=device, dtype=args.dtype,
+                         load_lora=not args.no_lora)  # fmt: skip
     specs = loras_from_args(args)
     if specs or args.emotion_lora_weight is not None:
         add_loras(pipe, specs, args.emotion_lora_weight)
@@ -73,7 +63,7 @@ def sample(pipe: Any, args: Namespace, seed: int) -> np.ndarray:
         prompt=[args.prompt] * len(states), emotion=states, emotion_scale=args.emotion_scale, output_type="np",
         generator=[torch.Generator().manual_seed(seed) for _ in states], **call,
     ).frames  # fmt: skip
-    return (np.asarray(clips, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+    return to_uint8(clips)
 
 
 def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> np.ndarray:
@@ -81,6 +71,7 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     from emogen.data.stickers.fit_size import write_within
     from emogen.data.stickers.loop import make_seamless
     from emogen.data.stickers.platforms import write_for
+    from emogen.data.stickers.transparent import key_background
 
     if len(clips) > 1:
         shown = [clip if args.no_enlarge else enlarge(clip, ENLARGE_TO // 2) for clip in clips]
@@ -89,7 +80,9 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
         frames = make_seamless(clips[0]).frames if args.loop else clips[0]
         frames = frames if args.no_enlarge else enlarge(frames, ENLARGE_TO)
         if args.transparent:
-            frames = _without_background(frames)
+            frames = key_background(frames)
+    if os.environ.get("RANK", "0") != "0":
+        return frames  # under torchrun the first process writes
     if args.platform:
         write_for(args.platform, path, frames, fps, metadata)
     elif args.max_kb:
@@ -97,13 +90,3 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     else:
         write_video(path, frames, fps, metadata=metadata)
     return frames
-
-
-def _without_background(frames: np.ndarray) -> np.ndarray:
-    """Keyed as one clip; frame by frame where the background's colour moves, as an emotion brightens or darkens it."""
-    from emogen.data.stickers.transparent import background_colour, key_background
-
-    colours = np.array([background_colour(frame[None]) for frame in frames], dtype=float)
-    if np.ptp(colours, axis=0).max() < 8:
-        return key_background(frames)
-    return np.concatenate([key_background(frame[None]) for frame in frames])

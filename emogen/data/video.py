@@ -32,7 +32,7 @@ from .video_file import (
 from .video_images import read_images, text_of, write_images
 
 __all__ = ["ANIMATED", "METADATA_KEY", "VIDEO", "WRITABLE", "VideoError", "VideoInfo", "check_writable", "enlarge",
-           "lay_on", "probe_video", "read_metadata", "read_video", "resample_frames", "write_video"]
+           "lay_on", "probe_video", "read_metadata", "read_video", "resample_frames", "to_uint8", "write_video"]
 
 
 def read_video(path: str | Path, alpha: bool = False) -> tuple[np.ndarray, float]:
@@ -106,6 +106,11 @@ def probe_video(path: str | Path) -> VideoInfo:
     if about.get("rotate") in (90, 270, -90):
         width, height = height, width
     return VideoInfo(max(1, count), fps, height, width)
+
+
+def to_uint8(frames: np.ndarray) -> np.ndarray:
+    """Frames in [0, 1], as pipelines give them, as uint8 of the same shape; what lies outside is cut."""
+    return (np.asarray(frames, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def lay_on(frames: np.ndarray, colour: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:

@@ -9,8 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from emogen.data.video import to_uint8
 from emogen.emotion import MIKELS
 
 PROMPTS = (
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for prompt in args.prompt:
         generators = [torch.Generator().manual_seed(args.seed) for _ in MIKELS]
         clips = pipe([prompt] * len(MIKELS), emotion=list(MIKELS), generator=generators, output_type="np").frames
-        rows.append(list((np.asarray(clips, np.float32).clip(0, 1) * 255).round().astype(np.uint8)))
+        rows.append(list(to_uint8(clips)))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(args.output, rows, args.prompt, MIKELS, frames=(3, 9))
     print(args.output)

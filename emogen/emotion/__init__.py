@@ -3,7 +3,7 @@
 Pure Python: importing it loads no numerical library.
 """
 
-from .arc import EmotionArc, Keyframe, latent_frame_times
+from .arc import EmotionArc, Keyframe, latent_frame_times, parse_emotion_or_arc
 from .lexicon import LEXICON, LexiconEntry, UnknownEmotionError, lookup, register_word
 from .lexicon_file import load_lexicon
 from .mikels import MIKELS, MIKELS_VA, NEGATIVE, NEUTRAL, POSITIVE, WARRINER_VA, is_positive, valence_of
@@ -16,5 +16,6 @@ __all__ = [
     "EMOTION_WORDS", "FILM_TRANSITIONS", "LEXICON", "MIKELS", "MIKELS_VA", "NEGATIVE", "NEUTRAL", "POSITIVE",
     "WARRINER_VA", "EmotionArc", "EmotionState", "Keyframe", "LexiconEntry", "UnknownEmotionError",
     "emotion_prompt", "estimate_transitions", "format_emotion", "is_positive", "latent_frame_times", "load_lexicon",
-    "lookup", "parse_emotion", "register_word", "sample_arc", "scrub_emotion_words", "valence_of",
+    "lookup", "parse_emotion", "parse_emotion_or_arc", "register_word", "sample_arc", "scrub_emotion_words",
+    "valence_of",
 ]  # fmt: skip

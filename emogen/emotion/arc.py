@@ -193,6 +193,16 @@ class EmotionArc:
                         for k in self.keyframes)
 
 
+def parse_emotion_or_arc(text: str) -> EmotionState | EmotionArc:
+    """What people type where both are taken: an arc if it begins with a time, else an emotion.
+
+    Raises:
+        UnknownEmotionError: a word is not in the lexicon.
+        ValueError: the text has another form.
+    """
+    return EmotionArc.parse(text) if EmotionArc.looks_like_arc(text) else parse_emotion(text)
+
+
 def _plain(number: float) -> str:
     return short if float(short := f"{number:g}") == number else repr(number)
 

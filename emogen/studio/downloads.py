@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
+from emogen.data.stickers.loop import make_seamless
+from emogen.data.stickers.platforms import PLATFORMS, write_for
+from emogen.data.stickers.transparent import key_background
 from emogen.data.video import enlarge, write_video
 
 from .engine import SHOWN_SIDE
@@ -16,30 +17,10 @@ FORMATS = {"MP4": ".mp4", "GIF": ".gif", "WebP": ".webp", "APNG": ".apng"}
 _WRITTEN = {"whatsapp": "WhatsApp"}  # where a capital at the beginning is not all
 
 
-def _stickers(name: str) -> ModuleType | None:
-    try:
-        return importlib.import_module(f"emogen.data.stickers.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"emogen.data.stickers.{name}":
-            raise
-        return None
-
-
 def choices() -> list[str]:
-    """The formats, and "Sticker for ..." for each platform that is known."""
-    platforms = _stickers("platforms")
-    names = (_WRITTEN.get(name, name.capitalize()) for name in (platforms.PLATFORMS if platforms else ()))
+    """The formats, and "Sticker for ..." for each platform."""
+    names = (_WRITTEN.get(name, name.capitalize()) for name in PLATFORMS)
     return [*FORMATS, *(f"Sticker for {name}" for name in names)]
-
-
-def can_key() -> bool:
-    """Whether backgrounds can be taken away."""
-    return _stickers("transparent") is not None
-
-
-def can_loop() -> bool:
-    """Whether the end can be made to run into the beginning."""
-    return _stickers("loop") is not None
 
 
 @dataclass(frozen=True)
@@ -69,13 +50,13 @@ def write_download(result: Result, choice: str, folder: str | Path, *, transpare
         raise ValueError("MP4 has no transparency; choose WebP, GIF, APNG or a sticker")
     frames, changes = result.frames(), []
     if loop:
-        looped = _needed("loop").make_seamless(frames)
+        looped = make_seamless(frames)
         frames, jump = looped.frames, f"seam of {looped.seam_before:.1f} ordinary steps"
         changes.append(f"loop: {looped.method}, {jump} before, {looped.seam_after:.1f} after"
                        if looped.method != "none" else f"loop: left alone, it has a {jump}")  # fmt: skip
     frames = enlarge(frames, SHOWN_SIDE)
     if transparent:
-        frames = _needed("transparent").key_background(frames)
+        frames = key_background(frames)
     about = dict(result.metadata) | {name: True for name, on in (("transparent", transparent), ("loop", loop)) if on}
     marks = "".join(f"_{name}" for name, on in (("loop", loop), ("transparent", transparent)) if on)
     stem = Path(folder) / f"{result.path.stem}{marks}"
@@ -83,17 +64,9 @@ def write_download(result: Result, choice: str, folder: str | Path, *, transpare
         path = write_video(stem.with_name(stem.name + FORMATS[choice]), frames, result.fps, metadata=about)
         return Download(path, tuple(changes))
     platform = choice.removeprefix("Sticker for ").lower()
-    platforms = _needed("platforms")
-    path = stem.with_name(f"{stem.name}_{platform}{platforms.PLATFORMS[platform].endings[0]}")
-    fitted = platforms.write_for(platform, path, frames, result.fps, about | {"platform": platform})
+    path = stem.with_name(f"{stem.name}_{platform}{PLATFORMS[platform].endings[0]}")
+    fitted = write_for(platform, path, frames, result.fps, about | {"platform": platform})
     return Download(path, (*changes, *fitted.changes))
-
-
-def _needed(name: str) -> ModuleType:
-    module = _stickers(name)
-    if module is None:
-        raise ValueError(f"this installation of emogen has no emogen.data.stickers.{name}")
-    return module
 
 
 def size_text(path: Path) -> str:

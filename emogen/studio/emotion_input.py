@@ -9,7 +9,16 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from emogen.emotion import MIKELS, NEUTRAL, EmotionArc, EmotionState, Keyframe, UnknownEmotionError, parse_emotion
+from emogen.emotion import (
+    MIKELS,
+    NEUTRAL,
+    EmotionArc,
+    EmotionState,
+    Keyframe,
+    UnknownEmotionError,
+    parse_emotion,
+    parse_emotion_or_arc,
+)
 
 Emotion = EmotionState | EmotionArc
 
@@ -117,8 +126,7 @@ def read(source: str, *, point: str | Sequence[float] = "0,0", amounts: Sequence
         PLANE: lambda: plane_text(point), MIXTURE: lambda: mixture_text(amounts), ARC: lambda: arc_text(rows),
         WORDS: lambda: (words or "").strip() or NEUTRAL,
     }[source]()  # fmt: skip
-    emotion: Emotion = EmotionArc.parse(text) if EmotionArc.looks_like_arc(text) else parse_emotion(text)
-    return with_intensity(emotion, intensity)
+    return with_intensity(parse_emotion_or_arc(text), intensity)
 
 
 def with_intensity(emotion: Emotion, factor: float) -> Emotion:

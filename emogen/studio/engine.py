@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from emogen.data.video import enlarge, write_video
+from emogen.data.video import enlarge, to_uint8, write_video
 from emogen.emotion import EmotionArc, EmotionState
 
 from .models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
@@ -220,7 +220,7 @@ class Engine:
             prompt=[job.prompt], emotion=[job.emotion], emotion_scale=float(job.emotion_scale), output_type="np",
             generator=[torch.Generator().manual_seed(seed)], callback_on_step_end=after_step, **call, **extra,
         ).frames  # fmt: skip
-        return (np.asarray(clips[0], dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+        return to_uint8(clips[0])
 
     @staticmethod
     def _metadata(job: Job, source: Source, call: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import gradio as gr
 
 from emogen.emotion import MIKELS, NEUTRAL
 
-from .downloads import can_key, can_loop
 from .emotion_input import ARC, MIXTURE, PLANE, WORDS, arc_rows
 from .models import IMAGE, TEXT, Defaults
 from .plane import plane
@@ -133,5 +132,5 @@ def _numbers(defaults: Defaults) -> tuple[Any, list[Any]]:
 
 def build_looks() -> tuple[Any, Any]:
     """The two check boxes of a download; hidden where this installation cannot do what they ask."""
-    key = gr.Checkbox(False, label="Transparent background", visible=can_key(), min_width=120)
-    return key, gr.Checkbox(False, label="Seamless loop", visible=can_loop(), min_width=120)
+    key = gr.Checkbox(False, label="Transparent background", min_width=120)
+    return key, gr.Checkbox(False, label="Seamless loop", min_width=120)

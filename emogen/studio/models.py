@@ -125,22 +125,9 @@ def load_pipeline(source: Source, device: str | None = None) -> Any:
         OSError, ValueError: diffusers cannot read it, or it is a model of the other kind.
     """
     model, adapter = source.resolve()
-    import torch
-    from diffusers.utils import logging
-    from transformers.utils import logging as transformers_logging
+    from emogen.pipelines.loading import best_device, open_pipeline
 
-    from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = device or best
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    kind = EmotionWanPipeline if source.kind == TEXT else EmotionWanImageToVideoPipeline
-    pipe = kind.from_pretrained(model, dtype=dtype)
-    if adapter is not None:
-        pipe.load_emotion_adapter(adapter)
-    pipe.to(device)
+    device = device or best_device()
+    pipe = open_pipeline(model, adapter, image=source.kind == IMAGE, device=device).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import nn
 
 from emogen.data.attributes import clip_attributes
+from emogen.data.video import to_uint8
 from emogen.emotion import MIKELS, NEUTRAL
 from emogen.eval.judge import Judge
 from emogen.training.fold import FoldedTextProcessor
@@ -196,4 +197,4 @@ def _to_uint8(frames: np.ndarray, names: Sequence[str]) -> np.ndarray:
     broken = [name for name, clip in zip(names, frames, strict=True) if not np.isfinite(clip).all()]
     if broken:
         warnings.warn(f"preview: not finite, shown black: {', '.join(broken)}", stacklevel=2)
-    return (np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0).clip(0, 1) * 255).round().astype(np.uint8)
+    return to_uint8(np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0))

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emogen.emotion import MIKELS
 
-from ..config import EvalConfigError, SystemConfig, _known
+from ..config import EvalConfigError, SystemConfig, check_keys, read_yaml
 from ..judges.spec import JudgeError, check_spec, judge_name
 
 STUDIES = ("intensity", "plane", "mixtures", "arcs")
@@ -96,16 +94,7 @@ def load_controls_config(path: str | Path) -> ControlsConfig:
     Raises:
         EvalConfigError: naming the file and the key, and the nearest known one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise EvalConfigError(f"{path}: no such configuration file")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise EvalConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(raw, Mapping):
-        raise EvalConfigError(f"{path}: expected keys such as name and system")
-    return controls_config(raw, str(path))
+    return controls_config(read_yaml(path), str(path))
 
 
 def controls_config(raw: Mapping[str, Any], source: str = "configuration") -> ControlsConfig:
@@ -114,13 +103,13 @@ def controls_config(raw: Mapping[str, Any], source: str = "configuration") -> Co
     system = raw.get("system")
     if not isinstance(system, Mapping):
         raise EvalConfigError(f"{source}: system must say what is measured: {{model: embedded, adapter: embedded}}")
-    _known(system, SystemConfig, f"{source}: system")
+    check_keys(system, SystemConfig, f"{source}: system")
     raw["system"] = SystemConfig(**{"name": "model", **system})
     for key, part in _PARTS.items():
         values = raw.pop(key, None) or {}
         if not isinstance(values, Mapping):
             raise EvalConfigError(f"{source}: {key} must be a mapping, not {values!r}; --only leaves studies out")
-        _known(values, part, f"{source}: {key}")
+        check_keys(values, part, f"{source}: {key}")
         raw[key] = part(**{name: _frozen(value) for name, value in values.items()})
     known = [item.name for item in dataclasses.fields(ControlsConfig)]
     if extra := [key for key in raw if key not in known]:

@@ -10,15 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
+from emogen.data.video import to_uint8, write_video
 
-from emogen.data.video import write_video
-
-from ..benchmark import save, versions
+from ..benchmark import launched, save, to_best_device, versions
 from ..judges.card import warnings_for
 from ..judges.evidence import cards_of
 from ..measure import load_judges
-from ..systems import _load as load_pipeline
+from ..systems import load_system
 from . import arcs, intensity, mixtures, plane
 from .asks import Ask, held_out_prompts
 from .config import STUDIES, ControlsConfig
@@ -41,11 +39,7 @@ def run_controls(config: ControlsConfig, out: Path, only: Sequence[str] = STUDIE
     Raises:
         EvalConfigError: before anything is generated, if judges or prompts cannot be had.
     """
-    import torch
-    from accelerate import PartialState
-
-    # Without an accelerator, PartialState sees the processes of a launcher only when told to use the CPU.
-    state = PartialState(cpu=not torch.accelerator.is_available())
+    state = launched()
     prompts, judges = held_out_prompts(config), load_judges(config.judges)
     out.mkdir(parents=True, exist_ok=True)
     asks = {study: _MODULES[study].asks(config, prompts) for study in STUDIES if study in only}
@@ -54,10 +48,7 @@ def run_controls(config: ControlsConfig, out: Path, only: Sequence[str] = STUDIE
     state.wait_for_everyone()
     if not state.is_main_process:
         return {}
-    if torch.cuda.is_available():  # only now, for while clips were made the memory was the generator's
-        for judge in judges.values():
-            if hasattr(judge, "to"):
-                judge.to("cuda")
+    to_best_device(judges)
     described = json.loads(json.dumps(dataclasses.asdict(config)))
     before = _before(out, described, only)
     rows, excluded = dict(before.get("rows", {})), dict(before.get("excluded", {}))
@@ -102,7 +93,7 @@ def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool
     todo = {ask.file(config): ask for ask in asks if not (folder / ask.file(config)).is_file()}
     if not todo:
         return
-    pipe = load_pipeline(config.system)
+    pipe = load_system(config.system)
     fps, factor = float(getattr(pipe, "fps", 0) or 8), int(getattr(pipe, "vae_scale_factor_temporal", 4))
     groups: dict[tuple, list[Ask]] = {}
     for ask in todo.values():  # one emotion_scale a call; and an arc among constant ones would make arcs of them
@@ -116,8 +107,7 @@ def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool
             with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
                 made = pipe(prompt=[ask.prompt for ask in part], emotion=[ask.emotion for ask in part],
                             emotion_scale=part[0].scale, generator=noise, output_type="np", **call).frames
-            frames = (np.asarray(made, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
-            for ask, clip in zip(part, frames, strict=True):
+            for ask, clip in zip(part, to_uint8(made), strict=True):
                 about = {"prompt": ask.prompt, "emotion": ask.emotion, "emotion_scale": ask.scale, "seed": ask.seed,
                          "temporal_factor": factor}  # fmt: skip
                 write_video(folder / ask.file(config), clip, fps, about)

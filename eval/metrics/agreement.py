@@ -51,7 +51,7 @@ class EmotionAgreement(WrapperMetric):
     - with `va`: `va_n`, and for valence and arousal each `_mae` (0 to 2), `_pearson` and `_ccc` (Lin 1989; -1 to 1).
 
     Wilson's interval takes clips as independent; several clips of one prompt are not, and
-    `emogen.eval.agreement.compare` resamples whole prompts.
+    `emogen.eval.statistics.clustered_mean` resamples whole prompts.
     """
 
     full_state_update = False

@@ -146,3 +146,13 @@ def test_a_soft_shadow_is_half_transparent_black():
     assert soft.mean() > 0.01 and (kept[..., 3][soft] == 255).mean() > 0.5
     ground = background_colour(frames)
     assert np.abs(on(keyed, ground) - frames)[soft].mean() < 8  # laid back, it looks as before
+
+
+def test_a_background_that_darkens_is_taken_away_in_every_frame():
+    from emogen.data.stickers.render import StickerSpec, render
+
+    face = render(StickerSpec("round", "blue", "white", seed=5))
+    darker = np.stack([(frame * (1 - 0.03 * index)).astype(np.uint8) for index, frame in enumerate(face)])
+    for clip in (face, darker):
+        alpha = key_background(clip)[..., 3]
+        assert (alpha[:, :4, :4] == 0).all() and (alpha[:, 48, 48] == 255).all()

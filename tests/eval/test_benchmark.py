@@ -188,7 +188,7 @@ def test_image_to_video_systems_begin_with_the_prompts_pictures(tmp_path, monkey
             asked.append((prompt[0], image))
             return type("Output", (), {"frames": np.stack([np.asarray(image)[None] / 255] * len(prompt))})
 
-    monkeypatch.setattr(systems, "_load", lambda system: Still())
+    monkeypatch.setattr(systems, "load_system", lambda system: Still())
     system = {"model": "x", "image": True, "emotion": "none"}
     made = config({"still": system}, metrics=["agreement", "first_frame_psnr"])
     prompts = [item.prompt for item in make_items(made)]

@@ -73,7 +73,7 @@ def measured(monkeypatch):
 
     def run(out, kind="exact", only=("intensity", "plane", "mixtures", "arcs"), **changes):
         pipe = Numbers()
-        monkeypatch.setattr(run_module, "load_pipeline", lambda system: pipe)
+        monkeypatch.setattr(run_module, "load_system", lambda system: pipe)
         monkeypatch.setattr(run_module, "load_judges", lambda specs: {"reader": Reader(kind=kind)})
         return run_controls(controls_config({**RAW, **changes}), out, only, quiet=True), pipe
 

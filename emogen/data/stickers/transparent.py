@@ -12,6 +12,7 @@ import numpy as np
 
 _BORDER_SHARE = 0.5  # of the border that must have the background's colour; a sticker may touch the rest
 _DARKEST_SHADOW = 0.75  # of the background's brightness
+_CHANGES = 8  # of 255, in one channel: less is noise
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
@@ -43,7 +44,8 @@ def key_background(frames: np.ndarray, colour: tuple[int, int, int] | None = Non
 
     Args:
         frames: uint8 `(F, H, W, 3)`, at least 4 pixels high and wide.
-        colour: the background, sRGB 0-255; None finds it on the border of all frames.
+        colour: the background, sRGB 0-255; None finds it on the border of all frames, or of each frame where it
+            changes over the clip, as an emotion brightens or darkens it.
         tolerance: Euclidean distance in sRGB (0 to 441) within which a pixel is background; lossy codecs and
             generated clips need about 30.
         feather: pixels from the background inwards that may be half transparent; 0 cuts hard. About 2 for drawn
@@ -65,18 +67,30 @@ def key_background(frames: np.ndarray, colour: tuple[int, int, int] | None = Non
     if not 0 < tolerance < 441 or feather < 0:
         raise ValueError(f"tolerance must be between 0 and 441 and feather 0 or more, not {tolerance} and {feather}")
     if colour is None:
-        colour = background_colour(frames, tolerance)
+        grounds = _grounds(frames, tolerance)
     else:
         if len(colour) != 3 or not all(0 <= c <= 255 for c in colour):
             raise ValueError(f"colour must be three numbers 0-255, not {colour}")
         _check_flat(_border(frames).astype(np.float32), np.float32(colour), tolerance)
-    ground = np.float32(colour)
-    out = np.stack([_key_frame(frame.astype(np.float32), ground, tolerance, feather, shadows) for frame in frames])
+        grounds = [colour] * len(frames)
+    out = np.stack([_key_frame(frame.astype(np.float32), np.float32(ground), tolerance, feather, shadows)
+                    for frame, ground in zip(frames, grounds, strict=True)])  # fmt: skip
     out = _steady(out, frames, tolerance / 3)
     if not out[..., 3].any():
         raise BackgroundError(f"nothing is left of the clip: every pixel reached from the border lies within "
-                              f"{tolerance:g} of the background {tuple(colour)}; lower the tolerance")
+                              f"{tolerance:g} of the background {tuple(grounds[0])}; lower the tolerance")
     return out
+
+
+def _grounds(frames: np.ndarray, tolerance: float) -> list[tuple[int, int, int]]:
+    """The background's colour in each frame: one for all, which is steadier, unless it changes."""
+    try:
+        each = [background_colour(frame[None], tolerance) for frame in frames]
+    except BackgroundError:  # a frame whose border the sticker covers
+        each = []
+    if not each or np.ptp(np.array(each), axis=0).max() < _CHANGES:
+        return [background_colour(frames, tolerance)] * len(frames)
+    return each
 
 
 def _border(frames: np.ndarray) -> np.ndarray:
