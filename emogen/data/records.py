@@ -4,6 +4,7 @@ The form is Hugging Face's VideoFolder or ImageFolder: a `metadata.jsonl`, `meta
 rows hold `file_name` (relative to the file's own folder), `caption` (or `text`) and `emotion`, and optionally
 
 - `intensity` (0 to 2), `valence` and `arousal` (-1 to 1), which win over those of the emotion's word;
+  an `emotion` that changes is written as an arc, "0:neutral 0.4:joy", whose words carry their own intensity;
 - `label_source`, who gave the label, in any words; `agreement` (0 to 1), the share of annotators who gave it;
   `confidence` (0 to 1), the probability that a classifier gave it;
 - `split` and `domain`, and any other key, which is kept but not interpreted.
@@ -32,7 +33,7 @@ from emogen.data.sources import (
 )
 from emogen.data.survey import Leak, count_emotions, describe, find_leaks, is_image, missing_clips
 from emogen.data.tables import NAMES, NUMBERS, RecordError, place, read_rows
-from emogen.emotion import EmotionState, parse_emotion
+from emogen.emotion import EmotionArc, EmotionState, parse_emotion
 
 __all__ = [
     "ClipRecord",
@@ -60,6 +61,7 @@ class ClipRecord:
     """The clip's name inside the data set: as written, after the folder of its metadata file if it is a split's."""
     caption: str
     emotion: EmotionState
+    """The label; of a clip whose emotion changes, the last that its arc names beside neutral."""
     split: str = "train"
     domain: str | None = None
     row: int = 0
@@ -72,6 +74,8 @@ class ClipRecord:
     """Probability in [0, 1] that a classifier gave the label."""
     metadata: str = NAMES[0]
     """The metadata file's name inside the data set."""
+    arc: EmotionArc | None = None
+    """The emotion over time of a clip in which it changes."""
 
     @property
     def label(self) -> str:
@@ -171,12 +175,13 @@ def _parse_row(values: Mapping[str, Any], row: int, table: Table) -> ClipRecord:
     word = "text" if values.get("caption") is None and values.get("text") is not None else "caption"
     inside = table.prefix + file_name
     split = _optional(values, "split")
+    arc = _arc(values)
     known = {*_KNOWN, word}
     return ClipRecord(
         path=table.path.parent / file_name,
         file_name=inside,
         caption=_text(values, word, empty=True),
-        emotion=_emotion(values),
+        emotion=_emotion(values) if arc is None else _last_of(arc),
         split=normal_split(split) if split is not None else split_of_path(inside) or "train",
         domain=_optional(values, "domain"),
         row=row,
@@ -185,6 +190,7 @@ def _parse_row(values: Mapping[str, Any], row: int, table: Table) -> ClipRecord:
         agreement=_number(values, "agreement", 0, 1),
         confidence=_number(values, "confidence", 0, 1),
         metadata=table.name,
+        arc=arc,
     )
 
 
@@ -210,6 +216,23 @@ def _number(values: Mapping[str, Any], key: str, low: float, high: float) -> flo
     return float(value)
 
 
+def _arc(values: Mapping[str, Any]) -> EmotionArc | None:
+    """The row's arc, if its emotion is one that moves."""
+    text = values.get("emotion")
+    if not isinstance(text, str) or not EmotionArc.looks_like_arc(text):
+        return None
+    given = [key for key in ("valence", "arousal", "intensity") if values.get(key) is not None]
+    if given:
+        raise ValueError(f"the emotion changes, so {given[0]!r} would be of no moment; write it into the arc, as in "
+                         '"0:sadness:0.4 1:joy:0.8" or "0:va:0.3,0.2 1:joy"')
+    arc = EmotionArc.parse(text)
+    return None if arc.is_constant else arc
+
+
+def _last_of(arc: EmotionArc) -> EmotionState:
+    return next(key.state for key in reversed(arc.keyframes) if not key.state.is_neutral)
+
+
 def _emotion(values: Mapping[str, Any]) -> EmotionState:
     """The row's emotion. The row's own valence, arousal and intensity win over those of the word."""
     valence = _number(values, "valence", -1, 1)
@@ -220,7 +243,8 @@ def _emotion(values: Mapping[str, Any]) -> EmotionState:
             raise ValueError("'emotion' is missing (write \"neutral\" for none, or give valence and arousal)")
         state = EmotionState.from_va(valence, arousal)
     else:
-        state = parse_emotion(_text(values, "emotion"))
+        text = _text(values, "emotion")
+        state = EmotionArc.parse(text).at(0) if EmotionArc.looks_like_arc(text) else parse_emotion(text)
     if state.is_neutral:
         if intensity:
             raise ValueError(f"the emotion is neutral, so 'intensity' cannot be {intensity:g}")

@@ -43,5 +43,18 @@ class EmotionTensors(NamedTuple):
         rows = [cls.from_states([arc.at(time) for time in times], device) for arc in arcs]
         return cls(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
+    def over_time(self, frames: int) -> EmotionTensors:
+        """Constant emotions repeated for each of `frames` latent frames: an axis after the batch's."""
+        return EmotionTensors(*(value.unsqueeze(1).repeat(1, frames, *[1] * (value.ndim - 1)) for value in self))
+
+    def mean_over_time(self) -> EmotionTensors:
+        """One emotion a clip: where they change, shares and places weighted by their intensities, the mean intensity.
+        """
+        if self.intensity.ndim == 1:
+            return self
+        weights = self.intensity / self.intensity.sum(1, keepdim=True).clamp_min(1e-6)
+        blended = ((value * weights[..., None]).sum(1) for value in self[:2])
+        return EmotionTensors(*blended, self.intensity.mean(1))
+
     def to(self, device: torch.device | str) -> EmotionTensors:
         return EmotionTensors(*(value.to(device) for value in self))

@@ -18,7 +18,7 @@ class Batch:
     text: torch.Tensor
     """[B, L, text_dim] text embeddings, zero-padded."""
     emotion: EmotionTensors
-    """Constant emotions; intensity 0 is none."""
+    """One emotion a clip, or one a latent frame; intensity 0 is none."""
     names: list[str]
     condition: torch.Tensor | None = None
     """[B, temporal + C, F, h, w]: mask and latents of the first frame, for image-to-video."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from emogen.models import EmotionTensors
+from emogen.models import EmotionTensors, latent_frame_times
 from emogen.training.batch import Batch
 from emogen.training.cache import LatentCache
 from emogen.training.clips import PlannedClip
@@ -17,13 +17,20 @@ class CachedClips:
 
     Args:
         preload: hold everything in memory; otherwise read a clip's two small files when it is asked for.
-        soft_labels: spread an emotion over the others as far as its annotators disagree (see `ClipRecord.soft_target`).
+        soft_labels: spread an emotion over the others as far as its annotators disagree (see `ClipRecord.soft_target`);
+            an emotion that changes over its clip is taken as it is written.
+        temporal_factor: video frames a latent frame stands for.
 
     `text_length` is the padded length of the text; set it to train on a shorter one (see `fold`).
     """
 
     def __init__(
-        self, clips: Sequence[PlannedClip], cache: LatentCache, preload: bool = True, soft_labels: bool = True
+        self,
+        clips: Sequence[PlannedClip],
+        cache: LatentCache,
+        preload: bool = True,
+        soft_labels: bool = True,
+        temporal_factor: int = 4,
     ):
         if not clips:
             raise ValueError("no clips to train on: every record was dropped or belongs to another split")
@@ -43,6 +50,8 @@ class CachedClips:
         emotion = EmotionTensors.from_states(states)
         neutral = torch.tensor([record.emotion.is_neutral for record in self.records])
         self._emotion = emotion._replace(intensity=emotion.intensity.masked_fill(neutral, 0.0))
+        self._arcs = {row: record.arc for row, record in enumerate(self.records) if record.arc is not None}
+        self._temporal_factor = temporal_factor
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -63,11 +72,12 @@ class CachedClips:
             dropped = drop_text is not None and bool(drop_text[j])
             tokens = self._empty if dropped else self._caption(self.records[index].caption)
             text[j, : len(tokens)] = tokens
-        emotion = self.emotions(indices)
-        if drop_emotion is not None:
-            emotion = emotion._replace(intensity=emotion.intensity.masked_fill(drop_emotion, 0.0))
         stored = [self._stored(index) for index in indices]
         tensors = {name: torch.stack([one[name] for one in stored]).float() for name in stored[0]}
+        emotion = self.emotions(indices, tensors["latents"].shape[2])
+        if drop_emotion is not None:
+            dropped = drop_emotion.view(-1, *[1] * (emotion.intensity.ndim - 1))
+            emotion = emotion._replace(intensity=emotion.intensity.masked_fill(dropped, 0.0))
         return Batch(
             latents=tensors["latents"],
             text=text,
@@ -77,10 +87,23 @@ class CachedClips:
             image=tensors.get("image"),
         )
 
-    def emotions(self, indices: Sequence[int]) -> EmotionTensors:
-        """What the clips are labelled with; a neutral clip has intensity 0."""
+    def emotions(self, indices: Sequence[int], latent_frames: int = 1) -> EmotionTensors:
+        """What the clips are labelled with; a neutral clip has intensity 0.
+
+        One emotion a clip, or one a latent frame if any of the clips changes.
+        """
         rows = torch.as_tensor(list(indices))
-        return EmotionTensors(*(values[rows] for values in self._emotion))
+        constant = EmotionTensors(*(values[rows] for values in self._emotion))
+        changing = {row: self._arcs[index] for row, index in enumerate(indices) if index in self._arcs}
+        if not changing:
+            return constant
+        moving = constant.over_time(latent_frames)
+        arcs = EmotionTensors.from_arcs(
+            list(changing.values()), latent_frame_times(latent_frames, self._temporal_factor)
+        )
+        for values, given in zip(moving, arcs, strict=True):
+            values[list(changing)] = given
+        return moving
 
     def _stored(self, index: int) -> dict[str, torch.Tensor]:
         return self._tensors[index] if self._tensors else self._cache.read_clip(self.clips[index])

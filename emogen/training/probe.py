@@ -43,6 +43,7 @@ class LatentProbe(nn.Module):
 
 def targets(emotion: EmotionTensors) -> torch.Tensor:
     """[B, 9] shares that sum to 1: the blend, and neutral for what is missing from full intensity."""
+    emotion = emotion.mean_over_time()
     strength = emotion.intensity.clamp(0, 1)[:, None]
     return torch.cat([emotion.distribution * strength, 1 - emotion.distribution.sum(1, keepdim=True) * strength], dim=1)
 
@@ -54,7 +55,7 @@ def probe_loss(probe: LatentProbe, clean: torch.Tensor, emotion: EmotionTensors,
     away, for there the model was not told what to show.
     """
     loss = functional.cross_entropy(probe(clean), targets(emotion), reduction="none")
-    return loss * (1 - sigma) * (emotion.intensity != 0)
+    return loss * (1 - sigma) * (emotion.mean_over_time().intensity != 0)
 
 
 def train_probe(clips: CachedClips, seed: int, steps: int = 300, batch: int = 32, device: str = "cpu") -> LatentProbe:

@@ -134,7 +134,8 @@ def prepare_data(plan: Plan, accelerator: Accelerator) -> tuple[Plan, CachedClip
         plan = without(plan, reasons)
         check_dropped(plan, accelerator.print)
     train, held_out = (plan.split(name) for name in ("train", "val"))
-    read = {"cache": cache, "preload": data.preload, "soft_labels": data.soft_labels}
+    read = {"cache": cache, "preload": data.preload, "soft_labels": data.soft_labels,
+            "temporal_factor": plan.specification.temporal}  # fmt: skip
     return plan, CachedClips(train, **read), CachedClips(held_out, **read) if held_out else None
 
 
@@ -216,7 +217,9 @@ def say_forecast(made: Forecast, say: Callable[[str], None]) -> None:
 
 def identity(plan: Plan, clips: Sequence[PlannedClip]) -> dict[str, object]:
     """What a resumed run must share with the run it continues."""
-    lines = "\n".join(f"{c.record.file_name}\t{c.record.caption}\t{c.record.emotion}\t{c.bucket}" for c in clips)
+    lines = "\n".join(
+        f"{c.record.file_name}\t{c.record.caption}\t{c.record.arc or c.record.emotion}\t{c.bucket}" for c in clips
+    )
     settings = plan.config.to_dict()
     return {
         "data": hashlib.sha256(lines.encode()).hexdigest(),

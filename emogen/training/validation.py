@@ -39,7 +39,7 @@ def held_out_loss(
         batch = clips.batch(part).to(accelerator.device)
         others = [chosen[(chosen.index(index) + 1) % len(chosen)] for index in part]
         neutral = batch.emotion._replace(intensity=torch.zeros_like(batch.emotion.intensity))
-        swapped = clips.emotions(others).to(accelerator.device)
+        swapped = clips.emotions(others, batch.latents.shape[2]).to(accelerator.device)
         rows = torch.tensor([labels.index(clips.records[index].label) for index in part])
         bucket = clips.clips[part[0]].bucket
         levels = NoiseLevels.of(config.objective, bucket.height, bucket.width)

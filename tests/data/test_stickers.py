@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from emogen.data.stickers import content
-from emogen.data.stickers.expression import EXPRESSIONS, NEUTRAL
+from emogen.data.stickers.expression import EXPRESSIONS, NEUTRAL, expression_at
 from emogen.data.stickers.palette import ACCESSORIES, BACKGROUNDS, BODY_COLORS, mix
-from emogen.data.stickers.render import StickerSpec, expression_at, render
+from emogen.data.stickers.render import StickerSpec, render
 from emogen.data.stickers.shapes import SHAPES
 from emogen.emotion.mikels import MIKELS, is_positive
 from emogen.emotion.prompts import scrub_emotion_words

@@ -49,7 +49,9 @@ class Expression:
         eyes: "open", "happy" (arched shut), "closed" (resting shut), "star" or "white" (wide, small pupils).
         mouth: "curve", "laugh", "round", "teeth", "wavy" or "tongue".
         effect: "none", "joy_tears", "rays", "hearts", "sparkles", "steam", "stink", "sweat" or "tears".
-        tint_color: sRGB that `pose.tint` moves the body towards.
+        beside: a second effect, of a compound expression.
+        tint_color: sRGB that `pose.tint` moves the body towards. tint_share: how far a tint of 1 does.
+        blinks: whether the eyes close for a moment.
         tempo: cycles of the movement a second, a whole number so that a clip of one second loops.
         brightness: factor on the whole scene at full intensity. colorfulness: the same for saturation.
     """
@@ -58,13 +60,16 @@ class Expression:
     eyes: str = "open"
     mouth: str = "curve"
     effect: str = "none"
+    beside: str = "none"
     tint_color: tuple[int, int, int] = (0, 0, 0)
+    tint_share: float = 0.6
+    blinks: bool = False
     tempo: int = 1
     brightness: float = 1.0
     colorfulness: float = 1.0
 
 
-NEUTRAL = Expression(Pose())
+NEUTRAL = Expression(Pose(), blinks=True)
 
 EXPRESSIONS: dict[str, Expression] = {
     "neutral": NEUTRAL,
@@ -88,7 +93,8 @@ EXPRESSIONS: dict[str, Expression] = {
     "anger": Expression(
         Pose(eye_height=0.17, eye_width=0.145, brow_lift=-0.12, brow_slant=0.17, brow_show=1, smile=-0.14,
              mouth_open=0.20, mouth_width=0.38, tint=0.42, shake=0.06, squash=0.02),
-        mouth="teeth", effect="steam", tint_color=(214, 24, 24), tempo=3, brightness=0.9, colorfulness=1.1,
+        mouth="teeth", effect="steam", tint_color=(214, 24, 24), tint_share=0.8, tempo=3, brightness=0.9,
+        colorfulness=1.1,
     ),
     "disgust": Expression(
         Pose(eye_height=0.075, eye_width=0.15, brow_lift=-0.08, brow_slant=0.08, brow_show=1, smile=-0.16,
@@ -105,7 +111,30 @@ EXPRESSIONS: dict[str, Expression] = {
     "sadness": Expression(
         Pose(eye_height=0.17, eye_width=0.135, brow_lift=0.10, brow_slant=-0.14, brow_show=1, smile=-0.20,
              mouth_width=0.30, droop=0.08, tint=0.12, squash=0.03),
-        mouth="curve", effect="tears", tint_color=(70, 90, 150), tempo=1, brightness=0.86, colorfulness=0.82,
+        mouth="curve", effect="tears", tint_color=(70, 90, 150), blinks=True, tempo=1, brightness=0.86,
+        colorfulness=0.82,
     ),
 }
 """Mikels' eight and neutral, each at intensity 1."""
+
+_DISCRETE_FROM = 0.3  # below this intensity the face moves but keeps the neutral eyes and has no effect
+
+
+def expression_at(emotion: str, intensity: float) -> Expression:
+    """The expression of `emotion` at `intensity` in [0, 1]: pose, brightness and colour blended from neutral."""
+    return weakened(EXPRESSIONS[emotion], intensity)
+
+
+def weakened(full: Expression, intensity: float) -> Expression:
+    """An expression `intensity` of the way from neutral to `full`."""
+    showing = intensity >= _DISCRETE_FROM
+    return replace(
+        full,
+        pose=NEUTRAL.pose.towards(full.pose, intensity),
+        eyes=full.eyes if showing else "open",
+        mouth=full.mouth if showing else "curve",
+        effect=full.effect if showing else "none",
+        beside=full.beside if showing else "none",
+        brightness=1 + (full.brightness - 1) * intensity,
+        colorfulness=1 + (full.colorfulness - 1) * intensity,
+    )

@@ -14,9 +14,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from emogen.emotion import EmotionState
+
 from .canvas import Canvas
+from .compound import compound_expression
 from .effects import draw_effect
-from .expression import EXPRESSIONS, NEUTRAL, Expression, Pose
+from .expression import EXPRESSIONS, Expression, Pose, expression_at
 from .palette import ACCESSORIES, BACKGROUNDS, BODY_COLORS, mix
 from .shapes import SHAPES
 
@@ -24,7 +27,6 @@ SUPERSAMPLE = 3
 INK = (58, 34, 28)
 MOUTH = (120, 26, 34)
 TONGUE = (240, 104, 116)
-_DISCRETE_FROM = 0.3  # below this intensity the face moves but keeps the neutral eyes and has no effect
 
 
 @dataclass(frozen=True)
@@ -57,22 +59,6 @@ class StickerSpec:
 
     def to_dict(self) -> dict:
         return asdict(self)
-
-
-def expression_at(emotion: str, intensity: float) -> Expression:
-    """The expression of `emotion` at `intensity` in [0, 1]: pose, brightness and colour blended from neutral."""
-    full = EXPRESSIONS[emotion]
-    showing = intensity >= _DISCRETE_FROM
-    return Expression(
-        pose=NEUTRAL.pose.towards(full.pose, intensity),
-        eyes=full.eyes if showing else "open",
-        mouth=full.mouth if showing else "curve",
-        effect=full.effect if showing else "none",
-        tint_color=full.tint_color,
-        tempo=full.tempo,
-        brightness=1 + (full.brightness - 1) * intensity,
-        colorfulness=1 + (full.colorfulness - 1) * intensity,
-    )
 
 
 def _eyes(face: Canvas, pose: Pose, style: str, blink: float, look: float) -> None:
@@ -190,7 +176,7 @@ def render(
     num_frames: int = 13,
     size: int = 96,
     fps: int = 12,
-    states: Sequence[tuple[str, float]] | None = None,
+    states: Sequence[tuple[str, float] | EmotionState] | None = None,
 ) -> np.ndarray:
     """Draw one clip.
 
@@ -199,8 +185,8 @@ def render(
         num_frames: frames; tempos are whole cycles a second, so `fps + 1` frames end where they began.
         size: height and width in pixels.
         fps: frames a second.
-        states: emotion and intensity in [0, 1] of each frame, for a face that changes (see `transition.py`); by
-            default the spec's in all of them.
+        states: emotion and intensity in [0, 1] of each frame, for a face that changes (see `transition.py`), or a
+            state, for one that feels several things at once (see `compound.py`); by default the spec's in all frames.
 
     Returns:
         uint8 array `(num_frames, size, size, 3)`, sRGB.
@@ -214,27 +200,26 @@ def render(
     rng = np.random.default_rng([spec.seed, 7])
     jitter = rng.uniform(-1, 1, 4)
     blink_at = rng.uniform(0.25, 0.8)
-    looks: dict[tuple[str, float], tuple[Expression, Image.Image]] = {}
+    looks: dict[tuple[str, float] | EmotionState, tuple[Expression, Image.Image]] = {}
     frames = []
     for index, state in enumerate(states):
         if state not in looks:
-            look = expression_at(*state)
-            looks[state] = look, _shade(size * SUPERSAMPLE, _body_color(spec, state[0], look.pose))
-        frames.append(_frame(spec, state, *looks[state], index / fps, size * SUPERSAMPLE, jitter, blink_at))
+            look = compound_expression(state) if isinstance(state, EmotionState) else expression_at(*state)
+            looks[state] = look, _shade(size * SUPERSAMPLE, _body_color(spec, look))
+        intensity = state.intensity if isinstance(state, EmotionState) else state[1]
+        frames.append(_frame(spec, intensity, *looks[state], index / fps, size * SUPERSAMPLE, jitter, blink_at))
     return np.stack(frames)
 
 
-def _body_color(spec: StickerSpec, emotion: str, pose: Pose) -> tuple[int, int, int]:
-    tint = EXPRESSIONS[emotion].tint_color
-    return mix(BODY_COLORS[spec.color], tint, pose.tint * (0.8 if emotion == "anger" else 0.6))
+def _body_color(spec: StickerSpec, look: Expression) -> tuple[int, int, int]:
+    return mix(BODY_COLORS[spec.color], look.tint_color, look.pose.tint * look.tint_share)
 
 
-def _frame(spec: StickerSpec, state: tuple[str, float], look: Expression, shade: Image.Image, t: float, big: int,
+def _frame(spec: StickerSpec, intensity: float, look: Expression, shade: Image.Image, t: float, big: int,
            jitter: np.ndarray, blink_at: float) -> np.ndarray:
     """The frame at time `t` (seconds), uint8 `(size, size, 3)`, drawn `big` pixels wide."""
-    emotion, intensity = state
     pose, shape = look.pose, SHAPES[spec.shape]
-    color = _body_color(spec, emotion, pose)
+    color = _body_color(spec, look)
     edge = mix(color, (30, 20, 30), 0.5)
     floor = BACKGROUNDS[spec.background]
     radius = big * (0.335 + 0.010 * jitter[0]) * (1 + pose.swell)
@@ -252,7 +237,8 @@ def _frame(spec: StickerSpec, state: tuple[str, float], look: Expression, shade:
     ground = middle[1] + radius * 1.10
     ImageDraw.Draw(image).ellipse((middle[0] - sx, ground - sy, middle[0] + sx, ground + sy), fill=shadow)
     body = Canvas(image, center, radius, angle, (1 / stretch, stretch))
-    draw_effect(body, look.effect, t, intensity, spec.seed, behind=True)
+    for effect in (look.effect, look.beside):
+        draw_effect(body, effect, t, intensity, spec.seed, behind=True)
     outline = body.at(shape.outline)
     mask = Image.new("L", (big, big), 0)
     ImageDraw.Draw(mask).polygon([tuple(p) for p in outline], fill=255)
@@ -263,12 +249,13 @@ def _frame(spec: StickerSpec, state: tuple[str, float], look: Expression, shade:
     if pose.blush > 0.15:
         for side in (-1, 1):
             face.ellipse(side * 0.60, 0.16, 0.15, 0.10, mix(color, (255, 90, 110), 0.55 * min(1, pose.blush)))
-    blink = max(0.0, 1 - abs(t - blink_at) * 9) if emotion in ("neutral", "sadness") else 0.0
+    blink = max(0.0, 1 - abs(t - blink_at) * 9) if look.blinks else 0.0
     _eyes(face, pose, look.eyes, blink, 0.03 * math.sin(phase) if look.eyes == "white" else 0.0)
     _brows(face, pose)
     _mouth(face, pose, look.mouth, phase)
     _accessory(body, spec.accessory, shape.top, shape.face)
-    draw_effect(face, look.effect, t, intensity, spec.seed, behind=False)
+    for effect in (look.effect, look.beside):
+        draw_effect(face, effect, t, intensity, spec.seed, behind=False)
     frame = np.asarray(image.reduce(SUPERSAMPLE)).astype(np.float32)
     gray = frame.mean(axis=-1, keepdims=True)
     frame = (gray + (frame - gray) * look.colorfulness) * look.brightness

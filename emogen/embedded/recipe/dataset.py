@@ -1,6 +1,7 @@
 """The emotion stage's training folder: the form that every user's own clips have, metadata.jsonl beside WebP files.
 
-The clips are some of the base's own, so what the emotion stage adds is the reading of the emotion, not new pictures.
+Most clips are some of the base's own, so what the emotion stage adds is the reading of the emotion, not new pictures;
+the others show blends, points of the plane and changes (`shades`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
     plan += [("real", real, real_records, faces[i]) for i in rng.permutation(len(faces))[:FACES]]
     plan += [("real", real, real_records, content[i]) for i in rng.permutation(len(content))[:CONTENT]]
     held_out = set(rng.permutation(len(plan))[:HELD_OUT].tolist())
+    for name in ("shades_rendered", "shades_real"):
+        if stores.is_done(folder, name):
+            store, records = stores.load(folder, name)
+            plan += [(name, store, records, i) for i in range(len(records))]
     _write(out, plan, held_out, rng)
 
 
@@ -61,7 +66,7 @@ def _write(out: Path, plan: list[tuple[str, np.ndarray, list[dict], int]], held_
         line = {"file_name": name, "caption": record["caption"] if rng.random() < 0.5 else record["short"],
                 "emotion": record["emotion"], "domain": record["domain"],
                 "split": "val" if number in held_out else "train"}
-        if record["emotion"] != "neutral":
+        if record["emotion"] != "neutral" and "intensity" in record:
             line["intensity"] = record["intensity"]
         lines.append(json.dumps(line))
     temporary = out / "metadata.jsonl.tmp"

@@ -12,6 +12,7 @@ from . import base as base_stage
 from . import clips as stores
 from . import i2v as i2v_stage
 from . import judge as judge_stage
+from . import shades as shades_stage
 from . import text as text_stage
 from . import turns as turns_stage
 from . import vae as vae_stage
@@ -180,6 +181,9 @@ def export_i2v(args: argparse.Namespace) -> None:
 def dataset(args: argparse.Namespace) -> None:
     from .dataset import write_dataset
 
+    shades_stage.write_rendered(args.work / "clips")
+    if args.source is not None:
+        shades_stage.write_real(args.work / "clips", args.source)
     write_dataset(args.work / "clips", args.out or args.work / "emotion_dataset")
 
 
