@@ -5,8 +5,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-from emogen.embedded.recipe import base, clips, text, vae
-from emogen.emotion import MIKELS
+from emogen.embedded.recipe import base, clips, judge, shades, text, vae
+from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion_or_arc
 from emogen.training.fold import fold_padding
 
 
@@ -87,3 +87,30 @@ def test_stores_are_whole_or_absent(tmp_path):
     (tmp_path / "train_rendered.jsonl").unlink()  # as a killed run leaves it
     clips.write_rendered(tmp_path, "train", 9)
     assert (clips.load(tmp_path, "train_rendered")[0] == before).all()
+
+
+def test_shades_are_labelled_with_what_they_show():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        mixed = parse_emotion_or_arc(shades.blend(rng))
+        shares = sorted(mixed.distribution)[-3:]
+        assert shares[0] == 0 and 0.3 < shares[1] <= shares[2] < 0.7 and 0.35 <= mixed.intensity <= 1.01
+        place = parse_emotion_or_arc(shades.point(rng))
+        assert place.is_neutral or sum(place.distribution) == pytest.approx(1)
+        arc = parse_emotion_or_arc(shades.change(rng))
+        assert isinstance(arc, EmotionArc) and not arc.is_constant and arc.keyframes[-1].time <= 1
+    shown = shades.states_of("0:neutral@hold 0.5:awe", 5)
+    assert [state.dominant for state in shown] == ["neutral", "neutral", "awe", "awe", "awe"]
+    assert shades.states_of("fear", 3) == [EmotionState.of("fear")] * 3
+
+
+def test_a_judge_of_blends_learns_shares():
+    half = EmotionState.of("fear", 0.5)
+    assert judge._targets(half, by_strength=True)[0][MIKELS.index("fear")] == 0.5
+    assert judge._targets(half, by_strength=True)[0][-1] == 0.5
+    assert judge._targets(half, by_strength=False)[0][MIKELS.index("fear")] == 1
+    neutral, place = judge._targets(EmotionState.neutral(), by_strength=False)
+    assert neutral == [0] * 8 + [1] and place == [0, 0]
+    assert judge._state({"emotion": "awe", "intensity": 0.4}) == EmotionState.of("awe", 0.4)
+    mixed = judge._state({"emotion": "awe:0.5+fear:0.5"})
+    assert judge._targets(mixed, by_strength=True)[0] == [*mixed.distribution, 0]

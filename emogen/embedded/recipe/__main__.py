@@ -13,6 +13,7 @@ Every stage goes on where it stopped and leaves a finished result alone. In orde
     i2v      train the image-to-video base, from the text-to-video base
     export_i2v, dataset_i2v   as export and dataset, of image-to-video
     judge    train the emotion judge (--source: also static art of other vendors)
+    judge_blends   train the second judge, which has also seen blends of two emotions and points of the plane
     content  train the content reader
 
 The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
@@ -26,7 +27,7 @@ import argparse
 from pathlib import Path
 
 STAGES = ("clips", "vae", "latents", "text", "base", "export", "dataset", "turns", "i2v", "export_i2v", "dataset_i2v",
-          "judge", "content")
+          "judge", "judge_blends", "content")
 
 
 def main() -> None:

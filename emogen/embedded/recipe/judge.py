@@ -23,12 +23,13 @@ from torch import nn
 from emogen.data.stickers.fluent import read_table
 from emogen.data.stickers.palette import ACCESSORIES, BACKGROUNDS, BODY_COLORS
 from emogen.data.stickers.shapes import SHAPES
-from emogen.emotion import MIKELS, MIKELS_VA
+from emogen.emotion import MIKELS, EmotionState, parse_emotion
 from emogen.eval.classifier import ClipClassifier
 from emogen.eval.judge import to_tensor
 from emogen.eval.statistics import wilson
 
 from . import clips as stores
+from . import shades
 
 LABELS = [*MIKELS, "neutral"]
 SIZE = 64
@@ -116,15 +117,31 @@ def _small(clips: np.ndarray) -> torch.Tensor:
     return F.interpolate(x.flatten(0, 1), (SIZE, SIZE), mode="bilinear", antialias=True).view(*x.shape[:3], SIZE, SIZE)
 
 
-def _targets(record: dict) -> tuple[int, list[float]]:
-    label = LABELS.index(record["emotion"])
-    va = MIKELS_VA.get(record["emotion"], (0.0, 0.0))
-    return label, [v * record["intensity"] for v in va]
+def _state(record: dict) -> EmotionState:
+    """A record's emotion; of one with an intensity, at that intensity."""
+    state = parse_emotion(record["emotion"])
+    return state if "intensity" not in record else state.scaled(record["intensity"])
+
+
+def _targets(state: EmotionState, by_strength: bool) -> tuple[list[float], list[float]]:
+    """Shares of the eight and neutral, and valence and arousal times intensity. What an intensity lacks of 1 goes to
+    neutral if `by_strength`; else a weak emotion is as much its own as a strong one."""
+    strength = min(1.0, state.intensity) if by_strength else float(not state.is_neutral)
+    shares = [strength * share for share in state.distribution]
+    return [*shares, 1 - sum(shares)], [min(1.0, state.intensity) * v for v in (state.valence, state.arousal)]
 
 
 def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float, seed: int = 0,
-                batch: int = 24) -> None:
-    """Train the emotion judge for `minutes` and save it with its card; held-out accuracy on the test stores."""
+                batch: int = 24, blends: bool = False, width: int = 32) -> None:
+    """Train the emotion judge for `minutes` and save it with its card; held-out accuracy on the test stores.
+
+    With `blends` a quarter of the clips shows blends of two emotions and points of the plane, labelled with their
+    shares, and weak emotions are labelled as partly neutral.
+    """
+    if blends:
+        shades.write_for_judge(folder, "judge", 1800, 1200)
+        shades.write_for_judge(folder, "test", 168, 168)
+        between, between_records = stores.load(folder, "shades_judge")
     torch.manual_seed(seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     rendered, rendered_records = stores.load(folder, "judge_rendered")
@@ -132,7 +149,7 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
     by_label = {label: [i for i, r in enumerate(real_records) if r["emotion"] == label] for label in LABELS}
     art = vendor_art(source) if source else []
     art_by_label = {label: [i for i, a in enumerate(art) if a[1] == label] for label in LABELS}
-    network = ClipClassifier({"emotion": LABELS}, {"valence_arousal": 2}, size=SIZE, frames=4)
+    network = ClipClassifier({"emotion": LABELS}, {"valence_arousal": 2}, size=SIZE, frames=4, width=width)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
     start, step = time.time(), 0
     while (spent := (time.time() - start) / (60 * minutes)) < 1:
@@ -141,17 +158,20 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
         clips, labels, vas = [], [], []
         for k in range(batch):
             label = LABELS[int(rng.integers(len(LABELS)))]
-            domain = k % 4  # half rendered, a quarter real, a quarter other vendors' art
+            domain = k % 4  # half rendered (or a quarter, and a quarter blends), a quarter real, a quarter vendors' art
             if domain == 3 and art_by_label[label]:
                 image, emotion, intensity = art[rng.choice(art_by_label[label])]
                 clip, record = jiggle(image, rng), {"emotion": emotion, "intensity": intensity}
             elif domain == 2 and by_label[label]:
                 index = rng.choice(by_label[label])
                 clip, record = real[index], real_records[index]
+            elif domain == 1 and blends:
+                index = int(rng.integers(len(between)))
+                clip, record = between[index], between_records[index]
             else:
                 index = int(rng.integers(len(rendered)))
                 clip, record = rendered[index], rendered_records[index]
-            target = _targets(record)
+            target = _targets(_state(record), blends)
             clips.append(clip)
             labels.append(target[0])
             vas.append(target[1])
@@ -168,7 +188,11 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
     card = {"steps": step, "seed": seed, "minutes": minutes, "training": {
         "rendered": len(rendered), "animated emoji clips": len(real),
         "animated emoji code points": len({r["codepoint"] for r in real_records}), "vendor images": len(art)}}
+    if blends:
+        card["training"]["blends and points"] = len(between)
     card["held_out"] = {name: held_out(network, *stores.load(folder, name)) for name in ("test_rendered", "test_real")}
+    if blends:
+        card["held_out_blends"] = held_out_blends(network, *stores.load(folder, "shades_test"))
     network.to(torch.float16).save_pretrained(out)
     (out / "card.json").write_text(json.dumps(card, indent=1))
     print(json.dumps(card, indent=1))
@@ -188,6 +212,24 @@ def held_out(network: ClipClassifier, clips: np.ndarray, records: list[dict]) ->
     return {"n": len(keep), "different characters": len(codepoints), "EA-8": round(right.float().mean().item(), 4),
             "EA-8 Wilson": [round(low, 4), round(high, 4)], "EA-2": round(sign.float().mean().item(), 4),
             "recall": {name: round(right[truth == i].float().mean().item(), 3) for i, name in enumerate(MIKELS)}}
+
+
+@torch.no_grad()
+def held_out_blends(network: ClipClassifier, clips: np.ndarray, records: list[dict]) -> dict:
+    """Of blends, whether the two largest shares are the two drawn; of points, how their readings correlate."""
+    reads = [network(to_tensor(clips[k : k + 32])) for k in range(0, len(clips), 32)]
+    largest = torch.cat([r["emotion"] for r in reads])[:, :8].topk(2).indices.sort().values
+    va = torch.cat([r["valence_arousal"] for r in reads]).numpy()
+    states = [_state(r) for r in records]
+    two = [i for i, r in enumerate(records) if "+" in r["emotion"]]
+    truth = torch.tensor([state.distribution for state in states])[two].topk(2).indices.sort().values
+    right = (largest[two] == truth).all(1)
+    points = [i for i, r in enumerate(records) if r["emotion"].startswith("va:")]
+    drawn = np.array([_targets(states[i], True)[1] for i in points])
+    low, high = wilson(int(right.sum()), len(two))
+    r = [round(float(np.corrcoef(va[points, axis], drawn[:, axis])[0, 1]), 3) for axis in (0, 1)]
+    return {"blends": len(two), "both right": round(right.float().mean().item(), 4),
+            "Wilson": [round(low, 4), round(high, 4)], "points": len(points), "valence r": r[0], "arousal r": r[1]}
 
 
 def train_content(folder: Path, out: Path, *, minutes: float, seed: int = 0, batch: int = 24) -> None:

@@ -62,6 +62,21 @@ def states_of(text: str, num_frames: int) -> list[EmotionState]:
     return [emotion] * num_frames
 
 
+def write_for_judge(folder: Path, split: str, blends: int, points: int) -> None:
+    """Blends and points of the judge's or the test's own contents; a finished store is left as it is."""
+    name = f"shades_{split}"
+    if stores.is_done(folder, name):
+        return
+    rng = np.random.default_rng(stores.SEEDS[split] + SEED)
+    plan = [*[blend] * blends, *[point] * points]
+    clips, records = stores.open_store(folder, name, len(plan)), []
+    for index, kind in enumerate(tqdm(plan, desc=f"draw shades for {split}", mininterval=10)):
+        text, spec = kind(rng), sample_spec(rng, split, "neutral")
+        clips[index] = render(spec, stores.FRAMES, stores.SIZE, stores.FPS, states_of(text, stores.FRAMES))
+        records.append(_record(spec, rng, text))
+    stores.close_store(folder, name, clips, records)
+
+
 def write_rendered(folder: Path) -> None:
     """Draw them; a finished store is left as it is."""
     if stores.is_done(folder, "shades_rendered"):

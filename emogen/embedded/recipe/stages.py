@@ -198,6 +198,12 @@ def judge(args: argparse.Namespace) -> None:
     judge_stage.train_judge(args.work / "clips", args.source, args.out or args.work / "judge", minutes=minutes[0])
 
 
+def judge_blends(args: argparse.Namespace) -> None:
+    minutes = args.minutes or (10.0,)
+    judge_stage.train_judge(args.work / "clips", args.source, args.out or args.work / "judge_blends",
+                            minutes=minutes[0], seed=1, blends=True, width=24)  # fmt: skip
+
+
 def content(args: argparse.Namespace) -> None:
     minutes = args.minutes or (4.0,)
     judge_stage.train_content(args.work / "clips", args.out or args.work / "content", minutes=minutes[0])
