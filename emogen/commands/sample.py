@@ -24,6 +24,7 @@ from emogen.commands.sample_request import (
     short_name,
 )
 from emogen.data.video import read_metadata
+from emogen.versions import of_a_clip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,20 +119,11 @@ def _made_already(job: Namespace) -> bool:
 
 def _say_versions(args: Namespace) -> None:
     """With --from: what has changed on this machine since the clip was made."""
-    now = _versions()
+    now = of_a_clip()
     for name, version in getattr(args, "made_with", {}).items():
         if now.get(name) != version:
             print(f"note: the clip was made with {name} {version}, here is {now.get(name)}: it may come out a little "
                   "different", file=sys.stderr)
-
-
-def _versions() -> dict[str, str]:
-    import diffusers
-    import torch
-
-    from emogen import __version__
-
-    return {"emogen": __version__, "diffusers": diffusers.__version__, "torch": torch.__version__}
 
 
 def _make(pipe: Any, args: Namespace) -> tuple[Path, Any, int]:
@@ -141,7 +133,7 @@ def _make(pipe: Any, args: Namespace) -> tuple[Path, Any, int]:
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little") % 2**31
     name = ALL if args.emotion.strip().lower() == ALL else short_name(args.emotion)
     path = Path(args.output or Path("outputs") / f"{name}_{seed}{ending(args)}")
-    metadata = description(args) | {"seed": seed, **_versions()}
+    metadata = description(args) | {"seed": seed, **of_a_clip()}
     return path, finish(path, sample(pipe, args, seed), args, args.fps or pipe.fps, metadata), seed
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from emogen.data.video import enlarge, to_uint8, write_video
 from emogen.emotion import EmotionArc, EmotionState
+from emogen.versions import of_a_clip
 
 from .models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
 from .result import Result, read_clip
@@ -225,11 +226,6 @@ class Engine:
     @staticmethod
     def _metadata(job: Job, source: Source, call: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Under the names of `sample.py`'s options."""
-        import diffusers
-        import torch
-
-        from emogen import __version__
-
         made: dict[str, Any] = {"prompt": job.prompt, "emotion": str(job.emotion), "emotion_scale": job.emotion_scale,
                                 "seed": seed, **call}  # fmt: skip
         made |= {name: str(value) for name, value in (("avoid", job.avoid), ("model", source.model),
@@ -237,7 +233,7 @@ class Engine:
         if job.image is not None:
             image = Path(job.image).resolve()
             made |= {"image": str(image), "image_sha256": hashlib.sha256(image.read_bytes()).hexdigest()}
-        return made | {"emogen": __version__, "diffusers": diffusers.__version__, "torch": torch.__version__}
+        return made | of_a_clip()
 
 
 def _short_name(emotion: EmotionState | EmotionArc) -> str:

@@ -15,8 +15,9 @@ from PIL import Image
 from ..systems import read_clip
 
 Point = tuple[float, float]
-STYLE = """.curve{width:300px}.pair{gap:1rem}.strip{display:flex;gap:3px;align-items:end;margin:.2rem 0}
-.strip b{width:150px;font-weight:400;font-size:12px;align-self:center}.strip figure{margin:0;font-size:10px;color:#666;
+STYLE = """.curve{width:300px}.pair{gap:1rem}.strip{display:flex;gap:3px;align-items:end;margin:.2rem 0;
+overflow-x:auto}.strip b{flex:none;width:110px;font-weight:400;font-size:12px;align-self:center}
+.strip figure{margin:0;font-size:10px;color:#666;
 text-align:center}.strip img{width:72px;display:block;border-radius:4px}"""
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from ..judges.evidence import judges_section
+from ..page import document, made_with, write_text
 from ..plots import COLOURS, legend
-from ..report import _STYLE, _write
 from .figures import STYLE, Line, curves, frames_of, scatter, strip
 from .text import headlines, interval, number, percent
 
@@ -19,7 +20,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 def write_report(results: Mapping[str, Any], out: Path) -> None:
     """Write report.html from the results and the clips alone."""
-    _write(out / "report.html", page(results, out))
+    write_text(out / "report.html", page(results, out))
 
 
 def page(results: Mapping[str, Any], out: Path) -> str:
@@ -31,15 +32,15 @@ def page(results: Mapping[str, Any], out: Path) -> str:
     judges = judges_section({"judges": results["judges"], "summary": {}, "warnings": results["warnings"]})
     settings = escape(json.dumps({**config, "prompts_used": results["prompts"]}, indent=1))
     few = "" if len(results["prompts"]) > 1 else " One prompt gives no intervals."
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(config["name"])}</title>
-<meta name="viewport" content="width=device-width"><style>{_STYLE}{STYLE}</style><h1>{escape(config["name"])}</h1>
-<p class="small">{escape(config["system"]["model"])} with {escape(config["system"]["adapter"])};
+    lead = f"""<p class="small">{escape(config["system"]["model"])} with {escape(config["system"]["adapter"])};
 {len(results["prompts"])} prompts x {len(config["seeds"])} seeds. Square brackets and bands are 95 % intervals from
-drawing whole prompts.{few}</p>{judged}<h2>Frames of the first prompt</h2>
+drawing whole prompts.{few}</p>"""
+    body = f"""{judged}<h2>Frames of the first prompt</h2>
 <p class="small">{escape(results["prompts"][0])}</p>{_strips(results["rows"], out)}{judges}{excluded}
-<h2>How this was made</h2><p class="small">{escape(json.dumps(results["made_with"]))}</p>
+<h2>How this was made</h2><p class="small">{made_with(results["made_with"])}</p>
 <details><summary class="small">Configuration and prompts</summary>
-<pre class="small">{settings}</pre></details></html>"""
+<pre class="small">{settings}</pre></details>"""
+    return document(config["name"], lead, body, STYLE)
 
 
 def _judge(judge: str, summary: Mapping[str, Any], rows: Mapping[str, Rows]) -> str:
@@ -50,8 +51,12 @@ def _judge(judge: str, summary: Mapping[str, Any], rows: Mapping[str, Rows]) -> 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    lines = "".join("<tr>" + "".join(f"<td>{_whole_intervals(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{lines}</table>"
+
+
+def _whole_intervals(cell: str) -> str:
+    return re.sub(r"\[[^\]]*\]", r'<span class="range">\g<0></span>', escape(cell))
 
 
 def _intensity(found: Mapping[str, Any], rows: Rows, judge: str) -> str:

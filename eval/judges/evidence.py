@@ -61,7 +61,8 @@ def judges_section(results: Mapping[str, Any]) -> str:
 
 
 def _line(name: str, card: Mapping[str, Any]) -> str:
-    about = f"<td>{escape(name)}</td><td>{escape(card['kind'])} {escape(Path(card['made_of']).name)}</td>"
+    kind = " ".join(dict.fromkeys((card["kind"], Path(card["made_of"]).name)))
+    about = f"<td>{escape(name)}</td><td>{escape(kind)}</td>"
     rows = []
     for data, found in card["held_out"].items():
         figure = found["accuracy"]
