@@ -27,6 +27,10 @@ from emogen.training.card_paths import absolute_paths, hide_paths, is_absolute, 
 TASKS = ("text-to-video", "image-to-video")
 _LIBRARIES = ("emogen", "torch", "diffusers", "transformers", "accelerate", "peft")
 _FEW_CLIPS, _FEW_JUDGED = 50, 100
+_PLACEBO = (
+    "**This is a placebo.** The labels of its training clips were shuffled (`data.shuffle_labels`), so what it makes "
+    "of an emotion was not learned from them. It is meant for comparison only."
+)
 _PROGRAMS = {
     "comfyui": "ComfyUI: put `{file}` into `models/loras` and load it with the node LoraLoaderModelOnly.",
     "diffsynth": 'DiffSynth-Studio: `pipe.load_lora(pipe.dit, "{file}")`.',
@@ -80,6 +84,7 @@ def model_card(
     """
     _check(task, lora_parameters, adapter_parameters, lora_files or {}, images or {}, results or {})
     embedded = base_model == "embedded"
+    placebo = bool((config.get("data") or {}).get("shuffle_labels"))
     base = Path(base_model).name if os.path.isdir(base_model) else last_part(base_model)
     title = "the embedded model of emogen" if embedded else base
     data = ModelCardData(
@@ -87,7 +92,7 @@ def model_card(
         library_name="diffusers",
         pipeline_tag=task,
         license=license,
-        tags=["emogen", "wan", "emotion", *(["lora"] if lora_parameters else []), task],
+        tags=["emogen", "wan", "emotion", *["lora"] * bool(lora_parameters), *["placebo"] * placebo, task],
     )
     if data.base_model is not None:
         data.base_model_relation = "adapter"
@@ -101,11 +106,13 @@ def model_card(
     sections = [
         f"# Emotion conditioning for {title}\n\nHolds {' and '.join(parts)} for {task}, trained for {steps:,} steps "
         "with emogen.",
+        *([_PLACEBO] if placebo else []),
         "## Use\n\n" + _usage(task, base, repo_id or "this/folder", bool(lora_parameters),
                               bool(adapter_parameters), lora_files or {}),
         "## Results\n\n" + (_results(results, results_note) if results else "Not measured."),
         *(f"![{caption}]({path})" for caption, path in (images or {}).items()),
-        "## Training data\n\n" + _data(train, len(records) - len(train), dropped, hide),
+        "## Training data\n\n" + _data(train, len(records) - len(train), dropped, hide)
+        + ("\n\nLabels are counted as they were dealt out." if placebo else ""),
         "## Limits\n\n" + "\n".join(f"- {line}" for line in [*limits, *_limits(train, results, lora_files, title)]),
         "## How it was made\n\n" + _making(config, command, versions or _installed()),
     ]  # fmt: skip

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
 from tqdm import tqdm
 
 from emogen.data.buckets import Bucket, BucketError, BucketReport, Note, Placement, check_multiple, parse_bucket, place
+from emogen.data.placebo import shuffle_labels
 from emogen.data.records import ClipRecord, describe, find_leaks, is_image, missing_clips, read_records
 from emogen.data.stickers.dataset import write_sticker_dataset
 from emogen.data.video import probe_video
 from emogen.emotion import emotion_prompt
+from emogen.training.checkpoint import CheckpointError, find_resume
 from emogen.training.clips import ClipGeometry, PlannedClip, resolve_geometry
 from emogen.training.config import ConfigError
 from emogen.training.encode import scrub_records
@@ -54,9 +57,11 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     """Read and check the records, scrub the captions, settle the sizes; say what was found.
 
     Raises:
-        RecordError, DataError, ConfigError, ModelFolderError, FileNotFoundError: with what is wrong and where.
+        RecordError, DataError, ConfigError, ModelFolderError, CheckpointError, FileNotFoundError: with what is wrong
+            and where.
     """
     model = config.model
+    check_same_labels(config)
     folder = resolve_model(model.pretrained_model_name_or_path, model.revision)
     specification = WanSpecification.from_folder(folder)
     geometry = resolve_geometry(folder, config.data)
@@ -65,6 +70,8 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     records = read_records(_dataset(config, specification, geometry, say))
     if config.data.scrub_captions:
         records = _scrub(records, say)
+    if config.data.shuffle_labels:  # before the emotion is written into captions, which then say the shuffled one
+        records = _placebo(records, config.run.seed, say)
     if config.data.emotion_in_caption:
         records = [replace(r, caption=f"{r.caption} {emotion_prompt(r.emotion)}".strip()) for r in records]
     say(describe(records))
@@ -102,6 +109,43 @@ def check_dropped(plan: Plan, say: Callable[[str], None]) -> None:
         )
     if not plan.split("train"):
         raise DataError(f'{plan.config.data.dataset_name}: no clip of split "train" is left')
+
+
+def check_same_labels(config: TrainingConfig) -> None:
+    """Refuse to go on from a checkpoint whose run had the clips labelled otherwise: shuffled, not shuffled, or shuffled
+    by another seed. The rest would be neither the run nor its placebo.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    wanted = config.checkpoint.resume_from_checkpoint
+    checkpoint = find_resume(Path(config.run.output_dir), wanted) if wanted is not None else None
+    begun = checkpoint.parent / "training_config.yaml" if checkpoint is not None else None
+    if begun is None or not begun.is_file():
+        return
+    try:
+        settings = yaml.safe_load(begun.read_text(encoding="utf-8"))
+        before = bool(settings["data"].get("shuffle_labels", False)), settings["run"].get("seed", 0)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{begun}: not the configuration of a run ({error}); restore or delete it") from error
+    now = config.data.shuffle_labels, config.run.seed
+    if before[0] != now[0]:
+        raise CheckpointError(f"{checkpoint}: its run had data.shuffle_labels: {str(before[0]).lower()}; resume with "
+                              "the same, or choose another --output_dir and no checkpoint")
+    if now[0] and before[1] != now[1]:
+        raise CheckpointError(f"{checkpoint}: its run had its labels shuffled by run.seed: {before[1]}, not {now[1]}; "
+                              "resume with the same, or choose another --output_dir and no checkpoint")
+
+
+def _placebo(records: list[ClipRecord], seed: int, say: Callable[[str], None]) -> list[ClipRecord]:
+    try:
+        records, kept = shuffle_labels(records, seed)
+    except ValueError as error:
+        raise DataError(f"data.shuffle_labels: {error}") from error
+    count = sum(record.split == "train" for record in records)
+    say(f"labels shuffled: a placebo. {kept} of {count} training clips kept theirs by chance; captions and the other "
+        "splits stay as they are")
+    return records
 
 
 def _dataset(config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry,

@@ -49,6 +49,7 @@ class DataConfig:
     scrub_captions: bool = _setting(True)
     emotion_in_caption: bool = _setting(False)
     soft_labels: bool = _setting(True)
+    shuffle_labels: bool = _setting(False)  # of the training clips: a placebo
     short_clips: str = _setting("skip", choices=("skip", "loop", "hold"))
     max_bad_fraction: float = _setting(0.05, low=0, high=1)
     balance: float = _setting(0.0, low=0, high=1)

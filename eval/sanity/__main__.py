@@ -1,0 +1,127 @@
+"""`python -m emogen.eval.sanity`: does the evaluation see what is wrong with a clip?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_EPILOG = """examples:
+  python -m emogen.eval.sanity --output_dir out                       (128 drawn stickers, the embedded judge)
+  python -m emogen.eval.sanity --data my_clips --judge my_judge --judge "{kind: clip, model: ...}" --output_dir out
+  python -m emogen.eval.sanity --data my_clips --features frechet_transnetv2 fvd --weights i3d=i3d.pt --output_dir out
+"""
+_WORST = ("blur", "noise", "shuffle", "freeze")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m emogen.eval.sanity",
+        description="Make real clips worse step by step: do the Frechet distance and the judges tell?",
+        epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # fmt: skip
+    add = parser.add_argument
+    add("--data", metavar="FOLDER",
+        help="clips with metadata (file_name, caption, emotion); without, stickers are drawn")
+    add("--split", default="all", choices=["held_out", "all", "train", "val", "test"], help="of --data (default: all)")
+    add("--clips", type=int, metavar="N", help="how many: of --data, by lot (default: all); drawn (default: 128)")
+    add("--output_dir", required=True, type=Path, help="where results.json, distances.png and drawn clips go")
+    add("--features", nargs="+", default=["frechet_transnetv2"], metavar="NAME",
+        help="distances as in the benchmark: frechet_transnetv2 (default), fvd, fvd_videomae")
+    add("--weights", action="append", default=[], metavar="KEY=PATH", help="i3d=FILE for fvd, videomae=FOLDER")
+    add("--judge", action="append", metavar="SPEC", help="as in `emogen judge check`; may be given several times "
+        "(default: embedded for drawn stickers, none for --data)")
+    for name in _WORST:
+        add(f"--{name}", metavar="A,B,...", help=f"strengths of {name}, rising")
+    add("--splits", type=int, default=20, metavar="N", help="divisions into halves to average over (default: 20)")
+    add("--seed", type=int, default=0, help="of drawing, dividing and spoiling (default: 0)")
+    add("--device", default="cpu", help="such as cuda (default: cpu)")
+    add("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done, whatever was found; 2 for bad input."""
+    args = build_parser().parse_args(argv)
+    from ..config import EvalConfigError
+    from ..judges.spec import JudgeError
+
+    try:
+        return _run(args)
+    except (EvalConfigError, JudgeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..config import EvalConfigError
+    from ..measure import load_judges
+    from .corruptions import check_strengths
+    from .run import PLOT, run_sanity, sanity_networks, sanity_records
+    from .text import markdown
+
+    if args.seed < 0:
+        raise EvalConfigError(f"--seed must be 0 or more, not {args.seed}")
+    strengths = {name: _numbers(name, text) for name in _WORST if (text := getattr(args, name)) is not None}
+    check_strengths(strengths)
+    specs = _judges(args.judge if args.judge is not None else [] if args.data else ["embedded"])
+    networks = sanity_networks(args.features, _weights(args.weights), args.device)
+    judges = load_judges(specs)
+    for judge in judges.values():
+        if hasattr(judge, "to"):
+            judge.to(args.device)
+    records = sanity_records(args.data, args.clips, args.output_dir, split=args.split, seed=args.seed, quiet=args.quiet)
+    results = run_sanity(records, args.output_dir, networks=networks, judges=judges, strengths=strengths,
+                         splits=args.splits, seed=args.seed, quiet=args.quiet,
+                         data=f"{Path(args.data).name} ({args.split})" if args.data else "drawn stickers")
+    print(markdown(results))
+    if not judges:
+        print("- no judge was asked: name one with --judge")
+    print(f"\n{args.output_dir / 'results.json'}")
+    if (args.output_dir / PLOT).is_file():
+        print(args.output_dir / PLOT)
+    return 0
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    from ..config import EvalConfigError
+
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise EvalConfigError(f"--{name} {text}: must be numbers such as 1,2,4") from error
+
+
+def _weights(words: Sequence[str]) -> dict[str, str]:
+    from ..config import EvalConfigError
+
+    pairs = [word.partition("=") for word in words]
+    for word, (key, _, path) in zip(words, pairs, strict=True):
+        if not key or not path:
+            raise EvalConfigError(f"--weights {word}: must be KEY=PATH, such as i3d=i3d.pt")
+    return {key: path for key, _, path in pairs}
+
+
+def _judges(texts: Sequence[str]) -> list[str | Mapping[str, Any]]:
+    """The specifications, each a mapping if it is written as one; checked, and no name twice."""
+    import yaml
+
+    from ..judges.spec import JudgeError, check_spec, judge_name
+
+    specs: list[str | Mapping[str, Any]] = []
+    for text in texts:
+        try:
+            spec = yaml.safe_load(text) if text.lstrip().startswith("{") else text
+        except yaml.YAMLError as error:
+            raise JudgeError(f"--judge: {text!r} is no mapping in YAML: {error}") from error
+        check_spec(spec, "--judge")
+        if judge_name(spec) in [judge_name(other) for other in specs]:
+            raise JudgeError(f"--judge: two are called {judge_name(spec)!r}; give one another name")
+        specs.append(spec)
+    return specs
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
