@@ -66,12 +66,17 @@ def embedded_i2v_adapter() -> str:
 
 
 def embedded_judge(kind: str = "judge") -> str:
-    """Folder of a small classifier of stickers: "judge" reads emotion, "content" shape, colour and background.
+    """Folder of a small classifier of stickers.
+
+    Args:
+        kind: "judge" reads emotion; "judge_blends" too, and has also seen blends of two emotions; "content" reads
+            shape, colour and background.
 
     Raises:
         ValueError: another kind.
         FileNotFoundError: the weights are not installed.
     """
-    if kind not in ("judge", "content"):
-        raise ValueError(f"there is no embedded judge {kind!r}; the two are 'judge' and 'content'")
+    kinds = ("judge", "judge_blends", "content")
+    if kind not in kinds:
+        raise ValueError(f"there is no embedded judge {kind!r}; there are {', '.join(kinds)}")
     return _folder(kind, "config.json")

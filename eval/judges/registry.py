@@ -15,14 +15,19 @@ from .base import ScoringJudge, TemperedJudge
 from .card import CARD_NAME, FORMAT, JudgeCard, TrainingData
 from .spec import JudgeError, check_spec, judge_name, nearest
 
+_EMBEDDED = {"embedded": "judge", "embedded_blends": "judge_blends"}
+"""Names of the judges in the package, and what `embedded_judge` calls them."""
+
 
 def load_judge(spec: str | Mapping[str, Any], device: str | torch.device = "cpu") -> Judge:
     """A judge with its `card`.
 
     Args:
-        spec: "embedded"; the folder of a `ClipClassifier` or of a linear probe; or a mapping:
+        spec: "embedded"; "embedded_blends", which has also seen blends of two emotions; the folder of a
+            `ClipClassifier` or of a linear probe; or a mapping:
 
-            - `{kind: embedded}`, `{kind: classifier, folder: F}`, `{kind: probe, folder: F, encoder: WHERE}`;
+            - `{kind: embedded}`, `{kind: embedded_blends}`, `{kind: classifier, folder: F}`,
+              `{kind: probe, folder: F, encoder: WHERE}`;
             - `{kind: clip, model: ID, frames: 8}`;
             - `{kind: vlm, model: ID, frames: 8, scoring: sum, batch_size: 1, dtype: bfloat16, question: ...}`;
             - `{kind: ensemble, members: [SPEC, SPEC], weights: [2, 1], mean: log}`;
@@ -35,7 +40,7 @@ def load_judge(spec: str | Mapping[str, Any], device: str | torch.device = "cpu"
     check_spec(spec)
     name = judge_name(spec)
     if isinstance(spec, str):
-        spec = {"kind": "embedded"} if spec == "embedded" else {"kind": _kind_of_folder(spec), "folder": spec}
+        spec = {"kind": spec} if spec in _EMBEDDED else {"kind": _kind_of_folder(spec), "folder": spec}
     judge = _MAKERS[spec["kind"]](spec, name, device)
     judge.name = name
     judge.card = dataclasses.replace(_card(judge.card, spec), name=name)
@@ -51,7 +56,7 @@ def load_judge(spec: str | Mapping[str, Any], device: str | torch.device = "cpu"
 def _kind_of_folder(text: str) -> str:
     folder = Path(text)
     if not folder.is_dir():
-        hint = nearest(text, ("embedded",))
+        hint = nearest(text, tuple(_EMBEDDED))
         raise JudgeError(f"{text!r} is no judge: neither embedded nor a folder"
                          + (hint if hint.startswith("; did") else "; a model of the Hub is {kind: clip, model: ...} or "
                             "{kind: vlm, model: ...}"))  # fmt: skip
@@ -83,14 +88,14 @@ def _embedded(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
     from emogen.embedded import embedded_judge
 
     try:
-        folder = embedded_judge()
+        folder = embedded_judge(_EMBEDDED[spec["kind"]])
     except FileNotFoundError as error:
         raise JudgeError(str(error)) from error
     judge = _classifier({"folder": folder}, name, device)
     # by the recipe's splits, the judge and the embedded generator share no clip
     training = dataclasses.replace(judge.card.training, disjoint_from=("embedded",))
-    judge.card = dataclasses.replace(judge.card, kind="embedded", made_of="embedded", licence="Apache-2.0",
-                                     training=training)  # fmt: skip
+    kind = spec["kind"]
+    judge.card = dataclasses.replace(judge.card, kind=kind, made_of=kind, licence="Apache-2.0", training=training)
     return judge
 
 
@@ -119,8 +124,12 @@ def _classifier_card(folder: Path, name: str) -> JudgeCard:
         return JudgeCard.from_dict(values, str(folder / CARD_NAME))
     counts = {key: n for key, n in values.get("training", {}).items() if isinstance(n, int)}
     about = ", ".join(f"{n} {key}" for key, n in counts.items()) or "not stated"
-    return dataclasses.replace(card, training=TrainingData(about), held_out={
-        data: _recipe_figures(found) for data, found in values.get("held_out", {}).items()})  # fmt: skip
+    held_out = {data: _recipe_figures(found) for data, found in values.get("held_out", {}).items()}
+    if blends := values.get("held_out_blends"):  # a hit names both emotions of a blend
+        low, high = blends["Wilson"]
+        right = {"value": blends["both right"], "low": low, "high": high, "n": blends["blends"]}
+        held_out["blends, both"] = {"n": blends["blends"], "accuracy": right, "recall": {}}
+    return dataclasses.replace(card, training=TrainingData(about), held_out=held_out)
 
 
 def _recipe_figures(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +167,6 @@ def _ensemble(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any], str, Any], Judge]] = {
-    "embedded": _embedded, "classifier": _classifier, "probe": _probe, "clip": _clip, "vlm": _vlm,
-    "ensemble": _ensemble,
+    "embedded": _embedded, "embedded_blends": _embedded, "classifier": _classifier, "probe": _probe, "clip": _clip,
+    "vlm": _vlm, "ensemble": _ensemble,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 COMMON = ("kind", "name", "temperature", "card", "licence")
 KINDS: dict[str, tuple[str, ...]] = {
     "embedded": (),
+    "embedded_blends": (),
     "classifier": ("folder",),
     "probe": ("folder", "encoder"),
     "clip": ("model", "frames"),
@@ -28,7 +29,7 @@ def check_spec(spec: str | Mapping[str, Any], where: str = "judge") -> None:
     """Check the form of a specification: the kind, its keys and their types. Weights are not looked for.
 
     Args:
-        spec: "embedded", a folder, or a mapping with `kind`.
+        spec: "embedded", "embedded_blends", a folder, or a mapping with `kind`.
         where: what messages begin with.
 
     Raises:

@@ -40,11 +40,12 @@ def seed(number: int = 0) -> torch.Generator:
 def test_small_and_safe():
     model = Path(embedded_model())
     assert sum(f.stat().st_size for f in model.rglob("*") if f.is_file()) < 30e6
-    for folder in (model, Path(embedded_adapter()), Path(embedded_judge()), Path(embedded_judge("content"))):
+    judges = [Path(embedded_judge(kind)) for kind in ("judge", "judge_blends", "content")]
+    for folder in (model, Path(embedded_adapter()), *judges):
         assert not [f for f in folder.rglob("*") if f.suffix in (".bin", ".pt", ".pth", ".pkl")]
     with safe_open(model / "transformer/diffusion_pytorch_model.safetensors", "pt") as file:
         assert {file.get_slice(k).get_dtype() for k in file.keys()} == {"BF16"}  # noqa: SIM118
-    with pytest.raises(ValueError, match="'judge' and 'content'"):
+    with pytest.raises(ValueError, match="there are judge, judge_blends, content"):
         embedded_judge("taste")
 
 

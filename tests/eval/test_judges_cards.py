@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
     ("spec", "message"),
     [
         ({"kind": "vml", "model": "x"}, "unknown kind 'vml'; did you mean 'vlm'"),
-        ({"model": "x"}, "kind is missing; it is one of embedded, classifier, probe, clip, vlm, ensemble"),
+        ({"model": "x"}, "kind is missing; it is one of embedded, embedded_blends, classifier, probe, clip, vlm, ens"),
         ({"kind": "vlm", "model": "x", "frame": 8}, "unknown key 'frame' for kind vlm; did you mean 'frames'"),
         ({"kind": "clip"}, "kind clip needs model"),
         ({"kind": "clip", "model": "x", "frames": 0}, "frames must be a whole number from 1, not 0"),

@@ -27,5 +27,7 @@ def size(folder: Path) -> int:
 
 if __name__ == "__main__":
     here = Path(__file__).parents[1]
-    for part in ("model/transformer", "model/text_encoder", "model/vae", "model", "adapter", "judge", "content"):
+    parts = ("model/transformer", "model/text_encoder", "model/vae", "model", "adapter", "i2v/transformer",
+             "i2v/image_encoder", "i2v_adapter", "judge", "judge_blends", "content")  # fmt: skip
+    for part in parts:
         print(f"{part:20} {parameters(here / part):>10,} parameters {size(here / part) / 2**20:6.1f} MiB")
