@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +64,24 @@ def optimizer_state(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """An optimizer's state by the parameters' names: its tensors, and everything else as JSON. Gathers shards, so all
     processes must call it."""
+    return named_state({n: optimizer.state.get(p, {}) for n, p in parameters.items()}, optimizer.param_groups)
+
+
+def named_state(
+    states: Mapping[str, Mapping[str, Any]], param_groups: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The same of states that already lie by the parameters' names."""
     tensors: dict[str, torch.Tensor] = {}
     scalars: dict[str, dict[str, Any]] = {}
-    for name, parameter in parameters.items():
-        for key, value in optimizer.state.get(parameter, {}).items():
+    for name, values in states.items():
+        for key, value in values.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{name}#{key}"] = value
             else:
                 scalars.setdefault(name, {})[key] = value
     groups = [
         {k: v for k, v in group.items() if isinstance(v, (int, float, str, bool, type(None)))}
-        for group in optimizer.param_groups
+        for group in param_groups
     ]
     return whole(tensors), {"scalars": scalars, "groups": groups}
 
@@ -134,19 +141,37 @@ def restore_optimizer(
     Raises:
         CheckpointError: the state of a parameter is missing.
     """
-    stored: dict[str, dict[str, torch.Tensor]] = {}
+    stored = read_optimizer(path, parameters, state)
+    for name, values in stored.items():
+        parameter = parameters[name]
+        optimizer.state[parameter] = {
+            key: _like(value, parameter) if isinstance(value, torch.Tensor) else value for key, value in values.items()
+        }
+    if stored:
+        restore_groups(optimizer.param_groups, state)
+
+
+def read_optimizer(path: Path, names: Collection[str], state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Parameter's name -> its optimizer's state, on the CPU; empty for a stateless optimizer, such as plain SGD.
+
+    Raises:
+        CheckpointError: the state of a parameter is missing.
+    """
+    stored: dict[str, dict[str, Any]] = {}
     for name, value in load_file(path / "optimizer.safetensors").items():
         parameter, _, key = name.rpartition("#")
         stored.setdefault(parameter, {})[key] = value
     scalars = state["scalars"]
     if not stored and not scalars:
-        return  # a stateless optimizer, such as plain SGD
-    for name, parameter in parameters.items():
+        return {}
+    for name in names:
         if name not in stored and name not in scalars:
             raise CheckpointError(f"{path}: the optimizer's state of {name} is missing")
-        values = {key: _like(value, parameter) for key, value in stored.get(name, {}).items()}
-        optimizer.state[parameter] = {**values, **scalars.get(name, {})}
-    for group, values in zip(optimizer.param_groups, state["groups"], strict=True):
+    return {name: {**stored.get(name, {}), **scalars.get(name, {})} for name in names}
+
+
+def restore_groups(param_groups: Sequence[dict[str, Any]], state: Mapping[str, Any]) -> None:
+    for group, values in zip(param_groups, state["groups"], strict=True):
         group.update(values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from emogen.training.cache import LatentCache
 from emogen.training.checkpoint import find_resume
 from emogen.training.clips import PlannedClip
 from emogen.training.dataset import CachedClips
+from emogen.training.deepspeed import ZeroStepper, without_deepspeed, zero_settings
 from emogen.training.encode import encode_captions, encode_clips
 from emogen.training.export import export_weights, write_text
 from emogen.training.finish import write_card, write_curves
@@ -31,12 +33,14 @@ from emogen.training.previewer import Previewer
 from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
 from emogen.training.publish import check_hub, push_to_hub
 from emogen.training.schema import TrainingConfig
+from emogen.training.stepper import Stepper
 from emogen.training.trainer import Trainer
 
 
 def dry_run(config: TrainingConfig) -> None:
     """Check everything that can be checked without loading weights, and print the plan."""
     find_resume(Path(config.run.output_dir), config.checkpoint.resume_from_checkpoint)
+    zero_settings(config)
     plan = make_plan(config)
     with init_empty_weights():
         folder = plan.specification.folder
@@ -61,12 +65,14 @@ def run(config: TrainingConfig) -> Path:
     resume = find_resume(output, config.checkpoint.resume_from_checkpoint)
     if config.run.push_to_hub:
         check_hub(config.run.hub_model_id)
-    accelerator = Accelerator(
-        mixed_precision=config.run.mixed_precision,
-        log_with=config.run.report_to,
-        project_dir=config.run.output_dir if config.run.report_to else None,
-        cpu=config.run.cpu,
-    )
+    zero = zero_settings(config)
+    with without_deepspeed():
+        accelerator = Accelerator(
+            mixed_precision=config.run.mixed_precision,
+            log_with=config.run.report_to,
+            project_dir=config.run.output_dir if config.run.report_to else None,
+            cpu=config.run.cpu,
+        )
     main = accelerator.is_main_process
     say: Callable[[str], None] = accelerator.print
     with accelerator.main_process_first():  # the others find the stickers drawn and the model downloaded
@@ -107,6 +113,7 @@ def run(config: TrainingConfig) -> Path:
             seconds, config.run.max_train_steps, config.run.gradient_accumulation_steps
         ),
         probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
+        stepper=partial(ZeroStepper, settings=zero, run=config.run) if zero is not None else Stepper,
     )
     trainer.fit()
     accelerator.end_training()

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from emogen.data.order import BatchOrder
@@ -28,6 +27,7 @@ from emogen.training.optim import make_optimizer, set_learning_rate
 from emogen.training.probe import LatentProbe, probe_loss
 from emogen.training.schema import TrainingConfig
 from emogen.training.signals import stop_signals
+from emogen.training.stepper import Stepper
 from emogen.training.validation import held_out_loss
 
 _PROBED = 5  # steps whose time tells the run's
@@ -53,6 +53,7 @@ class Trainer:
         identity: what must not change between a run and its continuation (JSON); differences are reported.
         probe: a frozen reader of latents, for the auxiliary loss (`objective.probe_weight`).
         pace: given the seconds of the first steps, says what the run will take.
+        stepper: sums, clips and applies gradients.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class Trainer:
         identity: dict[str, Any] | None = None,
         probe: LatentProbe | None = None,
         pace: Callable[[list[float]], str] | None = None,
+        stepper: Callable[..., Stepper] = Stepper,
     ):
         self.config, self.train, self.held_out, self.order = config, train, held_out, order
         self.accelerator, self.export, self.preview, self.resume = accelerator, export, preview, resume
-        self.wrapped, self.optimizer = accelerator.prepare(model, make_optimizer(model, config.optimizer))
-        self.model: WanEmotionModel = accelerator.unwrap_model(self.wrapped)
-        self.parameters = self.model.trainable()
+        optimizer = make_optimizer(model, config.optimizer)
+        self.stepper = stepper(accelerator, model, optimizer, config.optimizer.max_grad_norm)
+        self.wrapped, self.optimizer = self.stepper.wrapped, self.stepper.optimizer
+        self.model, self.parameters = self.stepper.model, self.stepper.parameters
         decay = config.run.ema_decay
         self.average = MovingAverage(self.parameters, decay) if decay else None
         self.output = Path(config.run.output_dir)
@@ -146,7 +149,7 @@ class Trainer:
             positions = [self.step * self.global_batch + row for row in range(mine.start, mine.stop)]
             noise = clip_noise(batch.latents, run.seed, positions)
             last = micro == run.gradient_accumulation_steps - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+            with self.stepper.accumulating(last):
                 noisy = add_noise(batch.latents, noise, sigma)
                 prediction = self.wrapped(noisy, sigma, batch)
                 loss = flow_loss(prediction, batch.latents, noise)
@@ -155,23 +158,18 @@ class Trainer:
                     clean = predicted_clean(noisy, prediction, sigma)
                     read = probe_loss(self.probe, clean, batch.emotion, sigma)
                     weighted = weighted + config.objective.probe_weight * read.mean()
-                self.accelerator.backward(weighted / run.gradient_accumulation_steps)
+                self.stepper.backward(weighted / run.gradient_accumulation_steps)
             losses.append(loss.detach())
             names.extend(batch.names)
             self.meter.add(loss, [self.train.records[index].label for index in chosen[mine]], draw.quantile[mine])
-        norm = self._clip_gradients()
+        norm = self.stepper.clip()
         per_clip = torch.cat(losses)
         self._check_finite(norm, per_clip, names)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.stepper.step()
         self.step += 1
         if self.average is not None:
             self.average.update(self.step)
         return norm
-
-    def _clip_gradients(self) -> float:
-        norm = self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.config.optimizer.max_grad_norm)
-        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def _check_finite(self, norm: float, per_clip: torch.Tensor, names: list[str]) -> None:
         """Gradients are summed over processes, so every process comes to the same verdict."""
@@ -233,7 +231,7 @@ class Trainer:
 
     def save(self) -> None:
         """A checkpoint, and the export. All processes must call it."""
-        tensors, state = checkpoints.optimizer_state(self.parameters, self._bare_optimizer())
+        tensors, state = self.stepper.state()
         files = {"trained": checkpoints.whole(self.parameters), "optimizer": tensors}
         if self.average is not None:
             files["ema"] = checkpoints.whole(self.average.values)
@@ -248,15 +246,12 @@ class Trainer:
             self.export(self.step, files.get("ema", files["trained"]))
         self.accelerator.wait_for_everyone()
 
-    def _bare_optimizer(self) -> torch.optim.Optimizer:
-        return getattr(self.optimizer, "optimizer", self.optimizer)
-
     def _resume(self, path: Path) -> None:
         state = checkpoints.read_state(path)
         checkpoints.restore(path / "trained.safetensors", self.parameters)
         if self.average is not None:
             checkpoints.restore(path / "ema.safetensors", self.average.values)
-        checkpoints.restore_optimizer(path, self.parameters, self._bare_optimizer(), state)
+        self.stepper.restore(path, state)
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         _restore_random_state(path / "random.safetensors", self.accelerator.process_index, self.accelerator.device)
