@@ -97,10 +97,12 @@ share of its row.</p><div class="pair">{matrices}</div>
 
 def columns(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(key, heading) of the figures that any system has."""
-    known = [("EA-8", "EA-8cls"), ("EA-2", "EA-2cls"), ("content", "content"), ("temporal_flickering", "flicker score"),
+    systems = results["summary"]["systems"].values()
+    others = dict.fromkeys(key for one in systems for key in one if key.startswith("EA-8 by "))
+    known = [("EA-8", "EA-8cls"), *((key, key.replace("EA-8", "EA-8cls")) for key in others), ("EA-2", "EA-2cls"),
+             ("content", "content"), ("temporal_flickering", "flicker score"),
              ("first_frame_psnr", "first frame, dB"), ("clip_score", "CLIP score"),
              ("frechet_transnetv2", "Frechet (TransNetV2)"), ("fvd", "FVD"), ("fvd_videomae", "FVD (VideoMAE)")]
-    systems = results["summary"]["systems"].values()
     return [(key, heading) for key, heading in known if any(key in one for one in systems)]
 
 
@@ -108,7 +110,7 @@ def main_table(results: Mapping[str, Any]) -> str:
     """A line a system, and a line each of its domains if there are several."""
     summary, shown, main = results["summary"], columns(results), main_system(results)
     baseline, reference = results["config"]["baseline"], results["config"]["reference"]
-    head = "".join(f"<th>{heading}</th>" for _, heading in shown)
+    head = "".join(f"<th>{escape(heading)}</th>" for _, heading in shown)
     gain = f"<th>EA-8 against {escape(baseline)}</th><th>p (Holm)</th>" if baseline else ""
     lines = []
     for name, figures in summary["systems"].items():
@@ -137,7 +139,9 @@ def _breakable(cell: str) -> str:
 def _meanings(results: Mapping[str, Any]) -> str:
     frechet = ("frechet_transnetv2", "fvd", "fvd_videomae")
     keys = dict.fromkeys(frechet[0] if key in frechet else key for key, _ in columns(results))
-    return "; ".join(_MEANINGS[key] for key in keys) + "."
+    said = [_MEANINGS[key] for key in keys if key in _MEANINGS]
+    said += [f"{escape(key)}: the same, as another judge reads it" for key in keys if key not in _MEANINGS]
+    return "; ".join(said) + "."
 
 
 def _cell(key: str, figure: Mapping[str, Any] | None) -> str:
@@ -147,7 +151,7 @@ def _cell(key: str, figure: Mapping[str, Any] | None) -> str:
         spread = f" (halves {figure['half_mean']:.2f} &plusmn; {figure['half_sd']:.2f})" if "half_sd" in figure else ""
         p = f", p={figure['p']:.3f}" if figure.get("p") is not None else ""
         return f"{figure['value']:.2f}{spread}{p}"
-    if key in ("EA-8", "EA-2"):
+    if key.startswith("EA-"):
         low, high = figure["by_prompt"]
         low, high = min(low, figure["low"]), max(high, figure["high"])
         return f"{100 * figure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
@@ -211,7 +215,8 @@ def latex(results: Mapping[str, Any]) -> str:
     """A table for a paper, in booktabs' style."""
     shown = columns(results)
     lines = [r"\begin{tabular}{l" + "r" * (len(shown) + 1) + "}", r"\toprule",
-             " & ".join(["system", "$n$", *(heading for _, heading in shown)]) + r" \\", r"\midrule"]  # fmt: skip
+             " & ".join(["system", "$n$", *(heading.replace("_", r"\_") for _, heading in shown)]) + r" \\",
+             r"\midrule"]  # fmt: skip
     for name, figures in results["summary"]["systems"].items():
         cells = [_cell(key, figures.get(key)).replace("&plusmn;", r"$\pm$") for key, _ in shown]
         lines.append(" & ".join([name.replace("_", r"\_"), str(figures["n"]), *cells]) + r" \\")

@@ -55,6 +55,9 @@ def _system(rows: Sequence[Mapping[str, Any]], config: EvalConfig, judge: str) -
     for metric in ("EA-8", "EA-2"):
         hit = [one[metric] for one in read]
         figures[metric] = {**rate(hit), "by_prompt": list(clustered_mean(hit, prompts)[1:])}
+    for other in config.judge_names[1:]:
+        hit = [row["judges"][other]["EA-8"] for row in rows]
+        figures[f"EA-8 by {other}"] = {**rate(hit), "by_prompt": list(clustered_mean(hit, prompts)[1:])}
     figures["recall"] = {
         emotion: rate([one["EA-8"] for row, one in zip(rows, read, strict=True) if row["emotion"] == emotion])
         for emotion in config.emotions

@@ -209,6 +209,8 @@ def test_the_benchmark_takes_several_judges_and_tells_about_them(tmp_path):
     made = eval_config({"name": "t", "num_prompts": {"rendered": 1}, "emotions": ["awe", "fear"], "systems": systems,
                         "judges": judges})  # fmt: skip
     from emogen.eval.items import make_items
+    from emogen.eval.report import latex
+    from emogen.eval.text import text_table
 
     rows = []
     for item in make_items(made):
@@ -220,6 +222,10 @@ def test_the_benchmark_takes_several_judges_and_tells_about_them(tmp_path):
     (tmp_path / "made/metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     results = run_benchmark(made, tmp_path / "out", quiet=True)
     assert set(results["judges"]) == {"embedded", "mine-too"}
+    for name, figures in results["summary"]["systems"].items():
+        hits = [row["judges"]["mine-too"]["EA-8"] for row in results["rows"] if row["system"] == name]
+        assert figures["EA-8 by mine-too"]["value"] == pytest.approx(np.mean(hits))
+    assert "EA-8cls by mine-too" in text_table(tmp_path / "out") and r"by mine-too &" in latex(results)
     assert results["judges"]["mine-too"]["training"]["clip_hashes"] == 2 * 5
     assert results["warnings"] == ["mine: mine-too: was trained on 2 of the 2 clips that it judges here"]
     assert list(results["summary"]["judges"]) == ["embedded and mine-too"] and len(results["rows"]) == 2
