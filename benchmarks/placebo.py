@@ -71,17 +71,13 @@ def main() -> int:
 
 
 def train(args: argparse.Namespace, kind: str, seed: int, stop_after_cache: bool = False) -> None:
-    """Train one arm, or only fill the cache that all arms share; a finished arm is left as it is."""
-    folder = args.output_dir / f"{kind}_{seed}"
-    if (folder / "config.json").is_file() or (folder / "pytorch_lora_weights.safetensors").is_file():
+    """Train one arm, or only fill the cache all arms share; a finished arm is left as it is, a begun one goes on."""
+    folder = args.output_dir / ("first" if stop_after_cache else f"{kind}_{seed}")
+    steps = 1 if stop_after_cache else args.steps
+    if (folder / f"checkpoint-{steps}").is_dir():
         return
-    options = ["--max_train_steps", args.steps, "--train_batch_size", args.batch, "--seed", seed, "--ema_decay", 0.98,
+    options = ["--max_train_steps", steps, "--train_batch_size", args.batch, "--seed", seed, "--ema_decay", 0.98,
                "--validation_steps", 0, "--cache_dir", args.output_dir / "cache", *KINDS[kind]]  # fmt: skip
-    if stop_after_cache:
-        folder = args.output_dir / "first"
-        options[1] = 1
-        if (folder / "config.json").is_file():
-            return
     started = time.time()
     command = [sys.executable, ROOT / "train_lora.py", "--config", ROOT / "configs/embedded_t2v.yaml",
                "--output_dir", folder, "--resume_from_checkpoint", "latest", *options]  # fmt: skip

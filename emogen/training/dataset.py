@@ -51,6 +51,7 @@ class CachedClips:
         neutral = torch.tensor([record.emotion.is_neutral for record in self.records])
         self._emotion = emotion._replace(intensity=emotion.intensity.masked_fill(neutral, 0.0))
         self._arcs = {row: record.arc for row, record in enumerate(self.records) if record.arc is not None}
+        self._read_arcs: dict[tuple[int, int], EmotionTensors] = {}
         self._temporal_factor = temporal_factor
 
     def __len__(self) -> int:
@@ -94,16 +95,22 @@ class CachedClips:
         """
         rows = torch.as_tensor(list(indices))
         constant = EmotionTensors(*(values[rows] for values in self._emotion))
-        changing = {row: self._arcs[index] for row, index in enumerate(indices) if index in self._arcs}
+        changing = [row for row, index in enumerate(indices) if index in self._arcs]
         if not changing:
             return constant
         moving = constant.over_time(latent_frames)
-        arcs = EmotionTensors.from_arcs(
-            list(changing.values()), latent_frame_times(latent_frames, self._temporal_factor)
-        )
-        for values, given in zip(moving, arcs, strict=True):
-            values[list(changing)] = given
+        for row in changing:
+            for values, given in zip(moving, self._arc(indices[row], latent_frames), strict=True):
+                values[row] = given[0]
         return moving
+
+    def _arc(self, index: int, latent_frames: int) -> EmotionTensors:
+        """Read once: blending states is slow beside a small model's step."""
+        key = index, latent_frames
+        if key not in self._read_arcs:
+            times = latent_frame_times(latent_frames, self._temporal_factor)
+            self._read_arcs[key] = EmotionTensors.from_arcs([self._arcs[index]], times)
+        return self._read_arcs[key]
 
     def _stored(self, index: int) -> dict[str, torch.Tensor]:
         return self._tensors[index] if self._tensors else self._cache.read_clip(self.clips[index])

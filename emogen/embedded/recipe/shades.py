@@ -5,21 +5,18 @@ Every one is labelled with the text that `emotion=` takes, and a drawn one shows
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from emogen.data.stickers import fluent
 from emogen.data.stickers.content import caption, combinations, sample_spec
-from emogen.data.stickers.palette import BACKGROUNDS
 from emogen.data.stickers.render import StickerSpec, render
-from emogen.data.stickers.transition import read_transition
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion_or_arc
 
 from . import clips as stores
+from .turns import dissolve, round_faces
 
 BLENDS, POINTS, CHANGES, NIGHTS, REAL_CHANGES, SEED = 800, 700, 1200, 500, 500, 53
 
@@ -107,28 +104,16 @@ def write_real(folder: Path, source: Path) -> None:
     """Dissolve real faces of one body into each other, and say when."""
     if stores.is_done(folder, "shades_real"):
         return
-    rng = np.random.default_rng(SEED + 1)
-    bodies: dict[str, dict[str, list[fluent.FluentEmoji]]] = defaultdict(lambda: defaultdict(list))
-    for emoji in fluent.find_emoji(source):
-        if emoji.split == "train" and emoji.expressive and fluent.is_animated(emoji):
-            bodies[emoji.caption][emoji.emotion].append(emoji)
-    body = max(bodies.values(), key=lambda by_emotion: sum(map(len, by_emotion.values())))  # the round yellow face
+    rng, body = np.random.default_rng(SEED + 1), round_faces(source)
+    end = stores.FRAMES - 1
     clips, records = stores.open_store(folder, "shades_real", REAL_CHANGES), []
     for index in tqdm(range(REAL_CHANGES), desc="dissolve faces", mininterval=10):
         names = rng.choice(stores.EMOTIONS, 2, replace=False)
         first, last = (body[name][rng.integers(len(body[name]))] for name in names)
         hold, ramp = int(rng.integers(2, 7)), int(rng.integers(1, 6))
-        frames = read_transition(first, last, stores.SIZE, stores.FRAMES, hold, ramp, int(rng.integers(-4, 5)))
-        color = last.color
-        if rng.random() < 0.45:
-            color = str(rng.choice(stores.HUES))
-            frames = fluent.hue_shift(frames, color)
-        background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
-        content, end = last.caption.replace(last.color, color), stores.FRAMES - 1
         labels = [emoji.emotion if emoji.emotion == "neutral" else f"{emoji.emotion}:{emoji.intensity}"
                   for emoji in (first, last)]  # fmt: skip
-        clips[index] = stores.over(frames, BACKGROUNDS[background])
-        records.append({"caption": f"{content} on a {background} background", "short": content, "domain": "real",
-                        "emotion": f"{(hold - 1) / end:.3f}:{labels[0]}@ease {(hold - 1 + ramp) / end:.3f}:{labels[1]}",
-                        "expressive": True})  # fmt: skip
+        clips[index], about = dissolve(rng, first, last, hold, ramp)
+        arc = f"{(hold - 1) / end:.3f}:{labels[0]}@ease {(hold - 1 + ramp) / end:.3f}:{labels[1]}"
+        records.append({**about, "emotion": arc})
     stores.close_store(folder, "shades_real", clips, records)

@@ -49,29 +49,37 @@ def write_real(folder: Path, source: Path, count: int = REAL) -> None:
     """Dissolve real faces of one body into each other, the nine labels in turn."""
     if stores.is_done(folder, "turns_real"):
         return
-    rng = np.random.default_rng(SEED + 1)
-    bodies: dict[str, dict[str, list[fluent.FluentEmoji]]] = defaultdict(lambda: defaultdict(list))
-    for emoji in fluent.find_emoji(source):
-        if emoji.split == "train" and emoji.expressive and fluent.is_animated(emoji):
-            bodies[emoji.caption][emoji.emotion].append(emoji)
-    body = max(bodies.values(), key=lambda by_emotion: sum(map(len, by_emotion.values())))  # the round yellow face
+    rng, body = np.random.default_rng(SEED + 1), round_faces(source)
     clips, records = stores.open_store(folder, "turns_real", count), []
     for index in tqdm(range(count), desc="dissolve faces", mininterval=10):
         emotion = stores.EMOTIONS[index % len(stores.EMOTIONS)]
         start = _start(rng, emotion)
         first, last = (body[name][rng.integers(len(body[name]))] for name in (start, emotion))
-        frames = read_transition(first, last, stores.SIZE, stores.FRAMES, 1, int(rng.integers(2, 4)),
-                                 int(rng.integers(-4, 5)))  # fmt: skip
-        color = last.color
-        if rng.random() < 0.45:
-            color = str(rng.choice(stores.HUES))
-            frames = fluent.hue_shift(frames, color)
-        background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
-        content = last.caption.replace(last.color, color)
-        clips[index] = stores.over(frames, BACKGROUNDS[background])
-        records.append({
-            "caption": f"{content} on a {background} background", "short": content, "domain": "real",
-            "codepoint": last.codepoint, "from": first.codepoint, "start": start, "emotion": emotion,
-            "intensity": last.intensity, "color": color, "background": background,
-        })  # fmt: skip
+        clips[index], about = dissolve(rng, first, last, 1, int(rng.integers(2, 4)))
+        records.append({**about, "start": start, "emotion": emotion, "intensity": last.intensity})
     stores.close_store(folder, "turns_real", clips, records)
+
+
+def round_faces(source: Path) -> dict[str, list[fluent.FluentEmoji]]:
+    """The training split's faces that share the commonest body, the round yellow one, by emotion."""
+    bodies: dict[str, dict[str, list[fluent.FluentEmoji]]] = defaultdict(lambda: defaultdict(list))
+    for emoji in fluent.find_emoji(source):
+        if emoji.split == "train" and emoji.expressive and fluent.is_animated(emoji):
+            bodies[emoji.caption][emoji.emotion].append(emoji)
+    return max(bodies.values(), key=lambda by_emotion: sum(map(len, by_emotion.values())))
+
+
+def dissolve(rng: np.random.Generator, first: fluent.FluentEmoji, last: fluent.FluentEmoji, hold: int, ramp: int
+             ) -> tuple[np.ndarray, dict]:
+    """One face turning into another, in a random colour on a random background: the clip, and what it shows."""
+    frames = read_transition(first, last, stores.SIZE, stores.FRAMES, hold, ramp, int(rng.integers(-4, 5)))
+    color = last.color
+    if rng.random() < 0.45:
+        color = str(rng.choice(stores.HUES))
+        frames = fluent.hue_shift(frames, color)
+    background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
+    content = last.caption.replace(last.color, color)
+    return stores.over(frames, BACKGROUNDS[background]), {
+        "caption": f"{content} on a {background} background", "short": content, "domain": "real",
+        "codepoint": last.codepoint, "from": first.codepoint, "color": color, "background": background,
+    }  # fmt: skip
