@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from emogen.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,15 +80,7 @@ def draw_curves(log: str | Path, output: str | Path, title: str | None = None) -
     series = read_log(log)
     if not any(panel.wants(series) for panel in _PANELS):
         raise ValueError(f"{log}: holds no loss and no agreement; there is nothing to draw")
-    figure = curves_figure(series, title)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.png")
-    try:
-        figure.savefig(temporary, dpi=130, facecolor="white")
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return output
+    return save_figure(curves_figure(series, title), output, dpi=130)
 
 
 def curves_figure(series: Series, title: str | None = None) -> Figure:
@@ -97,16 +90,10 @@ def curves_figure(series: Series, title: str | None = None) -> Figure:
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        message = 'curves need matplotlib, which is not installed: pip install "emogen[plot]"'
-        raise ModuleNotFoundError(message, name=error.name) from error
     panels = [panel for panel in _PANELS if panel.wants(series)]
     rows, columns = (1, max(1, len(panels))) if len(panels) < 4 else (2, math.ceil(len(panels) / 2))
-    # Figure and not pyplot, whose global state belongs to the caller
     size = (max(7.0, 4.6 * columns), 3.3 * rows + (0.4 if title else 0))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(size)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     grid = figure.add_gridspec(rows, columns)

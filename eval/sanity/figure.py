@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from emogen.figures import new_figure, save_figure
 
 from ..plots import COLOURS
 
@@ -18,13 +19,8 @@ def draw(results: Mapping[str, Any], output: Path) -> Path:
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        message = 'the plot needs matplotlib, which is not installed: pip install "emogen[plot]"'
-        raise ModuleNotFoundError(message, name=error.name) from error
     networks, names = results["networks"], list(results["strengths"])
-    figure = Figure(figsize=(2.7 * len(names) + 0.5, 2.4 * len(networks) + 0.3), layout="constrained")
+    figure = new_figure((2.7 * len(names) + 0.5, 2.4 * len(networks) + 0.3))
     grid = figure.subplots(len(networks), len(names), squeeze=False, sharey="row")
     for line, (network, found) in zip(grid, networks.items(), strict=True):
         for place, (axes, name) in enumerate(zip(line, names, strict=True)):
@@ -39,11 +35,4 @@ def draw(results: Mapping[str, Any], output: Path) -> Path:
             axes.spines[["top", "right"]].set_visible(False)
             axes.set_ylim(bottom=0)
         line[0].set_ylabel(network, fontsize=8)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.png")
-    try:
-        figure.savefig(temporary, dpi=100, facecolor="white")
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return output
+    return save_figure(figure, output, dpi=100)

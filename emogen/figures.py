@@ -1,0 +1,36 @@
+"""What every plot needs of matplotlib, which is an extra."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """An empty figure, `size` inches wide and high. `Figure` and not pyplot, whose global state belongs to the caller.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        message = 'plots need matplotlib, which is not installed: pip install "emogen[plot]"'
+        raise ModuleNotFoundError(message, name=error.name) from error
+    return Figure(figsize=size, layout="constrained")
+
+
+def save_figure(figure: Figure, output: Path, dpi: int) -> Path:
+    """Write a .png file that appears whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.stem}.{os.getpid()}.png")
+    try:
+        figure.savefig(temporary, dpi=dpi, facecolor="white")
+        os.replace(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return output
