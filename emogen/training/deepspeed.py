@@ -72,6 +72,8 @@ def _check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
            f"{', '.join(ELEMENTWISE)}, or launch with {_COPIES}")
     refuse(config.run.mixed_precision == "fp16", "run.mixed_precision: fp16 would need its gradient scaler; use bf16 "
            f"or no, or launch with {_COPIES}")
+    refuse(config.run.ulysses > 1, "run.ulysses has not been shown to give the right gradients with it; launch with "
+           f"{_COPIES} or {_SHARDS}")
     storage = config.model.base_storage
     refuse(storage != "same", f"model.base_storage: {storage}: it would send such weights to all processes, which is "
            f"not known to work; use same, or launch with {_COPIES}")

@@ -40,6 +40,9 @@ class Setup:
         device: "cuda" or "cpu".
         data_parallel: whether gradients are summed over processes, for which there are buckets of their size.
         offload: whether FSDP keeps weights and optimizer in the computer's memory.
+        ulysses: processes that share a clip's tokens.
+        zero_stage, processes: DeepSpeed's, and over how many processes it divides the optimizer's state (and, from
+            stage 2 on, gradients); 0 without DeepSpeed.
     """
 
     transformer: Mapping[str, Any]
@@ -58,6 +61,9 @@ class Setup:
     device: str = "cuda"
     data_parallel: bool = False
     offload: bool = False
+    ulysses: int = 1
+    zero_stage: int = 0
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for name, size, patch in zip(("frames", "height", "width"), self.latents, self.patch, strict=True):
@@ -178,6 +184,7 @@ def setup_of(
     device: str = "cuda",
     processes: int = 1,
     offload: bool = False,
+    zero_stage: int = 0,
 ) -> Setup:
     """The setup of a configured run on its largest clips.
 
@@ -185,7 +192,7 @@ def setup_of(
         size: (frames, height, width) in pixels.
         text_length, folded: as `build_model` is given them.
         processes: how many sum their gradients.
-        offload: see `Setup`.
+        offload, zero_stage: see `Setup`.
 
     Raises:
         ConfigError: the optimizer cannot be had.
@@ -209,6 +216,9 @@ def setup_of(
         device=device,
         data_parallel=processes > 1 and not offload,
         offload=offload,
+        ulysses=config.run.ulysses,
+        zero_stage=zero_stage,
+        processes=processes,
     )
 
 

@@ -112,7 +112,9 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     """The memory of a training step from the second on, when optimizer state and gradients are there.
 
     Samples and encoding have peaks of their own; `torch.compile` mostly keeps less. With `nf4` and `int8` activations
-    count as those of a 16-bit base, with `offload` weights as three blocks at a time: both are reasoned, not traced.
+    count as those of a 16-bit base, with `offload` weights as three blocks at a time, with `ulysses` activations as the
+    tokens' share, with ZeRO the optimizer's state and its copy of the weights as a process's share: reasoned, not
+    traced.
 
     Args:
         device_memory: bytes of the device, such as `torch.cuda.mem_get_info()[0]`; None: not known.
@@ -127,6 +129,9 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     trained = weights.trained[0] + layers * weights.trained[1]
     on_device = weights.trained[0] + held * weights.trained[1]
     kept, working, flop, batch = activations(setup)
+    # of shared clips a process has a part of the tokens, and the whole of everything else
+    kept, working, flop = (value // setup.ulysses for value in (kept, working, flop))
+    zero = max(1, setup.processes) if setup.zero_stage else 1
     copies = weights.copies
     if setup.base_storage == "fp8":  # autograd keeps the weights of every block that it keeps
         copies *= kept_blocks + (setup.recomputed > 0)
@@ -134,9 +139,9 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
         "frozen weights": weights.frozen_bytes[0] + held * weights.frozen_bytes[1],
         "cast copies of weights": copies,
         "trained weights": 4 * on_device,
-        "gradients": 4 * on_device,
+        "gradients": 4 * on_device // (zero if setup.zero_stage > 1 else 1),
         "gradient buckets": 4 * on_device if setup.data_parallel else 0,
-        "optimizer state": 0 if setup.offload else int(setup.optimizer_bytes * trained),
+        "optimizer state": 0 if setup.offload else int((setup.optimizer_bytes + 4 * (zero > 1)) * trained) // zero,
         "moving average": 4 * trained if setup.ema and not setup.offload else 0,
         "batch": batch,
         "activations kept for backward": kept,

@@ -40,6 +40,7 @@ def sample_preview(
     seeds: Sequence[int] = (0,),
     *,
     accelerator: Accelerator | None = None,
+    ulysses: int = 1,
     judge: Judge | None = None,
     batch_size: int = 4,
     images: Sequence[Image.Image] | None = None,
@@ -57,6 +58,7 @@ def sample_preview(
         pipe: an `EmotionWanPipeline` around the transformer in training, its parts on the accelerator's device.
         emotions: as the pipeline takes them, in text; "neutral" among them is what the others are compared with.
         accelerator: the run's, for its processes and its autocast; None is one process and no autocast.
+        ulysses: how many processes share a clip (see `emogen.training.sharing`).
         judge: reads the clips (`emogen.eval.judge.Judge`). It must know the prompts' domain: the embedded judge
             has seen nothing but stickers.
         batch_size: clips sampled at once.
@@ -95,7 +97,7 @@ def sample_preview(
         return _to_uint8(np.asarray(made, dtype=np.float32), names)
 
     with undisturbed(pipe):
-        frames = _share(batches, sample, accelerator)
+        frames = _share(batches, sample, accelerator, ulysses)
         if accelerator is not None and not accelerator.is_main_process:
             return None
         clips = [PreviewClip(prompts[p], emotion, seed, clip, clip_attributes(clip))
@@ -173,20 +175,21 @@ def _chunks(items: Sequence, size: int) -> list[Sequence]:
 
 
 def _share(
-    batches: Sequence[Sequence], sample: Callable[[Sequence], np.ndarray], accelerator: Accelerator | None
+    batches: Sequence[Sequence], sample: Callable[[Sequence], np.ndarray], accelerator: Accelerator | None, ulysses: int
 ) -> list[np.ndarray]:
     """All clips in order, on the main process; the others hand theirs over, a batch at a time to spare memory."""
     world, rank = (accelerator.num_processes, accelerator.process_index) if accelerator is not None else (1, 0)
+    groups, group = world // ulysses, rank // ulysses
     clips: list[np.ndarray] = []
-    for start in range(0, len(batches), world):
+    for start in range(0, len(batches), groups):
         # past the end a process repeats the last batch: all processes must run the model equally often
-        made = sample(batches[min(start + rank, len(batches) - 1)])
-        for owner in range(min(world, len(batches) - start)):
+        made = sample(batches[min(start + group, len(batches) - 1)])
+        for owner in range(min(groups, len(batches) - start)):
             part = made
             if owner:
                 shape = (len(batches[start + owner]), *made.shape[1:])
-                tensor = torch.from_numpy(made) if rank == owner else torch.empty(shape, dtype=torch.uint8)
-                part = broadcast(tensor.to(accelerator.device), from_process=owner).cpu().numpy()
+                tensor = torch.from_numpy(made) if group == owner else torch.empty(shape, dtype=torch.uint8)
+                part = broadcast(tensor.to(accelerator.device), from_process=owner * ulysses).cpu().numpy()
             if rank == 0:
                 clips.extend(part)
     return clips

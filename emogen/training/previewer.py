@@ -25,6 +25,7 @@ from emogen.training.encode import free_memory
 from emogen.training.model import WanEmotionModel
 from emogen.training.plan import Plan
 from emogen.training.preview import EMOTIONS, log_to_trackers, sample_preview, save_preview
+from emogen.training.sharing import Sharing
 
 FOLDER = "samples"
 
@@ -36,8 +37,11 @@ class Previewer:
     due and freed after them. Grids go to `<output_dir>/samples` and to the trackers.
     """
 
-    def __init__(self, plan: Plan, model: WanEmotionModel, cache: LatentCache, accelerator: Accelerator):
+    def __init__(
+        self, plan: Plan, model: WanEmotionModel, cache: LatentCache, accelerator: Accelerator, sharing: Sharing
+    ):
         self._plan, self._model, self._cache, self._accelerator = plan, model, cache, accelerator
+        self._sharing = sharing
         self._settings = plan.config.validation
         judge = self._settings.judge
         self._judge = None if judge is None else EmbeddedJudge(None if judge == "embedded" else judge)
@@ -62,6 +66,7 @@ class Previewer:
                 settings.validation_emotions or EMOTIONS,
                 range(settings.validation_seeds),
                 accelerator=self._accelerator,
+                ulysses=self._sharing.ulysses,
                 judge=self._judge,
                 images=self._images or None,
                 height=geometry.height,

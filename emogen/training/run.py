@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, init_empty_weights
@@ -33,6 +34,7 @@ from emogen.training.previewer import Previewer
 from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
 from emogen.training.publish import check_hub, push_to_hub
 from emogen.training.schema import TrainingConfig
+from emogen.training.sharing import Sharing, check_sharing, share_clips
 from emogen.training.stepper import Stepper
 from emogen.training.trainer import Trainer
 
@@ -40,7 +42,7 @@ from emogen.training.trainer import Trainer
 def dry_run(config: TrainingConfig) -> None:
     """Check everything that can be checked without loading weights, and print the plan."""
     find_resume(Path(config.run.output_dir), config.checkpoint.resume_from_checkpoint)
-    zero_settings(config)
+    zero = zero_settings(config)
     plan = make_plan(config)
     with init_empty_weights():
         folder = plan.specification.folder
@@ -49,7 +51,7 @@ def dry_run(config: TrainingConfig) -> None:
     describe_run(plan, model, print)
     # A machine without a GPU is often where a run for one is prepared.
     device = torch.device("cpu" if config.run.cpu else "cuda")
-    say_forecast(foresee(plan, device), print)
+    say_forecast(foresee(plan, device, zero=zero), print)
     clips, run = len(plan.split("train")), config.run
     batch = run.train_batch_size * run.gradient_accumulation_steps
     print(
@@ -80,19 +82,22 @@ def run(config: TrainingConfig) -> Path:
         if main:
             output.mkdir(parents=True, exist_ok=True)
             write_text(output / "training_config.yaml", config.to_yaml())
+    sharing = Sharing.of(accelerator, config.run.ulysses)
+    check_sharing(plan, sharing.processes)
     plan, train, held_out = prepare_data(plan, accelerator)
     set_seed(config.run.seed)
     transformer = load_transformer(plan.specification.folder, config.model)
     folded = _fold_text(config, [clips for clips in (train, held_out) if clips is not None])
     model = build_model(plan.specification, transformer, config, plan.geometry.max_sequence_length, folded)
+    share_clips(transformer, sharing, accelerator.device)
     describe_run(plan, model, say)
-    foreseen = foresee(plan, accelerator.device, accelerator.num_processes, folded)
+    foreseen = foresee(plan, accelerator.device, accelerator.num_processes, folded, zero)
     say_forecast(foreseen, say)
-    order = make_order(train, config, accelerator.num_processes)
+    order = make_order(train, config, sharing.groups)
     say(order.describe())
     if config.run.report_to:
         accelerator.init_trackers("emogen", config=_flat(config))
-    preview = make_preview(plan, model, accelerator) if config.validation.preview_steps else None
+    preview = make_preview(plan, model, accelerator, sharing) if config.validation.preview_steps else None
 
     def export(step: int, weights: Mapping[str, torch.Tensor]) -> None:
         export_weights(output, model, weights, config)
@@ -114,6 +119,7 @@ def run(config: TrainingConfig) -> Path:
         ),
         probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
         stepper=partial(ZeroStepper, settings=zero, run=config.run) if zero is not None else Stepper,
+        sharing=sharing,
     )
     trainer.fit()
     accelerator.end_training()
@@ -161,8 +167,8 @@ def make_probe(
     return load_probe(path, plan.specification.channels)
 
 
-def make_preview(plan: Plan, model: WanEmotionModel, accelerator: Accelerator) -> Previewer:
-    return Previewer(plan, model, make_cache(plan), accelerator)
+def make_preview(plan: Plan, model: WanEmotionModel, accelerator: Accelerator, sharing: Sharing) -> Previewer:
+    return Previewer(plan, model, make_cache(plan), accelerator, sharing)
 
 
 def make_cache(plan: Plan) -> LatentCache:
@@ -172,12 +178,12 @@ def make_cache(plan: Plan) -> LatentCache:
     )
 
 
-def make_order(train: CachedClips, config: TrainingConfig, processes: int) -> BatchOrder:
+def make_order(train: CachedClips, config: TrainingConfig, groups: int) -> BatchOrder:
     run = config.run
     return BatchOrder(
         [record.label for record in train.records],
         [clip.bucket for clip in train.clips],
-        size=run.train_batch_size * run.gradient_accumulation_steps * processes,
+        size=run.train_batch_size * run.gradient_accumulation_steps * groups,
         seed=run.seed,
         balance=config.data.balance,
     )
@@ -197,7 +203,13 @@ def describe_run(plan: Plan, model: WanEmotionModel, say: Callable[[str], None])
             "fifths from low to high")
 
 
-def foresee(plan: Plan, device: torch.device, processes: int = 1, folded: int | None = None) -> Forecast:
+def foresee(
+    plan: Plan,
+    device: torch.device,
+    processes: int = 1,
+    folded: int | None = None,
+    zero: Mapping[str, Any] | None = None,
+) -> Forecast:
     """The memory of a step on the largest bucket; on a "cuda" device that is not here, without saying if it fits."""
     config, geometry, specification = plan.config, plan.geometry, plan.specification
     largest = max(
@@ -206,8 +218,9 @@ def foresee(plan: Plan, device: torch.device, processes: int = 1, folded: int | 
     size = (largest.num_frames, largest.height, largest.width)
     plugin = os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true"
     kind = "cpu" if config.run.cpu else device.type
+    stage = zero["zero_optimization"]["stage"] if zero is not None else 0
     setup = setup_of(
-        config, specification, size, geometry.max_sequence_length, folded, kind, processes, offload=plugin
+        config, specification, size, geometry.max_sequence_length, folded, kind, processes, plugin, stage
     )
     absent = kind == "cuda" and not torch.cuda.is_available()
     return forecast(setup, None if absent else available_memory(device))

@@ -110,8 +110,9 @@ class OptimizerConfig:
 class RunConfig:
     output_dir: str = _setting()
     max_train_steps: int = _setting(low=1)
-    train_batch_size: int = _setting(1, low=1)  # clips a process and micro-step
+    train_batch_size: int = _setting(1, low=1)  # clips a process (or group of `ulysses`) and micro-step
     gradient_accumulation_steps: int = _setting(1, low=1)
+    ulysses: int = _setting(1, low=1)  # processes that share a clip's tokens
     seed: int = _setting(0, low=0)
     mixed_precision: str = _setting("bf16", choices=("bf16", "fp16", "no"))
     ema_decay: float = _setting(0.0, low=0, below=1)  # 0: off

@@ -26,6 +26,7 @@ from emogen.training.objective import add_noise, clip_noise, draw_step, flow_los
 from emogen.training.optim import make_optimizer, set_learning_rate
 from emogen.training.probe import LatentProbe, probe_loss
 from emogen.training.schema import TrainingConfig
+from emogen.training.sharing import Sharing
 from emogen.training.signals import stop_signals
 from emogen.training.stepper import Stepper
 from emogen.training.validation import held_out_loss
@@ -54,6 +55,7 @@ class Trainer:
         probe: a frozen reader of latents, for the auxiliary loss (`objective.probe_weight`).
         pace: given the seconds of the first steps, says what the run will take.
         stepper: sums, clips and applies gradients.
+        sharing: which part of a batch is this process's; by default every process has its own.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Trainer:
         probe: LatentProbe | None = None,
         pace: Callable[[list[float]], str] | None = None,
         stepper: Callable[..., Stepper] = Stepper,
+        sharing: Sharing | None = None,
     ):
         self.config, self.train, self.held_out, self.order = config, train, held_out, order
         self.accelerator, self.export, self.preview, self.resume = accelerator, export, preview, resume
@@ -82,7 +85,8 @@ class Trainer:
         self.average = MovingAverage(self.parameters, decay) if decay else None
         self.output = Path(config.run.output_dir)
         run = config.run
-        self.global_batch = run.train_batch_size * run.gradient_accumulation_steps * accelerator.num_processes
+        self.sharing = sharing or Sharing.of(accelerator)
+        self.global_batch = run.train_batch_size * run.gradient_accumulation_steps * self.sharing.groups
         self.meter = LossMeter(sorted({record.label for record in train.records}), accelerator)
         self.identity = {**(identity or {}), "global_batch": self.global_batch, "steps": run.max_train_steps}
         self.pace = pace
@@ -133,7 +137,7 @@ class Trainer:
             TrainingDiverged: the loss or the gradient is not finite; the weights are as before the step.
         """
         run, config = self.config.run, self.config
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        sharing = self.sharing
         draw = draw_step(self.global_batch, run.seed, self.step, config.objective)
         set_learning_rate(self.optimizer, self.step, run.max_train_steps, config.optimizer)
         chosen = self.order(self.step)
@@ -141,7 +145,7 @@ class Trainer:
         levels = NoiseLevels.of(config.objective, bucket.height, bucket.width)
         losses, names = [], []
         for micro in range(run.gradient_accumulation_steps):
-            start = (micro * world + rank) * run.train_batch_size
+            start = (micro * sharing.groups + sharing.group) * run.train_batch_size
             mine = slice(start, start + run.train_batch_size)
             batch = self.train.batch(chosen[mine], draw.drop_text[mine], draw.drop_emotion[mine])
             batch = batch.to(self.accelerator.device)
@@ -158,7 +162,7 @@ class Trainer:
                     clean = predicted_clean(noisy, prediction, sigma)
                     read = probe_loss(self.probe, clean, batch.emotion, sigma)
                     weighted = weighted + config.objective.probe_weight * read.mean()
-                self.stepper.backward(weighted / run.gradient_accumulation_steps)
+                self.stepper.backward(sharing.loss_factor * weighted / run.gradient_accumulation_steps)
             losses.append(loss.detach())
             names.extend(batch.names)
             self.meter.add(loss, [self.train.records[index].label for index in chosen[mine]], draw.quantile[mine])
@@ -213,7 +217,7 @@ class Trainer:
 
         with self._averaged():
             if due(settings.validation_steps) and self.held_out is not None:
-                values = held_out_loss(self.model, self.held_out, self.config, self.accelerator)
+                values = held_out_loss(self.model, self.held_out, self.config, self.accelerator, self.sharing)
                 self.log(values)
                 if self.accelerator.is_main_process:
                     bar.write(

@@ -13,11 +13,12 @@ from emogen.training.dataset import CachedClips
 from emogen.training.levels import NoiseLevels
 from emogen.training.model import WanEmotionModel
 from emogen.training.objective import add_noise, clip_noise, flow_loss, generator
+from emogen.training.sharing import Sharing
 
 
 @torch.no_grad()
 def held_out_loss(
-    model: WanEmotionModel, clips: CachedClips, config: TrainingConfig, accelerator: Accelerator
+    model: WanEmotionModel, clips: CachedClips, config: TrainingConfig, accelerator: Accelerator, sharing: Sharing
 ) -> dict[str, float]:
     """Mean flow-matching loss over clips and quantiles of the training's noise levels, unweighted.
 
@@ -32,10 +33,9 @@ def held_out_loss(
     labels = sorted({clips.records[index].label for index in chosen})
     # [label, quantile, (loss, loss without emotion, loss with another's, count)]
     sums = torch.zeros(len(labels), len(settings.validation_quantiles), 4, dtype=torch.float64)
-    mine = chosen[accelerator.process_index :: accelerator.num_processes]
     was_training = model.training
     model.eval()
-    for part in _same_size(mine, clips, config.run.train_batch_size):
+    for part, counts in _my_batches(chosen, clips, config.run.train_batch_size, sharing):
         batch = clips.batch(part).to(accelerator.device)
         others = [chosen[(chosen.index(index) + 1) % len(chosen)] for index in part]
         neutral = batch.emotion._replace(intensity=torch.zeros_like(batch.emotion.intensity))
@@ -51,9 +51,11 @@ def held_out_loss(
             for kind, emotion in enumerate((own, neutral, swapped)):
                 batch.emotion = emotion
                 loss = flow_loss(model(noisy, sigma, batch), batch.latents, noise)
-                sums[:, column, kind].index_add_(0, rows, loss.double().cpu())
+                if counts:
+                    sums[:, column, kind].index_add_(0, rows, loss.double().cpu())
             batch.emotion = own
-            sums[:, column, 3].index_add_(0, rows, torch.ones(len(part), dtype=torch.float64))
+            if counts:
+                sums[:, column, 3].index_add_(0, rows, torch.ones(len(part), dtype=torch.float64))
     model.train(was_training)
     sums = accelerator.reduce(sums.to(accelerator.device, torch.float32), "sum").cpu()
     count = sums[..., 3]
@@ -64,6 +66,17 @@ def held_out_loss(
     for column, quantile in enumerate(settings.validation_quantiles):
         result[f"val/quantile/{quantile:g}"] = sums[:, column, 0].sum() / count[:, column].sum()
     return {name: float(value) for name, value in result.items()}
+
+
+def _my_batches(
+    chosen: list[int], clips: CachedClips, size: int, sharing: Sharing
+) -> Iterator[tuple[list[int], bool]]:
+    """This process's batches, and whether they count. Where others have more, the last comes again without counting:
+    a model whose weights are divided (FSDP2) must be called equally often by all processes."""
+    parts = [list(_same_size(chosen[group :: sharing.groups], clips, size)) for group in range(sharing.groups)]
+    mine = parts[sharing.group]
+    for number in range(max(map(len, parts))):
+        yield (mine or parts[0])[min(number, len(mine or parts[0]) - 1)], number < len(mine)
 
 
 def _same_size(indices: list[int], clips: CachedClips, size: int) -> Iterator[list[int]]:

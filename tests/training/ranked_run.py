@@ -1,4 +1,4 @@
-"""A training run under torchrun, for tests: `torchrun ranked_run.py CONFIG.json [fsdp2]`."""
+"""A training run under torchrun, for tests: `torchrun ranked_run.py CONFIG.json [fsdp2] [ulysses]`."""
 
 import json
 import os
@@ -34,6 +34,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if "fsdp2" in sys.argv:
         shard_on_cpu()
+    if "ulysses" in sys.argv:  # diffusers asks for an accelerator a process
+        torch.accelerator.device_count = lambda: 2
     with open(sys.argv[1]) as file:
         run(config_from_dict(json.load(file)))
     # PyTorch's caches of DTensor layouts keep the process group alive, and a thread of gloo's that lets go of a tensor

@@ -275,6 +275,17 @@ def test_offloading_leaves_three_blocks_on_the_device_and_processes_have_buckets
     assert parts[KEPT] == kept[KEPT] and forecast(away).trained_parameters == forecast(plain).trained_parameters
 
 
+def test_what_processes_share_is_counted_once():
+    plain = published("Wan2.1-T2V-1.3B", gradient_checkpointing=1, ema=True)
+    alone, shared = forecast(plain), forecast(dataclasses.replace(plain, ulysses=2))
+    assert shared.parts[KEPT] == alone.parts[KEPT] // 2 and shared.flop == alone.flop // 2
+    assert shared.parts["frozen weights"] == alone.parts["frozen weights"]
+    first, second = (forecast(dataclasses.replace(plain, zero_stage=n, processes=8)).parts for n in (1, 2))
+    assert first["gradients"] == alone.parts["gradients"] == 8 * second["gradients"]
+    # AdamW's two moments, and the copy of the weights that ZeRO steps on
+    assert first["optimizer state"] == second["optimizer state"] == 12 * alone.trained_parameters // 8
+
+
 def test_four_bit_storage_is_of_matrices_alone():
     plain, packed = (count_weights(published("Wan2.1-T2V-1.3B", base_storage=kind)) for kind in ("same", "nf4"))
     matrices = 8 * 1536**2 + 2 * 1536 * 8960  # of a block: four of each attention, two of the feed-forward
