@@ -1,5 +1,7 @@
 """Drawn faces that feel several things at once."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -23,9 +25,19 @@ def test_two_share_a_face():
     both = compound_expression(parse_emotion("fear:0.6+amusement:0.4"))
     assert (both.eyes, both.mouth) == (EXPRESSIONS["fear"].eyes, EXPRESSIONS["amusement"].mouth)
     assert {both.effect, both.beside} == {EXPRESSIONS["fear"].effect, EXPRESSIONS["amusement"].effect}
-    ends = [EXPRESSIONS[name].pose.smile for name in ("fear", "amusement")]
-    assert both.pose.smile == pytest.approx(0.6 * ends[0] + 0.4 * ends[1])
+    fear, amusement = (EXPRESSIONS[name].pose for name in ("fear", "amusement"))
+    assert both.pose.bounce == pytest.approx(0.6 * fear.bounce + 0.4 * amusement.bounce)  # of neither half
+    assert both.pose.pupil == pytest.approx(fear.pupil)  # half or more of the emotion: its eyes in full
+    mixed = 0.6 * fear.smile + 0.4 * amusement.smile
+    assert both.pose.smile == pytest.approx(0.2 * mixed + 0.8 * amusement.smile)  # 0.4 of it: 0.8 of its mouth
     assert both.tint_color == EXPRESSIONS["fear"].tint_color  # amusement has no tint to share
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.combinations(MIKELS, 2))
+def test_who_has_the_eyes_does_not_depend_on_the_shares(first, second):
+    faces = [compound_expression(parse_emotion(f"{first}:{share}+{second}:{1 - share:g}")) for share in (0.4, 0.6)]
+    assert len({(face.eyes, face.mouth, face.effect, face.beside) for face in faces}) == 1
+    assert {faces[0].effect, faces[0].beside} == {EXPRESSIONS[first].effect, EXPRESSIONS[second].effect}
 
 
 def test_a_small_share_only_moves_the_blend():

@@ -139,7 +139,7 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
     shares, and weak emotions are labelled as partly neutral.
     """
     if blends:
-        shades.write_for_judge(folder, "judge", 1800, 1200)
+        shades.write_for_judge(folder, "judge", 3600, 1200)
         shades.write_for_judge(folder, "test", 168, 168)
         between, between_records = stores.load(folder, "shades_judge")
     torch.manual_seed(seed)

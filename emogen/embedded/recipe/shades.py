@@ -18,7 +18,7 @@ from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion_or_ar
 from . import clips as stores
 from .turns import dissolve, round_faces
 
-BLENDS, POINTS, CHANGES, NIGHTS, REAL_CHANGES, SEED = 800, 700, 1200, 500, 500, 53
+BLENDS, POINTS, CHANGES, NIGHTS, REAL_CHANGES, SEED = 3000, 900, 1200, 500, 500, 53
 
 
 def blend(rng: np.random.Generator) -> str:
