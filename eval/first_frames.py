@@ -33,6 +33,6 @@ def first_frame_psnr(clip: np.ndarray, picture: Image.Image) -> float:
     """How near the first frame of a uint8 `[F, H, W, 3]` clip is to the picture, brought to its size, in decibels."""
     height, width = clip.shape[1:3]
     wanted = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
-    first = torch.from_numpy(clip[:1]).permute(0, 3, 1, 2)[None]
+    first = torch.tensor(clip[:1]).permute(0, 3, 1, 2)[None]
     found = FirstFramePSNR()(first, torch.from_numpy(wanted.copy()).permute(2, 0, 1)[None])
     return min(float(found), _EQUAL)

@@ -197,17 +197,20 @@ def _paper() -> str:
 
 
 def rows_csv(results: Mapping[str, Any]) -> str:
-    """One line a clip."""
-    judge = results["summary"]["judge"]
+    """One line a clip: the first judge's reading, and every other's in columns "... by NAME"."""
+    first = results["summary"]["judge"]
+    others = [name for name in results["judges"] if name != first]
     file = io.StringIO()
     writer = csv.writer(file)
     of_clip = ["system", "file", "domain", "prompt", "emotion", "seed"]
     of_judge = ["read", "share", "EA-8", "EA-2", "valence", "arousal"]
     measured = ["content", "temporal_flickering", "first_frame_psnr", "clip_score"]
-    writer.writerow([*of_clip, *of_judge, *measured])
+    by = [f"{heading} by {name}" for name in others for heading in of_judge]
+    writer.writerow([*of_clip, *of_judge, *measured, *by])
     for row in results["rows"]:
-        one = row["judges"][judge]
-        writer.writerow([*(row[k] for k in of_clip), *(one[k] for k in of_judge), *(row.get(k, "") for k in measured)])
+        reads = [[row["judges"][name][k] for k in of_judge] for name in (first, *others)]
+        values = [*(row[k] for k in of_clip), *reads[0], *(row.get(k, "") for k in measured)]
+        writer.writerow([*values, *(value for read in reads[1:] for value in read)])
     return file.getvalue()
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-_EPILOG = """examples:
+_EXAMPLES = """\
   python -m emogen.eval.controls --config configs/eval/controls.yaml --output_dir out
   python -m emogen.eval.controls --config configs/eval/controls.yaml --output_dir out --only plane,arcs
   python -m emogen.eval.controls --report out    (the page anew, from results.json)
@@ -17,25 +15,14 @@ _EPILOG = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m emogen.eval.controls",
-        description="Do intensity, the valence-arousal plane, mixtures and arcs do what they say?",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--config", metavar="FILE", help="a YAML file; see configs/eval/controls.yaml")
-    what.add_argument("--report", metavar="DIR", type=Path, help="only write the page of finished results anew")
-    parser.add_argument("--output_dir", type=Path, help="where clips, results.json and report.html go")
-    parser.add_argument("--only", metavar="STUDY,STUDY", help="of intensity, plane, mixtures and arcs; all by default")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
-    args = parser.parse_args(argv)
-    if args.config and args.output_dir is None:
-        parser.error("--config needs --output_dir")
+    from ..arguments import finished, measuring_parser, parse
     from ..config import EvalConfigError
     from .config import STUDIES, load_controls_config
 
+    about = "Do intensity, the valence-arousal plane, mixtures and arcs do what they say?"
+    parser = measuring_parser("emogen.eval.controls", about, _EXAMPLES, "configs/eval/controls.yaml")
+    parser.add_argument("--only", metavar="STUDY,STUDY", help="of intensity, plane, mixtures and arcs; all by default")
+    args = parse(parser, argv)
     only = [name.strip() for name in args.only.split(",")] if args.only is not None else list(STUDIES)
     if unknown := [name for name in only if name not in STUDIES]:
         parser.error(f"--only: {unknown[0]!r} is no study; they are {', '.join(STUDIES)}")
@@ -43,9 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.report:
             from .report import write_report
 
-            out = args.report
-            if not (out / "results.json").is_file():
-                raise EvalConfigError(f"--report {out}: there is no results.json")
+            out = finished(args.report)
             results = json.loads((out / "results.json").read_text(encoding="utf-8"))
             write_report(results, out)
         else:

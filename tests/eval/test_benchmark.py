@@ -1,5 +1,6 @@
 """The benchmark on clips that are drawn or lie in folders; sampling is left to one tiny run."""
 
+import csv
 import json
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_the_page_is_drawn_anew_without_computing(tmp_path, swapped, monkeypatch
     assert main(["--report", str(tmp_path / "out")]) == 0
     assert "| swapped | 4 | 0.0 [" in capsys.readouterr().out
     assert main(["--report", str(tmp_path)]) == 2
+
+
+def test_every_judge_is_in_the_line_of_a_clip(tmp_path, swapped):
+    made = config({"swapped": {"clips": str(swapped)}}, judges=["embedded_blends", "embedded"])
+    rows = run_benchmark(made, tmp_path / "out", quiet=True)["rows"]
+    lines = list(csv.DictReader((tmp_path / "out/rows.csv").open()))
+    assert len(lines) == len(rows) == 4
+    for line, row in zip(lines, rows, strict=True):
+        assert line["read"] == row["judges"]["embedded_blends"]["read"]
+        assert float(line["share by embedded"]) == row["judges"]["embedded"]["share"] != float(line["share"])
 
 
 def test_clips_that_cannot_be_used_are_listed(tmp_path, swapped):

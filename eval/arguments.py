@@ -1,0 +1,51 @@
+"""The command line that measuring commands share: run a configuration, or draw the page of finished results anew."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from .config import EvalConfigError
+
+
+def measuring_parser(module: str, description: str, examples: str, configs: str) -> argparse.ArgumentParser:
+    """`--config` or `--report`, `--output_dir` and `--quiet`.
+
+    Args:
+        module: what follows `python -m`.
+        examples: command lines, shown at the end of the help.
+        configs: where configurations are found.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", metavar="FILE", help=f"a YAML file; see {configs}")
+    what.add_argument("--report", metavar="DIR", type=Path, help="only write the page of finished results anew")
+    parser.add_argument("--output_dir", type=Path, help="where clips, results.json and report.html go")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, and leave with a message where `--config` has no `--output_dir`."""
+    args = parser.parse_args(argv)
+    if args.config and args.output_dir is None:
+        parser.error("--config needs --output_dir")
+    return args
+
+
+def finished(folder: Path) -> Path:
+    """The folder of `--report`, which must hold results.
+
+    Raises:
+        EvalConfigError: it does not.
+    """
+    if not (folder / "results.json").is_file():
+        raise EvalConfigError(f"--report {folder}: there is no results.json")
+    return folder
