@@ -24,9 +24,12 @@ RANK, RATE = 32, 1e-4
 SMALL_ADAPTER = {"hidden_dim": 128, "adapter_rank": 128, "adapter_head_dim": 32}
 
 
-def wan_config(name: str) -> dict:
+def wan_config(name: str, layers: int | None = None) -> dict:
     """A transformer's configuration: "embedded", "small" (the embedded one with heads of 96 channels instead of 64, for
-    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan21_configs.json."""
+    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan21_configs.json; with `layers`, of only
+    so many of its blocks."""
+    if layers:
+        return {**wan_config(name), "num_layers": layers}
     root = Path(__file__).parents[1]
     if name == "small":
         return {**wan_config("embedded"), "num_attention_heads": 4, "attention_head_dim": 96, "ffn_dim": 1152}
@@ -41,7 +44,7 @@ def make_transformer(args: argparse.Namespace):
     from diffusers import WanTransformer3DModel
 
     with torch.device(args.device):
-        transformer = WanTransformer3DModel.from_config(wan_config(args.model))
+        transformer = WanTransformer3DModel.from_config(wan_config(args.model, args.layers))
     kept = WanTransformer3DModel._keep_in_fp32_modules or []
     for name, value in transformer.named_parameters():
         if not any(part in name for part in kept):
@@ -175,7 +178,7 @@ def diffsynth(args: argparse.Namespace) -> Callable[[], float]:
 
     if args.batch != 1:
         raise SystemExit("DiffSynth-Studio trains with batch 1")
-    c = wan_config(args.model)
+    c = wan_config(args.model, args.layers)
     accelerator = Accelerator(mixed_precision="bf16", cpu=args.device == "cpu")
     heads = c["num_attention_heads"]
     dit = WanModel(
@@ -221,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arm", choices=ARMS)
     parser.add_argument("--model", default="embedded")
+    parser.add_argument("--layers", type=int, default=0)
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--height", type=int, default=96)
     parser.add_argument("--width", type=int, default=96)

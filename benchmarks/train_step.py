@@ -3,6 +3,8 @@ without the adapter, and DiffSynth-Studio.
 
     python benchmarks/train_step.py                                        # embedded model, CPU
     python benchmarks/train_step.py --model small --diffsynth_python ds/bin/python  # and DiffSynth-Studio, from there
+    python benchmarks/train_step.py --model Wan2.1-T2V-1.3B --layers 2 --frames 17 --height 240 --width 416 --batch 1 \\
+        --threads 2 --rounds 7 --steps 1            # two blocks of the real width, on a CPU
     python benchmarks/train_step.py --device cuda --model Wan2.1-T2V-1.3B --frames 81 --height 480 --width 832 \\
         --gradient_checkpointing
 
@@ -22,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 ARMS = Path(__file__).with_name("arms.py")
-PASSED = ("model", "frames", "height", "width", "text_length", "caption_length", "device", "threads")
+PASSED = ("model", "layers", "frames", "height", "width", "text_length", "caption_length", "device", "threads")
 
 
 class Arm:
@@ -60,6 +62,7 @@ def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="embedded, small, or Wan2.1-T2V-1.3B ...")
+    parser.add_argument("--layers", type=int, default=0, help="so many of the model's blocks, which are all alike; 0: all")
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--height", type=int, default=96)
     parser.add_argument("--width", type=int, default=96)
@@ -105,7 +108,8 @@ def table(arms: list[Arm], args: argparse.Namespace) -> None:
                     f"{high:.3f}] | {arm.peak / 2**30:.2f} |")  # fmt: skip
     clip = f"{args.frames} frames of {args.height}x{args.width}"
     checkpointing = "on" if args.gradient_checkpointing else "off"
-    print(f"{args.model}, {clip}, {args.text_length} text tokens, {args.device}, {args.threads} threads, gradient "
+    model = f"{args.layers} blocks of {args.model}" if args.layers else args.model
+    print(f"{model}, {clip}, {args.text_length} text tokens, {args.device}, {args.threads} threads, gradient "
           f"checkpointing {checkpointing}; {args.rounds} rounds of {args.steps} steps\n")  # fmt: skip
     print("| arm | batch | seconds a clip (median) | ratio to the plain loop of its batch | peak memory, GiB |")
     print("|---|---:|---:|---:|---:|")
