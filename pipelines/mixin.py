@@ -51,8 +51,7 @@ def merged_signature(call: Callable, extended: Callable) -> inspect.Signature:
 class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
     """For a subclass of a Wan pipeline, before it in the bases.
 
-    The subclass sets `_stock_class_name`, overrides `encode_prompt` to pass its result through
-    `_append_emotion`, and overrides `__call__` to go through `_call_with_emotion`.
+    The subclass sets `_stock_class_name` and overrides `__call__` to go through `_call_with_emotion`.
     """
 
     _stock_class_name: str
@@ -225,6 +224,33 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
                     f"{name} does not carry the emotion adapter that the other transformer carries; call "
                     f'emotion_adapter.add(pipe.{name}, "{name}") or load_emotion_adapter'
                 )
+
+    def encode_prompt(
+        self,
+        prompt: str | list[str],
+        negative_prompt: str | list[str] | None = None,
+        do_classifier_free_guidance: bool = True,
+        num_videos_per_prompt: int = 1,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        max_sequence_length: int = 226,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The stock method; inside a call with an emotion its tokens come after the text's."""
+        prompt_embeds, negative_prompt_embeds = super().encode_prompt(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            do_classifier_free_guidance=do_classifier_free_guidance,
+            num_videos_per_prompt=num_videos_per_prompt,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            max_sequence_length=max_sequence_length,
+            device=device,
+            dtype=dtype,
+        )
+        prompt_embeds, negative_prompt_embeds = self._append_emotion(prompt_embeds, negative_prompt_embeds)
+        return prompt_embeds, negative_prompt_embeds
 
     def _append_emotion(
         self, prompt_embeds: torch.Tensor, negative_prompt_embeds: torch.Tensor | None

@@ -63,33 +63,6 @@ class EmotionWanImageToVideoPipeline(EmotionAdapterMixin, WanImageToVideoPipelin
             expand_timesteps=expand_timesteps,
         )
 
-    def encode_prompt(
-        self,
-        prompt: str | list[str],
-        negative_prompt: str | list[str] | None = None,
-        do_classifier_free_guidance: bool = True,
-        num_videos_per_prompt: int = 1,
-        prompt_embeds: torch.Tensor | None = None,
-        negative_prompt_embeds: torch.Tensor | None = None,
-        max_sequence_length: int = 226,
-        device: torch.device | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The stock method; inside a call with an emotion its tokens come after the text's."""
-        prompt_embeds, negative_prompt_embeds = super().encode_prompt(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            do_classifier_free_guidance=do_classifier_free_guidance,
-            num_videos_per_prompt=num_videos_per_prompt,
-            prompt_embeds=prompt_embeds,
-            negative_prompt_embeds=negative_prompt_embeds,
-            max_sequence_length=max_sequence_length,
-            device=device,
-            dtype=dtype,
-        )
-        prompt_embeds, negative_prompt_embeds = self._append_emotion(prompt_embeds, negative_prompt_embeds)
-        return prompt_embeds, negative_prompt_embeds
-
     def __call__(
         self,
         *args: Any,
