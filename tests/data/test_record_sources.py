@@ -18,16 +18,6 @@ from emogen.emotion import EmotionState
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(*rows):
-        lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
-        (tmp_path / "metadata.jsonl").write_text("\n".join(lines) + "\n")
-        return tmp_path
-
-    return write
-
-
 # --- other forms of the same table
 
 COLUMNS = ["file_name", "caption", "emotion", "intensity", "agreement", "label_source", "author"]

@@ -1,6 +1,5 @@
 """What a metadata row says, how sure its label is, and what a list of records holds."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +22,6 @@ from emogen.emotion import EmotionState
 from emogen.emotion.mikels import MIKELS
 
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(*rows):
-        lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
-        (tmp_path / "metadata.jsonl").write_text("\n".join(lines) + "\n")
-        return tmp_path
-
-    return write
 
 
 def test_reads_what_a_row_says(write):
