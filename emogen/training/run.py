@@ -44,6 +44,7 @@ def dry_run(config: TrainingConfig) -> None:
     find_resume(Path(config.run.output_dir), config.checkpoint.resume_from_checkpoint)
     zero = zero_settings(config)
     plan = make_plan(config)
+    check_sharing(plan)
     with init_empty_weights():
         folder = plan.specification.folder
         empty = WanTransformer3DModel.from_config(WanTransformer3DModel.load_config(folder, subfolder="transformer"))

@@ -52,8 +52,11 @@ class Sharing:
         return self.ulysses
 
 
-def check_sharing(plan: Plan, processes: int) -> None:
+def check_sharing(plan: Plan, processes: int | None = None) -> None:
     """See, before anything is encoded, that the run can be shared as configured.
+
+    Args:
+        processes: how many there are; None leaves this machine out of it (a dry run), and looks at model and clips.
 
     Raises:
         ConfigError: it cannot.
@@ -66,11 +69,12 @@ def check_sharing(plan: Plan, processes: int) -> None:
         if wrong:
             raise ConfigError(f"run.ulysses: {degree}: {message}")
 
-    refuse(torch.accelerator.device_count() == 0,
-           "needs an accelerator for every process; diffusers shares no clip among CPUs")
-    refuse(processes % degree != 0,
-           f"{processes} process{'es' * (processes > 1)} cannot be divided into groups of {degree}; "
-           f"`accelerate launch --num_processes {degree * max(1, processes // degree)}`")
+    if processes is not None:
+        refuse(torch.accelerator.device_count() == 0,
+               "needs an accelerator for every process; diffusers shares no clip among CPUs")
+        refuse(processes % degree != 0,
+               f"{processes} process{'es' * (processes > 1)} cannot be divided into groups of {degree}; "
+               f"`accelerate launch --num_processes {degree * max(1, processes // degree)}`")
     refuse(model.compile, "model.compile has not been shown to give the right gradients with it")
     refuse(model.base_storage in ("int8", "nf4"), f"model.base_storage: {model.base_storage} has not been shown to "
            "give the right gradients with it; use same or fp8")

@@ -9,6 +9,7 @@ import torch
 
 from emogen.training.config import ConfigError
 from emogen.training.plan import make_plan
+from emogen.training.run import dry_run
 from emogen.training.sharing import Sharing, check_sharing
 from emogen.training.validation import _my_batches
 
@@ -71,7 +72,13 @@ def test_changing_emotions_cannot_be_shared(make_config, clips_folder, monkeypat
         check_sharing(plan, 2)
 
 
-def test_without_accelerators_it_is_refused(make_config, monkeypatch):
+def test_without_accelerators_it_is_refused_but_can_be_prepared(make_config, monkeypatch, capsys):
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 0)
+    config = make_config(run={"ulysses": 2})
     with pytest.raises(ConfigError, match="needs an accelerator for every process"):
-        check_sharing(make_plan(make_config(run={"ulysses": 2}), print), 2)
+        check_sharing(make_plan(config, print), 2)
+    dry_run(config)
+    assert "nothing was encoded or trained" in capsys.readouterr().out
+    config.run.ulysses = 4
+    with pytest.raises(ConfigError, match="does not divide the model's 2 heads"):
+        dry_run(config)

@@ -19,7 +19,7 @@ from . import clips as stores
 RENDERED, FACES, CONTENT, HELD_OUT = 2400, 2000, 200, 64
 
 
-TURNS_RENDERED, TURNS_REAL, STEADY = 1400, 1000, 300
+TURNS_RENDERED, TURNS_REAL, STEADY = 2100, 1500, 300
 
 
 def write_dataset(folder: Path, out: Path, seed: int = 5) -> None:
