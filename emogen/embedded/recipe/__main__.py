@@ -14,6 +14,7 @@ Every stage goes on where it stopped and leaves a finished result alone. In orde
     export_i2v, dataset_i2v   as export and dataset, of image-to-video
     judge    train the emotion judge (--source: also static art of other vendors)
     judge_blends   train the second judge, which has also seen blends of two emotions and points of the plane
+    judge_art      train a judge on other people's drawings alone, to ask whether ours are read as they mean
     content  train the content reader
 
 The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
@@ -28,7 +29,7 @@ import argparse
 from pathlib import Path
 
 STAGES = ("clips", "vae", "latents", "text", "base", "export", "dataset", "turns", "i2v", "export_i2v", "dataset_i2v",
-          "judge", "judge_blends", "content")
+          "judge", "judge_blends", "judge_art", "content")
 
 
 def main() -> None:

@@ -35,6 +35,10 @@ LABELS = [*MIKELS, "neutral"]
 SIZE = 64
 VENDORS = {"noto": "Apache-2.0", "twemoji": "CC-BY-4.0", "fluent-emoji-flat": "MIT"}
 """Static art in npm's `@iconify-json/NAME`, and its licence."""
+SINGLE = ("rendered", "rendered", "real", "art")
+BLENDS = ("rendered", "blends", "real", "art")
+DRAWN_BY_OTHERS = ("art", "art", "real", "art")
+"""What a judge learns from, in equal parts; what lacks a label is replaced by the first."""
 
 
 def vendor_art(source: Path, size: int = 128) -> list[tuple[np.ndarray, str, float]]:
@@ -131,13 +135,16 @@ def _targets(state: EmotionState, by_strength: bool) -> tuple[list[float], list[
     return [*shares, 1 - sum(shares)], [min(1.0, state.intensity) * v for v in (state.valence, state.arousal)]
 
 
-def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float, seed: int = 0,
-                batch: int = 24, blends: bool = False, width: int = 32) -> None:
-    """Train the emotion judge for `minutes` and save it with its card; held-out accuracy on the test stores.
+def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float, mix: tuple[str, ...] = SINGLE,
+                seed: int = 0, batch: int = 24, width: int = 32) -> None:
+    """Train an emotion judge for `minutes` and save it with its card; held-out accuracy on the test stores.
 
-    With `blends` a quarter of the clips shows blends of two emotions and points of the plane, labelled with their
-    shares, and weak emotions are labelled as partly neutral.
+    Args:
+        mix: "rendered" stickers, "real" animated emoji, static "art" of other vendors, and "blends" (of two emotions,
+            and points of the plane), which are labelled with their shares; then weak emotions of all kinds are labelled
+            as partly neutral.
     """
+    blends = "blends" in mix
     if blends:
         shades.write_for_judge(folder, "judge", 3600, 1200)
         shades.write_for_judge(folder, "test", 168, 168)
@@ -149,8 +156,24 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
     by_label = {label: [i for i, r in enumerate(real_records) if r["emotion"] == label] for label in LABELS}
     art = vendor_art(source) if source else []
     art_by_label = {label: [i for i, a in enumerate(art) if a[1] == label] for label in LABELS}
+    if mix[0] == "art" and not all(art_by_label.values()):
+        raise ValueError(f"no art of other vendors for every label in {source}; see VENDORS for what is needed")
     network = ClipClassifier({"emotion": LABELS}, {"valence_arousal": 2}, size=SIZE, frames=4, width=width)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
+
+    def pick(kind: str, label: str) -> tuple[np.ndarray, dict]:
+        if kind == "art" and art_by_label[label]:
+            image, emotion, intensity = art[rng.choice(art_by_label[label])]
+            return jiggle(image, rng), {"emotion": emotion, "intensity": intensity}
+        if kind == "real" and by_label[label]:
+            index = rng.choice(by_label[label])
+            return real[index], real_records[index]
+        if kind in ("art", "real"):
+            return pick(mix[0], label)
+        store, records = (between, between_records) if kind == "blends" else (rendered, rendered_records)
+        index = int(rng.integers(len(store)))
+        return store[index], records[index]
+
     start, step = time.time(), 0
     while (spent := (time.time() - start) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
@@ -158,19 +181,7 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
         clips, labels, vas = [], [], []
         for k in range(batch):
             label = LABELS[int(rng.integers(len(LABELS)))]
-            domain = k % 4  # half rendered (or a quarter, and a quarter blends), a quarter real, a quarter vendors' art
-            if domain == 3 and art_by_label[label]:
-                image, emotion, intensity = art[rng.choice(art_by_label[label])]
-                clip, record = jiggle(image, rng), {"emotion": emotion, "intensity": intensity}
-            elif domain == 2 and by_label[label]:
-                index = rng.choice(by_label[label])
-                clip, record = real[index], real_records[index]
-            elif domain == 1 and blends:
-                index = int(rng.integers(len(between)))
-                clip, record = between[index], between_records[index]
-            else:
-                index = int(rng.integers(len(rendered)))
-                clip, record = rendered[index], rendered_records[index]
+            clip, record = pick(mix[k % len(mix)], label)
             target = _targets(_state(record), blends)
             clips.append(clip)
             labels.append(target[0])
@@ -186,7 +197,7 @@ def train_judge(folder: Path, source: Path | None, out: Path, *, minutes: float,
             print(f"judge step {step} loss {loss.item():.3f} {spent:.0%}", flush=True)
     network.eval()
     card = {"steps": step, "seed": seed, "minutes": minutes, "training": {
-        "rendered": len(rendered), "animated emoji clips": len(real),
+        "rendered": len(rendered) if "rendered" in mix else 0, "animated emoji clips": len(real),
         "animated emoji code points": len({r["codepoint"] for r in real_records}), "vendor images": len(art)}}
     if blends:
         card["training"]["blends and points"] = len(between)

@@ -201,7 +201,13 @@ def judge(args: argparse.Namespace) -> None:
 def judge_blends(args: argparse.Namespace) -> None:
     minutes = args.minutes or (10.0,)
     judge_stage.train_judge(args.work / "clips", args.source, args.out or args.work / "judge_blends",
-                            minutes=minutes[0], seed=1, blends=True, width=24)  # fmt: skip
+                            minutes=minutes[0], mix=judge_stage.BLENDS, seed=1, width=24)  # fmt: skip
+
+
+def judge_art(args: argparse.Namespace) -> None:
+    minutes = args.minutes or (8.0,)
+    judge_stage.train_judge(args.work / "clips", args.source, args.out or args.work / "judge_art",
+                            minutes=minutes[0], mix=judge_stage.DRAWN_BY_OTHERS, seed=2, width=24)  # fmt: skip
 
 
 def content(args: argparse.Namespace) -> None:
