@@ -15,7 +15,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def contact_sheet(path: str | Path, rows: Sequence[Sequence[np.ndarray]], row_labels: Sequence[str],
                   column_labels: Sequence[str], *, frames: Sequence[int] = (0, 6), scale: int = 1) -> None:
-    """Write a PNG: a row of clips a row label, a few frames of each clip side by side.
+    """Write a picture: a row of clips a row label, a few frames of each clip side by side.
 
     Args:
         rows: clips uint8 `(F, H, W, 3)`, all of one size.
@@ -39,7 +39,7 @@ def contact_sheet(path: str | Path, rows: Sequence[Sequence[np.ndarray]], row_la
                 if scale > 1:
                     picture = picture.resize((width, height), Image.LANCZOS)
                 sheet.paste(picture, (left + c * cell + k * width, y))
-    sheet.save(path)
+    sheet.save(path, quality=90)  # of JPEG; PNG takes no notice
 
 
 def _wrap(text: str, width: int) -> list[str]:

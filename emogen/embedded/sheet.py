@@ -1,14 +1,18 @@
-"""The contact sheets of the README: all eight emotions for a few prompts, or every frame of clips that change.
+"""The contact sheets of the README: all eight emotions for a few prompts, every blend of two, every frame of clips that
+change.
 
-    python -m emogen.embedded.sheet --output docs/emotions.png
+    python -m emogen.embedded.sheet --output docs/emotions.jpg
+    python -m emogen.embedded.sheet --blends --output docs/blends.jpg
     python -m emogen.embedded.sheet --arcs --output docs/arcs.jpg
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from emogen.data.video import to_uint8
 from emogen.emotion import MIKELS
@@ -24,38 +28,74 @@ ARCS = (
     ("a flat sticker of a round yellow face on a white background", "0:fear 1:amusement"),
     ("a flat sticker of a round gray face wearing a bow tie on a green background", "0:neutral 1:sadness"),
 )
+BLENDED = (
+    "a flat sticker of a round yellow face on a white background",
+    "a flat sticker of a square blue face on a pink background",
+)
+"""Of the blends above the diagonal, and below it."""
+
+Sample = Callable[[Sequence[str], Sequence[str]], list[np.ndarray]]
+"""Prompts and emotions -> uint8 clips `(F, H, W, 3)`."""
+
+
+def emotions(path: Path, sample: Sample, prompts: Sequence[str]) -> None:
+    """A row a prompt, a column an emotion, two frames each."""
+    rows = [sample([prompt] * len(MIKELS), MIKELS) for prompt in prompts]
+    _write(path, rows, prompts, MIKELS, frames=(3, 9))
+
+
+def blends(path: Path, sample: Sample) -> None:
+    """Row and column in equal parts; on the diagonal the emotions by themselves."""
+    rows = []
+    for r, first in enumerate(MIKELS):
+        mixed = [first if first == second else f"{first}:0.5+{second}:0.5" for second in MIKELS]
+        rows.append(sample([BLENDED[c < r] for c in range(len(MIKELS))], mixed))
+    _write(path, rows, MIKELS, MIKELS, frames=(6,))
+
+
+def arcs(path: Path, sample: Sample) -> None:
+    """All frames of clips that change."""
+    prompts, changes = (list(column) for column in zip(*ARCS, strict=True))
+    clips = sample(prompts, changes)
+    _write(path, [[clip] for clip in clips], changes, [""], frames=tuple(range(len(clips[0]))))
+
+
+def _write(path: Path, rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], columns: Sequence[str],
+           frames: Sequence[int]) -> None:
+    from emogen.eval.sheet import contact_sheet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(path, rows, labels, columns, frames=frames)
+    print(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Generate and write the sheet."""
+    """Generate and write a sheet."""
     parser = argparse.ArgumentParser(prog="python -m emogen.embedded.sheet", description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="a .png or .jpg file")
-    parser.add_argument("--arcs", action="store_true", help="clips whose emotion changes instead of the eight")
-    parser.add_argument("--prompt", nargs="+", default=list(PROMPTS))
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--blends", action="store_true", help="every blend of two of the eight")
+    what.add_argument("--arcs", action="store_true", help="clips whose emotion changes")
+    parser.add_argument("--prompt", nargs="+", default=list(PROMPTS), help="of the sheet of the eight")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     import torch
 
     from emogen import EmotionWanPipeline, embedded_adapter, embedded_model
-    from emogen.eval.sheet import contact_sheet
 
     pipe = EmotionWanPipeline.from_pretrained(embedded_model())
     pipe.load_emotion_adapter(embedded_adapter())
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    if args.arcs:
-        prompts, arcs = (list(column) for column in zip(*ARCS, strict=True))
-        generators = [torch.Generator().manual_seed(args.seed) for _ in arcs]
-        clips = to_uint8(pipe(prompts, emotion=arcs, generator=generators, output_type="np").frames)
-        contact_sheet(args.output, [[clip] for clip in clips], arcs, [""], frames=tuple(range(clips.shape[1])))
-        print(args.output)
-        return
-    rows = []
-    for prompt in args.prompt:
-        generators = [torch.Generator().manual_seed(args.seed) for _ in MIKELS]
-        clips = pipe([prompt] * len(MIKELS), emotion=list(MIKELS), generator=generators, output_type="np").frames
-        rows.append(list(to_uint8(clips)))
-    contact_sheet(args.output, rows, args.prompt, MIKELS, frames=(3, 9))
-    print(args.output)
+
+    def sample(prompts: Sequence[str], asked: Sequence[str]) -> list[np.ndarray]:
+        generators = [torch.Generator().manual_seed(args.seed) for _ in prompts]
+        return list(to_uint8(pipe(list(prompts), emotion=list(asked), generator=generators, output_type="np").frames))
+
+    if args.blends:
+        blends(args.output, sample)
+    elif args.arcs:
+        arcs(args.output, sample)
+    else:
+        emotions(args.output, sample, args.prompt)
 
 
 if __name__ == "__main__":
