@@ -20,7 +20,7 @@ Every stage goes on where it stopped and leaves a finished result alone. In orde
 The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
 `accelerate launch train_lora.py --config configs/embedded_t2v.yaml --dataset_name WORK/emotion_dataset`, and once more
 from there (`--lora_weights`, `--adapter_weights`, `--learning_rate 7e-4 --adapter_learning_rate 2e-3
---max_train_steps 1600`); for image-to-video, after `dataset_i2v`, with `configs/embedded_i2v.yaml`.
+--max_train_steps 1800`, or more); for image-to-video, after `dataset_i2v`, with `configs/embedded_i2v.yaml`.
 """
 
 from __future__ import annotations
