@@ -26,8 +26,8 @@ SMALL_ADAPTER = {"hidden_dim": 128, "adapter_rank": 128, "adapter_head_dim": 32}
 
 def wan_config(name: str, layers: int | None = None) -> dict:
     """A transformer's configuration: "embedded", "small" (the embedded one with heads of 96 channels instead of 64, for
-    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan21_configs.json; with `layers`, of only
-    so many of its blocks."""
+    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan21_configs.json; with `layers`, of
+    only so many of its blocks."""
     if layers:
         return {**wan_config(name), "num_layers": layers}
     root = Path(__file__).parents[1]

@@ -62,7 +62,7 @@ def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded", help="embedded, small, or Wan2.1-T2V-1.3B ...")
-    parser.add_argument("--layers", type=int, default=0, help="so many of the model's blocks, which are all alike; 0: all")
+    parser.add_argument("--layers", type=int, default=0, help="so many blocks, which are all alike; 0: all")
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--height", type=int, default=96)
     parser.add_argument("--width", type=int, default=96)

@@ -76,8 +76,8 @@ def check_sharing(plan: Plan, processes: int | None = None) -> None:
                f"{processes} process{'es' * (processes > 1)} cannot be divided into groups of {degree}; "
                f"`accelerate launch --num_processes {degree * max(1, processes // degree)}`")
     refuse(model.compile, "model.compile has not been shown to give the right gradients with it")
-    refuse(model.base_storage in ("int8", "nf4"), f"model.base_storage: {model.base_storage} has not been shown to "
-           "give the right gradients with it; use same or fp8")
+    refuse(model.base_storage != "same", f"model.base_storage: {model.base_storage} has not been shown to give the "
+           "right gradients with it; use same")
     settings = WanTransformer3DModel.load_config(plan.specification.folder, subfolder="transformer")
     heads = settings.get("num_attention_heads", 40)
     divisors = ", ".join(str(n) for n in range(2, heads + 1) if heads % n == 0)
@@ -86,8 +86,8 @@ def check_sharing(plan: Plan, processes: int | None = None) -> None:
         tokens = plan.specification.tokens(bucket.num_frames, bucket.height, bucket.width)
         refuse(tokens % degree != 0, f"does not divide the {tokens:,} tokens of clips of {bucket}; choose another size")
     arcs = [clip.record.file_name for clip in plan.clips if clip.record.arc is not None]
-    refuse(bool(arcs), f"{len(arcs)} clips have an emotion that changes over time (first {arcs[:1]}); a process's part "
-           "of the tokens is not whole frames")
+    refuse(bool(arcs), f"clips whose emotion changes over time ({len(arcs)}, such as {''.join(arcs[:1])}) cannot be "
+           "shared; a process's part of the tokens is not whole frames")
 
 
 def share_clips(transformer: WanTransformer3DModel, sharing: Sharing, device: torch.device) -> None:

@@ -43,6 +43,7 @@ def test_every_process_is_called_equally_often_in_validation(groups):
         (4, 4, {}, r"does not divide the model's 2 heads; use 2"),
         (2, 2, {"compile": True}, r"model.compile has not been shown"),
         (2, 2, {"base_storage": "nf4"}, r"base_storage: nf4 has not been shown"),
+        (2, 2, {"base_storage": "fp8"}, r"base_storage: fp8 has not been shown"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_shared_is_refused(make_config, monkeypatch, ulysses, processes, change, message):
@@ -68,7 +69,7 @@ def test_changing_emotions_cannot_be_shared(make_config, clips_folder, monkeypat
     file = clips_folder / "arcs.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     plan = make_plan(make_config(run={"ulysses": 2}, data={"dataset_name": str(file)}), print)
-    with pytest.raises(ConfigError, match=r"1 clips have an emotion that changes over time .*clip1"):
+    with pytest.raises(ConfigError, match=r"emotion changes over time \(1, such as .*clip1"):
         check_sharing(plan, 2)
 
 
