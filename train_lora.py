@@ -4,7 +4,7 @@
 accelerate launch train_lora.py --config configs/embedded_t2v.yaml --output_dir out
 """
 
-from emogen.training.command import main
+from emogen.commands.train import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -101,14 +101,14 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
     from accelerate import Accelerator
 
     from emogen.data.buckets import Bucket
-    from emogen.data.order import BatchOrder
     from emogen.emotion import MIKELS, EmotionState
     from emogen.models import EmotionTensors
-    from emogen.training.batch import Batch
     from emogen.training.config import config_from_dict
-    from emogen.training.fold import folded_length
+    from emogen.training.data.batch import Batch
+    from emogen.training.data.order import BatchOrder
+    from emogen.training.families.fold import folded_length
+    from emogen.training.families.wan import WanSpecification
     from emogen.training.model import build_model
-    from emogen.training.specification import WanSpecification
     from emogen.training.trainer import Trainer
 
     small = args.model in ("embedded", "small")

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 import torch
 from arms import wan_config
 
-from emogen.training.footprint import Setup, meta_model
-from emogen.training.forecast import Forecast, forecast
+from emogen.training.memory.footprint import Setup, meta_model
+from emogen.training.memory.forecast import Forecast, forecast
+from emogen.training.memory.step_trace import example_batch, training_step
+from emogen.training.memory.tracing import measure_saved_bytes, replace_tensors
 from emogen.training.objective import add_noise, flow_loss
 from emogen.training.schema import AdapterSettings, LoraSettings
-from emogen.training.step_trace import example_batch, training_step
-from emogen.training.tracing import measure_saved_bytes, replace_tensors
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 KEPT, WORKING = "activations kept for backward", "working set"

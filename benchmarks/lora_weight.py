@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from sampling_speed import PROMPTS, load, psnr
 
-from emogen.data.video import to_uint8
+from emogen.media.video import to_uint8
 
 
 def main() -> int:
@@ -35,10 +35,9 @@ def main() -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
     args = parser.parse_args()
-    from emogen.eval.judge import EmbeddedJudge
-    from emogen.pipelines.composition import add_loras
-
     from emogen.emotion import MIKELS
+    from emogen.eval.judges.embedded import EmbeddedJudge
+    from emogen.pipelines.composition import add_loras
 
     pipe = load(args, torch.device(args.device))
     names = add_loras(pipe, args.lora, emotion_weight=1.0)

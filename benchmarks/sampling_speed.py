@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from emogen.data.video import to_uint8
+from emogen.media.video import to_uint8
 
 PROMPTS = (
     "a round yellow face", "a heart-shaped pink face on a white background", "a 3d emoji of a yellow cat face",
@@ -59,9 +59,8 @@ def variants(ratios: list[float], steps: int, device: torch.device) -> dict[str,
 
 
 def load(args: argparse.Namespace, device: torch.device, move: bool = True) -> Any:
-    from emogen.pipelines import EmotionWanPipeline
-
     from emogen.embedded import embedded_adapter, embedded_model
+    from emogen.pipelines import EmotionWanPipeline
 
     dtype = getattr(torch, args.dtype or ("float32" if device.type == "cpu" else "bfloat16"))
     pipe = EmotionWanPipeline.from_pretrained(args.model or embedded_model(), dtype=dtype)
@@ -90,10 +89,9 @@ def psnr(clip: np.ndarray, plain: np.ndarray) -> float:
 
 
 def measure(args: argparse.Namespace, device: torch.device) -> list[str]:
-    from emogen.eval.judge import EmbeddedJudge
-    from emogen.pipelines.speed import SpeedError, SpeedOptions, apply_speed, measure_mag_ratios
-
     from emogen.emotion import MIKELS
+    from emogen.eval.judges.embedded import EmbeddedJudge
+    from emogen.pipelines.speed import SpeedError, SpeedOptions, apply_speed, measure_mag_ratios
 
     plain = load(args, device)
     steps = args.num_inference_steps = args.num_inference_steps or plain.generation_defaults.num_inference_steps or 50

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "sample": ("emogen.commands.sample", "make a clip with an emotion"),
-    "train": ("emogen.training.command", "train an emotion adapter and a LoRA (as train_lora.py)"),
+    "train": ("emogen.commands.train", "train an emotion adapter and a LoRA (as train_lora.py)"),
     "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
     "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
     "judge": ("emogen.commands.judge", "fit a judge to labelled clips, or measure one"),

@@ -14,20 +14,20 @@ _EXAMPLES = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
-    from .arguments import finished, measuring_parser, parse
-    from .config import EvalConfigError, load_eval_config
+    from emogen.eval.arguments import finished, measuring_parser, parse
+    from emogen.eval.benchmark.config import EvalConfigError, load_eval_config
 
     about = "Compare systems: does a clip show the emotion asked for, and what else did it cost?"
     args = parse(measuring_parser("emogen.eval", about, _EXAMPLES, "configs/eval/"), argv)
     try:
         if args.report:
-            from .report import reread, write_report
+            from emogen.eval.report.build import reread, write_report
 
             out = finished(args.report)
             write_report(reread(out), out)
         else:
             config = load_eval_config(args.config)
-            from .benchmark import run_benchmark
+            from emogen.eval.benchmark.run import run_benchmark
 
             if not run_benchmark(config, args.output_dir, args.quiet):
                 return 0
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EvalConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from .text import text_table
+    from emogen.eval.report.text import text_table
 
     print(text_table(out))
     print(f"\n{out / 'report.html'}")

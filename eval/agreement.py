@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, POSITIVE
-
-from .statistics import wilson
+from emogen.eval.statistics import wilson
 
 
 def hits(distribution: np.ndarray, asked: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

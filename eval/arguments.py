@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import EvalConfigError
+from emogen.eval.benchmark.config import EvalConfigError
 
 
 def measuring_parser(module: str, description: str, examples: str, configs: str) -> argparse.ArgumentParser:

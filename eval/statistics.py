@@ -18,8 +18,9 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 
-def clustered_difference(a: Sequence[float], b: Sequence[float], clusters: Sequence, *, draws: int = 5000,
-                         seed: int = 0) -> tuple[float, float, float]:
+def clustered_difference(
+    a: Sequence[float], b: Sequence[float], clusters: Sequence, *, draws: int = 5000, seed: int = 0
+) -> tuple[float, float, float]:
     """Mean of `a - b` on paired items with a 95 % percentile bootstrap that draws whole clusters (prompts).
 
     Returns:
@@ -52,8 +53,9 @@ def mcnemar_exact(a: Sequence[bool], b: Sequence[bool]) -> float:
     return min(1.0, 2 * tail)
 
 
-def clustered_mean(values: Sequence[float], clusters: Sequence, *, draws: int = 5000, seed: int = 0
-                   ) -> tuple[float, float, float]:
+def clustered_mean(
+    values: Sequence[float], clusters: Sequence, *, draws: int = 5000, seed: int = 0
+) -> tuple[float, float, float]:
     """Mean with a 95 % percentile bootstrap that draws whole clusters (prompts): `(mean, low, high)`.
 
     Raises:

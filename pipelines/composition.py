@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emogen.pipelines.lora_options import LoraError, LoraSpec, add_lora_arguments, loras_from_args, on_hub
 from torch import nn
 
 from emogen.models.lora_file import scaled
 from emogen.models.lora_formats import LoraFile, LoraFormatError, read_lora
 from emogen.models.storage import LORA_NAME
+from emogen.pipelines.lora_options import LoraError, LoraSpec, add_lora_arguments, loras_from_args, on_hub
 
 __all__ = ["LoraError", "LoraSpec", "add_lora_arguments", "add_loras", "check_fits", "loras_from_args", "plain_weights"]
-
 
 
 def add_loras(pipe: Any, specs: Sequence[LoraSpec | str], emotion_weight: float | None = None) -> dict[str, float]:

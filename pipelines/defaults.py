@@ -51,9 +51,7 @@ class GenerationDefaults:
             raise ValueError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from error
         if not isinstance(values, dict):
             raise ValueError(f"{path}: holds a {type(values).__name__} where an object belongs")
-        values = {
-            name: value for name, value in values.items() if not name.startswith("_") and value is not None
-        }
+        values = {name: value for name, value in values.items() if not name.startswith("_") and value is not None}
         known = {field.name: field.type for field in dataclasses.fields(cls)}
         for name, value in values.items():
             if name not in known:
@@ -97,12 +95,6 @@ def _check(path: str | Path, name: str, value: Any, annotation: str) -> None:
         good = isinstance(value, str)
     else:
         kinds = (int, float) if "float" in annotation else (int,)
-        good = (
-            isinstance(value, kinds)
-            and not isinstance(value, bool)
-            and value >= (0 if "float" in annotation else 1)
-        )
+        good = isinstance(value, kinds) and not isinstance(value, bool) and value >= (0 if "float" in annotation else 1)
     if not good:
-        raise ValueError(
-            f"{path}: {name} is {value!r}; it must be {annotation.removesuffix(' | None')} and positive"
-        )
+        raise ValueError(f"{path}: {name} is {value!r}; it must be {annotation.removesuffix(' | None')} and positive")

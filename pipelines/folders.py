@@ -51,9 +51,7 @@ class AdapterFolderMixin:
         folder = resolve_folder(pretrained, **hub)
         transformers = list(self._wan_transformers().values())
         names = ("transformer", "transformer_2")
-        read_emotion_adapter(
-            folder, dict(zip(names, transformers, strict=False))
-        )  # all errors, before any change
+        read_emotion_adapter(folder, dict(zip(names, transformers, strict=False)))  # all errors, before any change
         self.unload_emotion_adapter()
         if load_lora and (folder / LORA_NAME).is_file():
             # before the adapter, because peft freezes all it finds in the model

@@ -148,9 +148,7 @@ def _from_tensor(value: torch.Tensor, name: str) -> Image.Image:
                 hint = ": (tensor + 1) / 2"
             elif low >= 0 and 1 < high <= 255:
                 hint = ": tensor / 255"
-            raise ValueError(
-                f"{name} is a tensor with values from {low:.4g} to {high:.4g}; bring them into 0-1{hint}"
-            )
+            raise ValueError(f"{name} is a tensor with values from {low:.4g} to {high:.4g}; bring them into 0-1{hint}")
         pixels = (pixels.detach().float() * 255).round().to(torch.uint8)
     elif value.dtype != torch.uint8:
         raise ValueError(f"{name} is a tensor of {value.dtype}; give uint8, or floating point in 0-1")

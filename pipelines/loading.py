@@ -9,7 +9,7 @@ import torch
 
 
 def best_device() -> str:
-    """"cuda", "mps" or "cpu"."""
+    """ "cuda", "mps" or "cpu"."""
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
@@ -34,8 +34,9 @@ def open_pipeline(
         OSError, ValueError, RuntimeError: with what cannot be loaded, and why.
     """
     from diffusers.utils import logging
-    from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
     from transformers.utils import logging as transformers_logging
+
+    from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

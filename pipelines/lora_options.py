@@ -48,8 +48,13 @@ class LoraSpec:
 def add_lora_arguments(parser: argparse.ArgumentParser) -> None:
     """Add `--lora`, which may be repeated, and `--emotion_lora_weight`."""
     group = parser.add_argument_group("LoRAs beside the emotion's (docs/sampling.md)")
-    group.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="another LoRA: a file of "
-                       "diffusers, ComfyUI, DiffSynth or musubi, a folder, or a hub id; may be repeated")
+    group.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FILE[:WEIGHT]",
+        help="another LoRA: a file of diffusers, ComfyUI, DiffSynth or musubi, a folder, or a hub id; may be repeated",
+    )
     group.add_argument("--emotion_lora_weight", type=float, help="strength of the emotion's LoRA (default: 1)")
 
 

@@ -13,12 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from emogen.pipelines.defaults import GenerationDefaults
-from emogen.pipelines.emotions import EmotionLike, all_neutral, emotion_tensors, read_emotions
-from emogen.pipelines.folders import AdapterFolderMixin
-from emogen.pipelines.guidance import EmotionGuidance, EmotionGuidanceLike, read_emotion_guidance
-from emogen.pipelines.kinds import HUB_ARGUMENTS, ModelKindMixin
-from emogen.pipelines.speed_cache import reset_caches
 
 from emogen.emotion import EmotionArc, EmotionState, emotion_prompt
 from emogen.models import (
@@ -29,6 +23,12 @@ from emogen.models import (
     get_emotion_adapter,
     latent_frame_count,
 )
+from emogen.pipelines.defaults import GenerationDefaults
+from emogen.pipelines.emotions import EmotionLike, all_neutral, emotion_tensors, read_emotions
+from emogen.pipelines.folders import AdapterFolderMixin
+from emogen.pipelines.guidance import EmotionGuidance, EmotionGuidanceLike, read_emotion_guidance
+from emogen.pipelines.kinds import HUB_ARGUMENTS, ModelKindMixin
+from emogen.pipelines.speed_cache import reset_caches
 
 
 @dataclass(frozen=True)
@@ -292,9 +292,7 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
         """Without an adapter: the emotion as a sentence of the prompt, as EmoVid's authors prompt their
         model."""
         if prompt is None:
-            raise ValueError(
-                "emotion= with prompt_embeds needs an emotion adapter; call load_emotion_adapter"
-            )
+            raise ValueError("emotion= with prompt_embeds needs an emotion adapter; call load_emotion_adapter")
         if any(isinstance(e, EmotionArc) for e in emotions) or not all_neutral(negatives):
             raise ValueError(
                 "an emotion that changes over the clip, or a negative_emotion, cannot be said in the prompt; "

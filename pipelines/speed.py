@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
+from emogen.models import get_emotion_adapter
 from emogen.pipelines.speed_attention import check_backend, set_backend
 from emogen.pipelines.speed_cache import cache_config, call_steps, measure_mag_ratios, reset_caches
 from emogen.pipelines.speed_memory import cast_to_fp8, check_offload, offload
 from emogen.pipelines.speed_options import SpeedError, SpeedOptions, add_speed_arguments, speed_from_args
 from emogen.pipelines.speed_parallel import join_processes, share_sequence
-
-from emogen.models import get_emotion_adapter
 
 __all__ = [
     "SpeedError", "SpeedOptions", "add_speed_arguments", "apply_speed", "measure_mag_ratios", "reset_caches",

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend, dispatch_attention_fn
-from emogen.pipelines.speed_options import SpeedError
 from torch import nn
+
+from emogen.pipelines.speed_options import SpeedError
 
 _TOLERANCE = 0.1  # relative; sage computes in 8 bits
 _NEEDS = {  # part of a name -> what it takes; the first that fits

@@ -12,8 +12,9 @@ import io
 from typing import Any
 
 from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConfig
-from emogen.pipelines.speed_options import SpeedError, SpeedOptions
 from torch import nn
+
+from emogen.pipelines.speed_options import SpeedError, SpeedOptions
 
 
 def cache_config(options: SpeedOptions, transformer: nn.Module, steps: int) -> Any:
@@ -100,5 +101,3 @@ def call_steps(pipe: Any, options: SpeedOptions) -> int:
 
 def _given(value: Any, default: Any) -> Any:
     return default if value is None else value
-
-

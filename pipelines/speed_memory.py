@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
-from emogen.pipelines.speed_options import SpeedError
 from torch import nn
 
 from emogen.models import EmotionAdapter, get_emotion_adapter
 from emogen.models.hooks import ENCODER_NAME
+from emogen.pipelines.speed_options import SpeedError
 
 _OWN_DTYPE = (r"^emotion_encoder", r"attn2\.processor")
 """Layers of the adapter, 1 % of the weights, which stay as they are."""

@@ -163,12 +163,12 @@ class SpeedOptions:
                 "--fp8 to save memory, or one process"
             )
 
-
     def _check_compile(self) -> None:
         if not self.compile:
             return
         reasons = {
-            "--cache": self.cache != "none" and "the caches decide in Python inside of what would be compiled: it is "
+            "--cache": self.cache != "none"
+            and "the caches decide in Python inside of what would be compiled: it is "
             "compiled anew until torch gives up, or not at all",
             "--fp8": self.layerwise_casting and "each weight changes its dtype inside of what would be compiled",
             "--ulysses or --ring": self.parallel > 1 and "the two have not been shown to give the right clip together",
@@ -190,8 +190,12 @@ def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options' flags, under diffusers' names, as a group "speed and memory" to a parser."""
     group = parser.add_argument_group("speed and memory (diffusers' own mechanisms; docs/sampling.md)")
     group.add_argument("--attention_backend", metavar="NAME", help="native, xformers, flash, sage ... of diffusers")
-    group.add_argument("--cache", default="none", metavar="NAME", help="first_block, taylorseer or magcache: reuse "
-                       "earlier steps, faster and less exact")
+    group.add_argument(
+        "--cache",
+        default="none",
+        metavar="NAME",
+        help="first_block, taylorseer or magcache: reuse earlier steps, faster and less exact",
+    )
     group.add_argument("--cache_threshold", type=float, help="first_block (0.05), magcache (0.06): higher skips more")
     group.add_argument("--cache_interval", type=int, help="taylorseer: compute one step in so many (5)")
     group.add_argument("--cache_order", type=int, help="taylorseer: order of the extrapolation (1)")
@@ -199,8 +203,12 @@ def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cache_max_skip", type=int, help="magcache: most steps skipped in a row (3)")
     group.add_argument("--mag_ratios", metavar="FILE", help="magcache: JSON list of the model's ratios")
     group.add_argument("--compile", action="store_true", help="torch.compile of the repeated blocks")
-    group.add_argument("--offload", default="none", metavar="HOW", help="model, group, sequential or group_disk: keep "
-                       "weights off the GPU while they are not used")
+    group.add_argument(
+        "--offload",
+        default="none",
+        metavar="HOW",
+        help="model, group, sequential or group_disk: keep weights off the GPU while they are not used",
+    )
     group.add_argument("--offload_folder", metavar="DIR", help="group_disk: where the files go")
     group.add_argument("--fp8", action="store_true", help="store the transformer in 8 bits (layerwise casting)")
     group.add_argument("--vae_tiling", action="store_true", help="decode in tiles: less memory")

@@ -6,8 +6,9 @@ import os
 
 import torch
 from diffusers import ContextParallelConfig
-from emogen.pipelines.speed_options import SpeedError, SpeedOptions
 from torch import distributed, nn
+
+from emogen.pipelines.speed_options import SpeedError, SpeedOptions
 
 
 def join_processes(options: SpeedOptions, transformer: nn.Module, device: torch.device) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from transformers import AutoTokenizer, UMT5EncoderModel
+
 from emogen.pipelines.emotions import EmotionLike
 from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.mixin import EmotionAdapterMixin, merged_signature
-from transformers import AutoTokenizer, UMT5EncoderModel
 
 
 class EmotionWanPipeline(EmotionAdapterMixin, WanPipeline):

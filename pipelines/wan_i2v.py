@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
+from transformers import AutoTokenizer, CLIPVisionModel, UMT5EncoderModel
+
+from emogen.emotion import EmotionArc
+from emogen.models import latent_frame_count
 from emogen.pipelines.emotions import EmotionLike, read_emotions
 from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.images import Colour, cover, fit_size, read_image
 from emogen.pipelines.mixin import EmotionAdapterMixin, count_prompts, merged_signature
 from emogen.pipelines.stock_i2v import CLIPImageProcessor, WanImageToVideoPipeline
-from transformers import AutoTokenizer, CLIPVisionModel, UMT5EncoderModel
-
-from emogen.emotion import EmotionArc
-from emogen.models import latent_frame_count
 
 _PIXEL_MULTIPLE = 16  # the stock pipeline takes no other heights and widths
 _TEXT_LENGTH = 512  # where Wan's attention to image and text splits them

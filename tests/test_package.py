@@ -37,8 +37,10 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_pipelines_and_eval_live_only_inside_emogen():
     # From another folder, so that the repository's own folders are not on the path.
-    out = run("import importlib.util as u; print(u.find_spec('pipelines'), u.find_spec('eval'));"
-              "import emogen.pipelines, emogen.eval; print(emogen.pipelines.__name__, emogen.eval.__name__)")
+    out = run(
+        "import importlib.util as u; print(u.find_spec('pipelines'), u.find_spec('eval'));"
+        "import emogen.pipelines, emogen.eval; print(emogen.pipelines.__name__, emogen.eval.__name__)"
+    )
     assert out.split() == ["None", "None", "emogen.pipelines", "emogen.eval"]
 
 

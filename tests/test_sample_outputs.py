@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 
 from emogen.commands.sample import main as sample
-from emogen.data.stickers.platforms import PLATFORMS
-from emogen.data.stickers.render import StickerSpec, render
-from emogen.data.video import read_metadata, read_video
+from emogen.media.video import read_metadata, read_video
+from emogen.stickers.platforms import PLATFORMS
+from emogen.stickers.render import StickerSpec, render
 
 FACE = ["--prompt", "a flat sticker of a round yellow face on a blue background"]
 FEW = ["--num_inference_steps", "2", "--num_frames", "5", "--quiet"]

@@ -9,8 +9,8 @@ from emogen.commands.sample import main as sample
 from emogen.commands.sample_batch import read_batch
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import RequestError, check, description, parse
-from emogen.data.video import write_video
 from emogen.emotion import MIKELS
+from emogen.media.video import write_video
 
 
 def arguments(*more):

@@ -16,7 +16,7 @@ def test_versions_come_in_the_order_asked_and_without_what_is_not_installed():
 
 
 def test_the_names_that_written_files_have_stay():
-    from emogen.eval import benchmark
+    from emogen.eval.benchmark import run as benchmark
 
     assert list(of_a_clip()) == ["emogen", "diffusers", "torch"]
     always = ["python", "emogen", "torch", "diffusers", "transformers", "torchmetrics"]

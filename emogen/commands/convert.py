@@ -26,13 +26,22 @@ examples:
 def build_parser() -> argparse.ArgumentParser:
     """The options of `emogen convert`."""
     parser = argparse.ArgumentParser(
-        prog="emogen convert", description="Write a LoRA of a Wan model in another program's form.", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("input", metavar="IN", type=Path,
-                        help="a .safetensors file, or a folder with pytorch_lora_weights.safetensors")
-    parser.add_argument("output", metavar="OUT", type=Path,
-                        help="a .safetensors file, or a folder that exists, which gets "
-                             "pytorch_lora_weights_FORMAT.safetensors (diffusers: without _FORMAT)")
+        prog="emogen convert",
+        description="Write a LoRA of a Wan model in another program's form.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "input", metavar="IN", type=Path, help="a .safetensors file, or a folder with pytorch_lora_weights.safetensors"
+    )
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        type=Path,
+        help="a .safetensors file, or a folder that exists, which gets "
+        "pytorch_lora_weights_FORMAT.safetensors (diffusers: without _FORMAT)",
+    )
     parser.add_argument("--to", required=True, choices=["diffusers", "comfyui", "diffsynth"], help="the form of OUT")
     parser.add_argument("--title", help="title in OUT's header (default: the one in IN's, or the name of OUT)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")

@@ -20,8 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ValueError as error:
             parser.error(str(error))
         shares = ", ".join(f"{n} {p:.2f}" for n, p in zip(MIKELS, state.distribution, strict=True) if p >= 0.005)
-        print(f"{args.emotion}: {shares or 'neutral'}; valence {state.valence:+.2f}, arousal {state.arousal:+.2f}, "
-              f"intensity {state.intensity:.2f}")
+        print(
+            f"{args.emotion}: {shares or 'neutral'}; valence {state.valence:+.2f}, arousal {state.arousal:+.2f}, "
+            f"intensity {state.intensity:.2f}"
+        )
     elif args.lexicon:
         for word in sorted(LEXICON):
             entry = LEXICON[word]
@@ -31,8 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("emotion       valence  arousal")
         for name, (valence, arousal) in MIKELS_VA.items():
             print(f"{name:12} {valence:+8.2f} {arousal:+8.2f}")
-        print(f"neutral      {0:+8.2f} {0:+8.2f}\n\n{len(LEXICON)} words are known (`emogen info --lexicon`); mixtures "
-              "(joy:0.7+awe:0.3), strengths (sadness:0.6),\npoints (va:0.8,0.3) and arcs (\"0:fear 1:amusement\") too.")
+        print(
+            f"neutral      {0:+8.2f} {0:+8.2f}\n\n{len(LEXICON)} words are known (`emogen info --lexicon`); mixtures "
+            '(joy:0.7+awe:0.3), strengths (sadness:0.6),\npoints (va:0.8,0.3) and arcs ("0:fear 1:amusement") too.'
+        )
         _embedded()
     return 0
 

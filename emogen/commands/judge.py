@@ -23,29 +23,48 @@ examples:
 def build_parser() -> argparse.ArgumentParser:
     """The options of `emogen judge`."""
     parser = argparse.ArgumentParser(
-        prog="emogen judge", description="Judges of emotion: fit one to labelled clips, or measure one.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+        prog="emogen judge",
+        description="Judges of emotion: fit one to labelled clips, or measure one.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     commands = parser.add_subparsers(dest="command", metavar="train|check", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--data", required=True, metavar="FOLDER",
-                        help="clips with a metadata.jsonl: file_name, caption, emotion, and perhaps split")
+    common.add_argument(
+        "--data",
+        required=True,
+        metavar="FOLDER",
+        help="clips with a metadata.jsonl: file_name, caption, emotion, and perhaps split",
+    )
     common.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     common.add_argument("--quiet", action="store_true", help="no progress bar")
-    train = commands.add_parser("train", parents=[common], allow_abbrev=False,
-                                help="fit a linear probe on a frozen encoder")
-    train.add_argument("--encoder", required=True, metavar="MODEL",
-                       help="an image or video model of transformers (folder or Hub name), embedded, or pixels")
+    train = commands.add_parser(
+        "train", parents=[common], allow_abbrev=False, help="fit a linear probe on a frozen encoder"
+    )
+    train.add_argument(
+        "--encoder",
+        required=True,
+        metavar="MODEL",
+        help="an image or video model of transformers (folder or Hub name), embedded, or pixels",
+    )
     train.add_argument("--output_dir", required=True, type=Path, help="the judge's folder")
     train.add_argument("--name", help="what the judge is called (default: the folder's name)")
     train.add_argument("--frames", type=int, default=8, help="of each clip (default: 8)")
-    train.add_argument("--group", metavar="KEY", help="key of the metadata whose clips are never divided, such as "
-                                                      "character or film")
+    train.add_argument(
+        "--group", metavar="KEY", help="key of the metadata whose clips are never divided, such as character or film"
+    )
     train.add_argument("--licence", default="not stated", help="of the judge, for its card")
-    check = commands.add_parser("check", parents=[common], allow_abbrev=False,
-                                help="measure a judge on labelled clips and write its card")
+    check = commands.add_parser(
+        "check", parents=[common], allow_abbrev=False, help="measure a judge on labelled clips and write its card"
+    )
     check.add_argument("--judge", required=True, metavar="SPEC", help="see below the options of `emogen judge --help`")
-    check.add_argument("--split", default="held_out", choices=["held_out", "all", "train", "val", "test"],
-                       help="which clips (default: val and test if there are any, else all)")
+    check.add_argument(
+        "--split",
+        default="held_out",
+        choices=["held_out", "all", "train", "val", "test"],
+        help="which clips (default: val and test if there are any, else all)",
+    )
     check.add_argument("--card", type=Path, metavar="FILE", help="where the card goes (default: NAME.card.json here)")
     return parser
 
@@ -69,8 +88,17 @@ def _train(args: argparse.Namespace) -> int:
     from emogen.eval.judges.check import check_text
     from emogen.eval.judges.train import train_probe
 
-    judge = train_probe(args.data, args.encoder, args.output_dir, name=args.name, frames=args.frames, group=args.group,
-                        licence=args.licence, device=args.device, quiet=args.quiet)
+    judge = train_probe(
+        args.data,
+        args.encoder,
+        args.output_dir,
+        name=args.name,
+        frames=args.frames,
+        group=args.group,
+        licence=args.licence,
+        device=args.device,
+        quiet=args.quiet,
+    )
     for data in judge.card.held_out:
         print(check_text(judge.card, data))
     print(f"\n{args.output_dir}")

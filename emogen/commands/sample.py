@@ -23,7 +23,7 @@ from emogen.commands.sample_request import (
     read_emotion,
     short_name,
 )
-from emogen.data.video import read_metadata
+from emogen.media.video import read_metadata
 from emogen.versions import of_a_clip
 
 
@@ -56,8 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if os.environ.get("RANK", "0") == "0":
-        print(f"{path}  (emotion {args.emotion}, seed {seed}, {len(frames)} frames of {frames.shape[2]}x"
-              f"{frames.shape[1]}, {time.time() - start:.1f} s)")
+        print(
+            f"{path}  (emotion {args.emotion}, seed {seed}, {len(frames)} frames of {frames.shape[2]}x"
+            f"{frames.shape[1]}, {time.time() - start:.1f} s)"
+        )
     return 0
 
 
@@ -122,8 +124,11 @@ def _say_versions(args: Namespace) -> None:
     now = of_a_clip()
     for name, version in getattr(args, "made_with", {}).items():
         if now.get(name) != version:
-            print(f"note: the clip was made with {name} {version}, here is {now.get(name)}: it may come out a little "
-                  "different", file=sys.stderr)
+            print(
+                f"note: the clip was made with {name} {version}, here is {now.get(name)}: it may come out a little "
+                "different",
+                file=sys.stderr,
+            )
 
 
 def _make(pipe: Any, args: Namespace) -> tuple[Path, Any, int]:
@@ -146,4 +151,3 @@ def _load(args: Namespace, quiet: bool = False) -> Any:
         for line in switched_on:
             print(line, file=sys.stderr)
     return pipe
-

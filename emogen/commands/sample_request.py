@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emogen.data.video import VideoError, check_writable, read_metadata
 from emogen.emotion import EmotionArc, EmotionState, parse_emotion_or_arc
+from emogen.media.video import VideoError, check_writable, read_metadata
 
 ALL = "all"
 _POSITIVE = ("num_frames", "height", "width", "num_inference_steps", "fps", "max_kb")
@@ -78,7 +78,7 @@ def check(args: argparse.Namespace) -> None:
     if args.guidance_interval is not None and args.emotion_guidance_scale is None:
         raise RequestError("--guidance_interval says when --emotion_guidance_scale holds; give that too")
     if args.emotion.strip().lower() == ALL and (args.platform or args.transparent or args.loop):
-        raise RequestError('--emotion all makes a labelled grid; --platform, --transparent and --loop are for one clip')
+        raise RequestError("--emotion all makes a labelled grid; --platform, --transparent and --loop are for one clip")
     for option in ("emotion", "avoid"):
         text = getattr(args, option)
         if text is not None and not (option == "emotion" and text.strip().lower() == ALL):
@@ -128,7 +128,7 @@ def short_name(emotion: str) -> str:
 def ending(args: argparse.Namespace) -> str:
     """The ending of a clip that is given no name."""
     if args.platform:
-        from emogen.data.stickers.platforms import PLATFORMS
+        from emogen.stickers.platforms import PLATFORMS
 
         return PLATFORMS[args.platform].endings[0]
     return ".webp" if args.transparent else ".mp4"
@@ -136,8 +136,11 @@ def ending(args: argparse.Namespace) -> str:
 
 def description(args: argparse.Namespace) -> dict[str, Any]:
     """What a clip keeps of the options that made it: all that matter for its looks."""
-    values = {name: value for name, value in vars(args).items()
-              if name not in (*OF_THE_RUN, "made_with") and value not in (None, False, [])}
+    values = {
+        name: value
+        for name, value in vars(args).items()
+        if name not in (*OF_THE_RUN, "made_with") and value not in (None, False, [])
+    }
     if args.image is not None:
         values["image_sha256"] = fingerprint(args.image)
     return values

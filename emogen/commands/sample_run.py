@@ -13,9 +13,9 @@ import torch
 
 from emogen.commands.sample_options import ENLARGE_TO
 from emogen.commands.sample_request import ALL, read_emotion
-from emogen.data.grid import label_grid
-from emogen.data.video import enlarge, to_uint8, write_video
 from emogen.emotion import MIKELS, NEUTRAL
+from emogen.media.grid import label_grid
+from emogen.media.video import enlarge, to_uint8, write_video
 
 _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale", "negative_prompt",
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip
@@ -33,8 +33,11 @@ def load(args: Namespace) -> tuple[Any, list[str]]:
     from emogen.pipelines.speed import apply_speed, speed_from_args
 
     image, device = args.image is not None, args.device or best_device()
-    model, adapter = (embedded.embedded_i2v_model, embedded.embedded_i2v_adapter) if image else (
-        embedded.embedded_model, embedded.embedded_adapter)
+    model, adapter = (
+        (embedded.embedded_i2v_model, embedded.embedded_i2v_adapter)
+        if image
+        else (embedded.embedded_model, embedded.embedded_adapter)
+    )
     folder = args.adapter or (adapter() if args.model is None else "none")
     folder = None if folder.lower() == "none" else folder
     pipe = open_pipeline(args.model or model(), folder, image=image, device=device, dtype=args.dtype,
@@ -68,10 +71,10 @@ def sample(pipe: Any, args: Namespace, seed: int) -> np.ndarray:
 
 def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> np.ndarray:
     """Write clips of `sample` as the options ask, and return the frames that were written."""
-    from emogen.data.stickers.fit_size import write_within
-    from emogen.data.stickers.loop import make_seamless
-    from emogen.data.stickers.platforms import write_for
-    from emogen.data.stickers.transparent import key_background
+    from emogen.stickers.fit_size import write_within
+    from emogen.stickers.loop import make_seamless
+    from emogen.stickers.platforms import write_for
+    from emogen.stickers.transparent import key_background
 
     if len(clips) > 1:
         shown = [clip if args.no_enlarge else enlarge(clip, ENLARGE_TO // 2) for clip in clips]

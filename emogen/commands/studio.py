@@ -15,21 +15,31 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 def build_parser() -> argparse.ArgumentParser:
     """The options of `emogen studio`."""
     parser = argparse.ArgumentParser(
-        prog="emogen studio", allow_abbrev=False,
+        prog="emogen studio",
+        allow_abbrev=False,
         description="Open a page on this machine to make clips with emotions and see how a judge reads them.",
     )
     parser.add_argument("--model", help="folder or hub id of a Wan2.1 text-to-video model (default: the embedded one)")
-    parser.add_argument("--adapter", help='folder or hub id of its emotion adapter, or "none" (default: the embedded '
-                                          "one with the embedded model, else none)")
+    parser.add_argument(
+        "--adapter",
+        help='folder or hub id of its emotion adapter, or "none" (default: the embedded '
+        "one with the embedded model, else none)",
+    )
     parser.add_argument("--image_model", help="the same for image to video")
     parser.add_argument("--image_adapter", help="the same for image to video")
-    parser.add_argument("--judge", metavar="FOLDER", help="folder of a judge that reads every clip (default: the "
-                                                          "embedded judge, for clips of embedded models only)")
+    parser.add_argument(
+        "--judge",
+        metavar="FOLDER",
+        help="folder of a judge that reads every clip (default: the embedded judge, for clips of embedded models only)",
+    )
     parser.add_argument("--device", help="cuda, mps, cpu (default: the best there is)")
     parser.add_argument("--output_dir", metavar="DIR", default="outputs/studio", help="where clips go")
     parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; anything but the default lets "
-                                                            "other machines use this one")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; anything but the default lets other machines use this one",
+    )
     parser.add_argument("--no_browser", action="store_true", help="only print the page's address")
     return parser
 

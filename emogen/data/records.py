@@ -223,8 +223,10 @@ def _arc(values: Mapping[str, Any]) -> EmotionArc | None:
         return None
     given = [key for key in ("valence", "arousal", "intensity") if values.get(key) is not None]
     if given:
-        raise ValueError(f"the emotion changes, so {given[0]!r} would be of no moment; write it into the arc, as in "
-                         '"0:sadness:0.4 1:joy:0.8" or "0:va:0.3,0.2 1:joy"')
+        raise ValueError(
+            f"the emotion changes, so {given[0]!r} would be of no moment; write it into the arc, as in "
+            '"0:sadness:0.4 1:joy:0.8" or "0:va:0.3,0.2 1:joy"'
+        )
     arc = EmotionArc.parse(text)
     return None if arc.is_constant else arc
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
-from emogen.data.video import ANIMATED, VideoError
+from emogen.media.video import ANIMATED, VideoError
 
 if TYPE_CHECKING:
     from emogen.data.records import ClipRecord

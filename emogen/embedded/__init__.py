@@ -15,7 +15,7 @@ def _folder(name: str, file: str) -> str:
     if not (folder / file).is_file():
         raise FileNotFoundError(
             f"{folder / file} is missing: this installation came without the embedded weights. "
-            "Reinstall emogen, or train them anew with `python -m emogen.embedded.recipe --help`"
+            "Reinstall emogen, or train them anew with `python -m recipe --help`"
         )
     return str(folder)
 

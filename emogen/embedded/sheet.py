@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emogen.data.video import to_uint8
 from emogen.emotion import MIKELS
+from emogen.media.video import to_uint8
 
 PROMPTS = (
     "a flat sticker of a round yellow face on a blue background",
@@ -60,9 +60,14 @@ def arcs(path: Path, sample: Sample) -> None:
     _write(path, [[clip] for clip in clips], changes, [""], frames=tuple(range(len(clips[0]))))
 
 
-def _write(path: Path, rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], columns: Sequence[str],
-           frames: Sequence[int]) -> None:
-    from emogen.eval.sheet import contact_sheet
+def _write(
+    path: Path,
+    rows: Sequence[Sequence[np.ndarray]],
+    labels: Sequence[str],
+    columns: Sequence[str],
+    frames: Sequence[int],
+) -> None:
+    from emogen.media.sheet import contact_sheet
 
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(path, rows, labels, columns, frames=frames)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .lexicon import UnknownEmotionError
-from .parse import parse_emotion
-from .state import EmotionState
+from emogen.emotion.lexicon import UnknownEmotionError
+from emogen.emotion.parse import parse_emotion
+from emogen.emotion.state import EmotionState
 
 EASINGS = ("linear", "hold", "ease")
 _TIME = r"(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?"
@@ -48,8 +48,9 @@ class Keyframe:
         if not 0 <= self.time <= 1:
             raise ValueError(f"keyframe time {self.time:g} is outside 0..1 (0 is the first frame, 1 the last)")
         if not isinstance(self.state, EmotionState):
-            raise ValueError(f"a keyframe holds an EmotionState, not {self.state!r}; "
-                             "EmotionArc.from_keyframes reads text")
+            raise ValueError(
+                f"a keyframe holds an EmotionState, not {self.state!r}; EmotionArc.from_keyframes reads text"
+            )
         if self.easing not in EASINGS:
             raise ValueError(f"easing {self.easing!r} is not one of {', '.join(EASINGS)}")
 
@@ -77,8 +78,10 @@ class EmotionArc:
             raise ValueError(f"keyframe times must rise: {', '.join(f'{k.time:g}' for k in self.keyframes)}")
         for a, b in pairwise(self.keyframes):
             if a.easing != "hold" and a.state != b.state and min(a.state.intensity, b.state.intensity) < 0:
-                raise ValueError(f"between {a.time:g} and {b.time:g} the arc would blend an emotion of negative "
-                                 "intensity; hold it (@hold) or give the emotion as the negative emotion instead")
+                raise ValueError(
+                    f"between {a.time:g} and {b.time:g} the arc would blend an emotion of negative "
+                    "intensity; hold it (@hold) or give the emotion as the negative emotion instead"
+                )
 
     @classmethod
     def constant(cls, emotion: str | EmotionState) -> EmotionArc:
@@ -100,8 +103,11 @@ class EmotionArc:
             except UnknownEmotionError as error:
                 raise UnknownEmotionError(f"keyframe {number}: {error}") from error
             except (TypeError, ValueError) as error:
-                what = error if isinstance(item, (tuple, list)) and len(item) in (2, 3) else (
-                    f"{item!r} is not (time, emotion) or (time, emotion, easing)")
+                what = (
+                    error
+                    if isinstance(item, (tuple, list)) and len(item) in (2, 3)
+                    else (f"{item!r} is not (time, emotion) or (time, emotion, easing)")
+                )
                 raise ValueError(f"keyframe {number}: {what}") from error
         return cls(tuple(frames))
 
@@ -177,8 +183,11 @@ class EmotionArc:
         """
         form = "'keyframes' is a list of {time, emotion, easing}"
         if set(data) != {"keyframes"} or not isinstance(data["keyframes"], (list, tuple)):
-            raise ValueError(f"an arc as a mapping has the one key 'keyframes', not {', '.join(map(str, data))}; {form}"
-                             if set(data) != {"keyframes"} else f"{form}, not {data['keyframes']!r}")
+            raise ValueError(
+                f"an arc as a mapping has the one key 'keyframes', not {', '.join(map(str, data))}; {form}"
+                if set(data) != {"keyframes"}
+                else f"{form}, not {data['keyframes']!r}"
+            )
         for number, item in enumerate(data["keyframes"], 1):
             keys = set(item) if isinstance(item, Mapping) else set()
             if missing := {"time", "emotion"} - keys:
@@ -189,8 +198,9 @@ class EmotionArc:
         return cls.from_keyframes((k["time"], k["emotion"], k.get("easing", "linear")) for k in data["keyframes"])
 
     def __str__(self) -> str:
-        return " ".join(f"{_plain(k.time)}:{k.state}" + ("" if k.easing == "linear" else f"@{k.easing}")
-                        for k in self.keyframes)
+        return " ".join(
+            f"{_plain(k.time)}:{k.state}" + ("" if k.easing == "linear" else f"@{k.easing}") for k in self.keyframes
+        )
 
 
 def parse_emotion_or_arc(text: str) -> EmotionState | EmotionArc:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from .mikels import MIKELS, MIKELS_VA, NEUTRAL
-from .state import EmotionState
+from emogen.emotion.mikels import MIKELS, MIKELS_VA, NEUTRAL
+from emogen.emotion.state import EmotionState
 
 EKMAN = "Ekman 1992, six basic emotions; blend: our reading"
 PLUTCHIK = "Plutchik 1980, wheel of emotions; blend: our reading"
@@ -77,8 +77,13 @@ _TABLE: list[tuple[str, str, float, tuple[float, float] | None, str]] = [
     # Ekman's six, where they are not Mikels' own
     ("joy", _JOY, 1.0, (0.80, 0.45), EKMAN + " (amusement leads: laughter is how a face shows joy)"),
     ("happiness, enjoyment", _JOY, 1.0, (0.85, 0.40), EKMAN),
-    ("surprise", "awe .75 excitement .25", 1.0, (0.45, 0.60),
-     EKMAN + "; surprise has no valence of its own and is read as the pleasant kind"),
+    (
+        "surprise",
+        "awe .75 excitement .25",
+        1.0,
+        (0.45, 0.60),
+        EKMAN + "; surprise has no valence of its own and is read as the pleasant kind",
+    ),
     # Plutchik's eight with their milder and stronger forms
     ("serenity", "contentment 1", 0.8, (0.69, -0.51), PLUTCHIK + WARRINER.format("serenity")),
     ("ecstasy", "excitement .7 amusement .3", 1.2, None, PLUTCHIK),
@@ -143,8 +148,13 @@ _TABLE: list[tuple[str, str, float, tuple[float, float] | None, str]] = [
     ("jealous, jealousy, envy, envious", "anger .6 sadness .4", 0.7, None, EVERYDAY),
     ("gross, revolted, revulsion, repulsed, grossed out", "disgust 1", 1.0, None, EVERYDAY),
     ("nauseated, sick, nausea", "disgust 1", 0.9, None, EVERYDAY),
-    ("contempt, contemptuous, scorn", "disgust .7 anger .3", 0.8, None,
-     "Ekman and Friesen 1986, the seventh expression; blend: our reading"),
+    (
+        "contempt, contemptuous, scorn",
+        "disgust .7 anger .3",
+        0.8,
+        None,
+        "Ekman and Friesen 1986, the seventh expression; blend: our reading",
+    ),
     ("scared, frightened, scary", "fear 1", 1.0, None, EVERYDAY),
     ("terrified, horrified, horror, panic, panicked", "fear 1", 1.2, None, EVERYDAY),
     ("anxious, anxiety, worried, worry, nervous", "fear .8 sadness .2", 0.6, None, EVERYDAY),
@@ -210,8 +220,14 @@ def lookup(word: str) -> EmotionState:
     )
 
 
-def register_word(word: str, blend: Mapping[str, float] | None = None, *, intensity: float | None = None,
-                  va: Sequence[float] | None = None, source: str = "registered by the user") -> LexiconEntry:
+def register_word(
+    word: str,
+    blend: Mapping[str, float] | None = None,
+    *,
+    intensity: float | None = None,
+    va: Sequence[float] | None = None,
+    source: str = "registered by the user",
+) -> LexiconEntry:
     """Add a word, or replace one; the eight and "neutral" keep their meaning.
 
     Args:
@@ -225,8 +241,9 @@ def register_word(word: str, blend: Mapping[str, float] | None = None, *, intens
     """
     key = normal_word(word)
     if not key or any(c in key for c in ":+@;=,") or _NUMBER.fullmatch(key) or key in ("va", "state"):
-        raise ValueError(f"{word!r} cannot be a lexicon word: it is empty, a number, 'va' or 'state', or has one of "
-                         ": + @ ; = ,")
+        raise ValueError(
+            f"{word!r} cannot be a lexicon word: it is empty, a number, 'va' or 'state', or has one of : + @ ; = ,"
+        )
     if key in (*MIKELS, NEUTRAL):
         raise ValueError(f"{word!r} is one of the categories themselves and cannot be given another meaning")
     for name, share in (blend or {}).items():

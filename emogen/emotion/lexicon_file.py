@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .lexicon import LEXICON, normal_word, register_word
-from .mikels import MIKELS
+from emogen.emotion.lexicon import LEXICON, normal_word, register_word
+from emogen.emotion.mikels import MIKELS
 
 COLUMNS = ("word", *MIKELS, "intensity", "valence", "arousal", "source")
 KEYS = ("blend", "intensity", "va", "source")

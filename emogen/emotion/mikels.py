@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 MIKELS: tuple[str, ...] = (
-    "amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness",
+    "amusement",
+    "awe",
+    "contentment",
+    "excitement",
+    "anger",
+    "disgust",
+    "fear",
+    "sadness",
 )
 """The eight categories of Mikels et al. 2005 (Behavior Research Methods 37), in the order of the EmoGen and EmoVid
 evaluations: four positive, then four negative. Every distribution in emogen is in this order."""

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .lexicon import BUILTIN, lookup
-from .mikels import MIKELS, NEUTRAL
-from .state import EmotionState
+from emogen.emotion.lexicon import BUILTIN, lookup
+from emogen.emotion.mikels import MIKELS, NEUTRAL
+from emogen.emotion.state import EmotionState
 
 FORMS = 'a word ("joy"), a strength ("sadness:0.6"), a mixture ("joy:0.7+awe:0.3") or a point ("va:0.8,0.3")'
 
@@ -48,8 +48,9 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
     if text.lower().startswith("state:"):
         return _exact(text)
     if re.match(r"\d*\.?\d+\s*:", text):
-        raise ValueError(f"{value!r} begins with a time, as an arc does; EmotionArc.parse reads those. "
-                         f"An emotion is {FORMS}")
+        raise ValueError(
+            f"{value!r} begins with a time, as an arc does; EmotionArc.parse reads those. An emotion is {FORMS}"
+        )
     terms = [t.strip() for t in text.split("+")]
     if any(not t for t in terms):
         raise ValueError(f"{value!r} has an empty term beside a '+'; write mixtures as joy:0.7+awe:0.3")
@@ -111,12 +112,16 @@ def format_emotion(state: EmotionState) -> str:
     if state.is_neutral:
         return NEUTRAL
     candidates = []
-    same = [e for e in BUILTIN.values()
-            if e.state.distribution == state.distribution and (e.state.valence, e.state.arousal) ==
-            (state.valence, state.arousal)]
+    same = [
+        e
+        for e in BUILTIN.values()
+        if e.state.distribution == state.distribution
+        and (e.state.valence, e.state.arousal) == (state.valence, state.arousal)
+    ]
     same.sort(key=lambda e: (e.word not in MIKELS, e.intensity != state.intensity))
-    candidates += [e.word if e.intensity == state.intensity else f"{e.word}:{state.intensity / e.intensity!r}"
-                   for e in same]
+    candidates += [
+        e.word if e.intensity == state.intensity else f"{e.word}:{state.intensity / e.intensity!r}" for e in same
+    ]
     candidates.append(f"va:{state.valence!r},{state.arousal!r}")
     candidates.append(f"va:{state.valence!r},{state.arousal!r}@{state.intensity!r}")
     for text in candidates:

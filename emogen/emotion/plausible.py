@@ -12,9 +12,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from .arc import EmotionArc
-from .mikels import MIKELS, NEGATIVE, POSITIVE
-from .state import EmotionState
+from emogen.emotion.arc import EmotionArc
+from emogen.emotion.mikels import MIKELS, NEGATIVE, POSITIVE
+from emogen.emotion.state import EmotionState
 
 Transitions = Mapping[str, Mapping[str, float]]
 

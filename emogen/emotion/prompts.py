@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import re
 
-from .lexicon import BUILTIN, LEXICON
-from .mikels import NEUTRAL
-from .state import EmotionState
+from emogen.emotion.lexicon import BUILTIN, LEXICON
+from emogen.emotion.mikels import NEUTRAL
+from emogen.emotion.state import EmotionState
 
-AMBIGUOUS = frozenset({
-    "content", "fun", "cross", "mad", "gross", "sick", "interest", "trust", "love", "peace", "calm", "none", "null",
-    "neutral", "relief", "thrill", "tender", "wonder", "cozy", "desire", "relaxed", "comfortable", "tired", "exhausted",
-    "hope", "awesome", "distraction", "acceptance", "no emotion", "curious", "pride", "shock", "approval",
-})
+AMBIGUOUS = frozenset(
+    {
+        "content",
+        "fun",
+        "cross",
+        "mad",
+        "gross",
+        "sick",
+        "interest",
+        "trust",
+        "love",
+        "peace",
+        "calm",
+        "none",
+        "null",
+        "neutral",
+        "relief",
+        "thrill",
+        "tender",
+        "wonder",
+        "cozy",
+        "desire",
+        "relaxed",
+        "comfortable",
+        "tired",
+        "exhausted",
+        "hope",
+        "awesome",
+        "distraction",
+        "acceptance",
+        "no emotion",
+        "curious",
+        "pride",
+        "shock",
+        "approval",
+    }
+)
 """Lexicon words that captions also use for things without feeling ("a calm sea", "a stained glass in relief", "Mad
 Max"): left in place unless they follow a word such as "looks", "feeling" or "very"."""
 
@@ -28,13 +60,17 @@ EMOTION_WORDS: frozenset[str] = frozenset({*BUILTIN, *_EXPRESSIONS.split()} - AM
 """The words that `scrub_emotion_words` takes out wherever they stand: the lexicon emogen comes with, but for the
 ambiguous words, and common words for expressions (smile, tears) and manners (sadly)."""
 
-_DEGREE = (r"(?:looks?|looked|looking|feels?|felt|feeling|seems?|seemed|seeming|being|very|so|quite|really|extremely|"
-           r"not)\s+")
+_DEGREE = (
+    r"(?:looks?|looked|looking|feels?|felt|feeling|seems?|seemed|seeming|being|very|so|quite|really|extremely|"
+    r"not)\s+"
+)
 _JOIN = r"(?:and|but|yet|or)"
 _ENDS = r"(?=\s*(?:[,.;:!?]|$))"
 # A phrase ends before these, so that nothing follows for "of", "with" or "a" to belong to.
-_BREAK = (r"(?=\s*(?:[,.;:!?]|$)|\s+(?:and|but|as|while|when|on|in|at|to|from|for|over|under|during|before|after|by|"
-          r"with|near|across|through|that|which|who|is|are|was|were)\b)")
+_BREAK = (
+    r"(?=\s*(?:[,.;:!?]|$)|\s+(?:and|but|as|while|when|on|in|at|to|from|for|over|under|during|before|after|by|"
+    r"with|near|across|through|that|which|who|is|are|was|were)\b)"
+)
 _GAP = "\x00"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from .mikels import MIKELS, MIKELS_VA, NEUTRAL
+from emogen.emotion.mikels import MIKELS, MIKELS_VA, NEUTRAL
 
 _ZERO = (0.0,) * len(MIKELS)
 
@@ -88,7 +88,7 @@ class EmotionState:
     @classmethod
     def parse(cls, text: str | EmotionState | Mapping) -> EmotionState:
         """See `emogen.emotion.parse_emotion`."""
-        from .parse import parse_emotion
+        from emogen.emotion.parse import parse_emotion
 
         return parse_emotion(text)
 
@@ -127,8 +127,10 @@ class EmotionState:
         """
         parts = list(parts)
         if any(weight < 0 or state.intensity < 0 for state, weight in parts):
-            raise ValueError("a mixture needs weights and intensities of at least 0; suppress an emotion with "
-                             "a negative emotion_scale or as the negative emotion instead")
+            raise ValueError(
+                "a mixture needs weights and intensities of at least 0; suppress an emotion with "
+                "a negative emotion_scale or as the negative emotion instead"
+            )
         parts = [(state, weight) for state, weight in parts if state.intensity * weight]
         strengths = [state.intensity * weight for state, weight in parts]
         total = sum(strengths)
@@ -138,8 +140,10 @@ class EmotionState:
             return cls.neutral()
         if len(parts) == 1:  # a fade to or from neutral: the kind stays exactly, only the strength moves
             return replace(parts[0][0], intensity=total)
-        shares = [sum(s.distribution[i] * k for (s, _), k in zip(parts, strengths, strict=True)) / total
-                  for i in range(len(MIKELS))]
+        shares = [
+            sum(s.distribution[i] * k for (s, _), k in zip(parts, strengths, strict=True)) / total
+            for i in range(len(MIKELS))
+        ]
         norm = sum(shares)
         valence = sum(s.valence * k for (s, _), k in zip(parts, strengths, strict=True)) / total
         arousal = sum(s.arousal * k for (s, _), k in zip(parts, strengths, strict=True)) / total
@@ -209,6 +213,6 @@ class EmotionState:
 
     def __str__(self) -> str:
         """Text that `parse` reads back to an equal state."""
-        from .parse import format_emotion
+        from emogen.emotion.parse import format_emotion
 
         return format_emotion(self)

@@ -49,9 +49,7 @@ class EmotionAdapter:
             RuntimeError: it carries an adapter already, or its weights are offloaded.
         """
         if hasattr(transformer, LINK_NAME):
-            raise RuntimeError(
-                "this transformer carries an emotion adapter already; detach_emotion_adapter it first"
-            )
+            raise RuntimeError("this transformer carries an emotion adapter already; detach_emotion_adapter it first")
         self.config.for_transformer(transformer)
         attentions = cross_attentions(transformer)
         self._check_text_length(self._text_length, attentions)
@@ -61,9 +59,7 @@ class EmotionAdapter:
         for layer, attention in attentions.items():
             device = next(attention.parameters()).device
             if device.type == "meta" and hasattr(attention.to_q, "_hf_hook"):
-                raise RuntimeError(
-                    "the transformer is offloaded already: attach the emotion adapter before that"
-                )
+                raise RuntimeError("the transformer is offloaded already: attach the emotion adapter before that")
             before = attention.processor
             processor = EmotionWanAttnProcessor(
                 self.config.inner_dim,
@@ -244,9 +240,7 @@ def detach_emotion_adapter(transformer: nn.Module) -> None:
     adapter.detach()
 
 
-def expected_shapes(
-    config: EmotionAdapterConfig, transformers: Mapping[str, nn.Module]
-) -> dict[str, torch.Size]:
+def expected_shapes(config: EmotionAdapterConfig, transformers: Mapping[str, nn.Module]) -> dict[str, torch.Size]:
     """Name -> shape of every weight of an adapter for these transformers; nothing is allocated."""
     with torch.device("meta"):
         encoder = _new_encoder(config)

@@ -51,9 +51,7 @@ class EmotionAdapterConfig:
         for name in ("num_tokens", "rank", "head_dim", "hidden_dim", "fourier_bands", "text_length"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(
-                    f"EmotionAdapterConfig.{name} must be a whole number of at least 1, not {value!r}"
-                )
+                raise ValueError(f"EmotionAdapterConfig.{name} must be a whole number of at least 1, not {value!r}")
         if self.rank % self.head_dim:
             raise ValueError(
                 f"EmotionAdapterConfig.rank ({self.rank}) must be a multiple of head_dim ({self.head_dim})"
@@ -91,14 +89,12 @@ class EmotionAdapterConfig:
         """
         if values.get("_class_name") != "EmotionAdapter":
             raise AdapterMismatchError(
-                f"{source}: _class_name is {values.get('_class_name')!r}, so this is not an emotion "
-                "adapter's folder"
+                f"{source}: _class_name is {values.get('_class_name')!r}, so this is not an emotion adapter's folder"
             )
         version = values.get("format_version")
         if version != FORMAT_VERSION:
             raise AdapterMismatchError(
-                f"{source}: format_version is {version!r}, and this emogen reads {FORMAT_VERSION}; upgrade "
-                "emogen"
+                f"{source}: format_version is {version!r}, and this emogen reads {FORMAT_VERSION}; upgrade emogen"
             )
         fields = {field.name for field in dataclasses.fields(cls)}
         given = {key: value for key, value in values.items() if key not in ("_class_name", "format_version")}

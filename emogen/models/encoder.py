@@ -78,9 +78,7 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
         tokens = self.null + intensity.to(dtype)[..., None, None] * (blend + place - self.null)
         return tokens.flatten(1, -2)
 
-    def tail(
-        self, distribution: torch.Tensor, valence_arousal: torch.Tensor, intensity: torch.Tensor
-    ) -> torch.Tensor:
+    def tail(self, distribution: torch.Tensor, valence_arousal: torch.Tensor, intensity: torch.Tensor) -> torch.Tensor:
         """`forward` and the null token as a reference after it: [B, T*N + 1, D], to be put after the text."""
         tokens = self(distribution, valence_arousal, intensity)
         return torch.cat([tokens, self.null.to(tokens.dtype).expand(tokens.shape[0], 1, -1)], dim=1)

@@ -124,9 +124,7 @@ def _by_layer(tensors: Mapping[str, torch.Tensor], file: Path) -> dict[str, dict
     return layers
 
 
-def _checked_rank(
-    layer: str, slots: Mapping[str, torch.Tensor], config: Mapping[str, Any] | None, file: Path
-) -> int:
+def _checked_rank(layer: str, slots: Mapping[str, torch.Tensor], config: Mapping[str, Any] | None, file: Path) -> int:
     required = ["lora_A.weight", "lora_B.weight"]
     if config and config.get("use_dora"):
         required.append("lora_magnitude_vector")

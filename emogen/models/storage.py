@@ -82,9 +82,7 @@ def read_emotion_adapter(
     try:
         state = load_file(path)
     except SafetensorError as error:
-        raise AdapterMismatchError(
-            f"{path}: not a whole safetensors file ({error}); fetch it again"
-        ) from error
+        raise AdapterMismatchError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
     check_state(state, expected_shapes(config, transformers), str(path))
     return config, state
 

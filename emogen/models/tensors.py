@@ -24,9 +24,7 @@ class EmotionTensors(NamedTuple):
     intensity: torch.Tensor
 
     @classmethod
-    def from_states(
-        cls, states: Sequence[EmotionState], device: torch.device | str | None = None
-    ) -> EmotionTensors:
+    def from_states(cls, states: Sequence[EmotionState], device: torch.device | str | None = None) -> EmotionTensors:
         """Constant emotions, one for each clip of the batch."""
         return cls(
             torch.tensor([state.distribution for state in states], dtype=torch.float32, device=device),
@@ -48,8 +46,7 @@ class EmotionTensors(NamedTuple):
         return EmotionTensors(*(value.unsqueeze(1).repeat(1, frames, *[1] * (value.ndim - 1)) for value in self))
 
     def mean_over_time(self) -> EmotionTensors:
-        """One emotion a clip: where they change, shares and places weighted by their intensities, the mean intensity.
-        """
+        """One emotion a clip; of one that changes, the mean intensity, and shares and places weighted by it."""
         if self.intensity.ndim == 1:
             return self
         weights = self.intensity / self.intensity.sum(1, keepdim=True).clamp_min(1e-6)

@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from . import cards
-from .downloads import size_text, write_download
-from .drawing import emotion_html
-from .emotion_input import WORDS, Emotion, in_words, number_or_none, plain_text, read, read_avoid
-from .engine import Busy, Engine, Job, Progress, Stopped
-from .models import IMAGE, ModelMissing
+from emogen.studio import cards
+from emogen.studio.downloads import size_text, write_download
+from emogen.studio.drawing import emotion_html
+from emogen.studio.emotion_input import WORDS, Emotion, in_words, number_or_none, plain_text, read, read_avoid
+from emogen.studio.engine import Busy, Engine, Job, Progress, Stopped
+from emogen.studio.models import IMAGE, ModelMissing
 
 NO_FILE = "No file yet"
 _EXPECTED = (ValueError, TypeError, OSError, RuntimeError)

@@ -8,10 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from emogen.emotion import MIKELS, EmotionArc
-
-from .colours import COLOURS
-from .drawing import bars_html, small_plane_svg
-from .result import Reading, Result
+from emogen.studio.colours import COLOURS
+from emogen.studio.drawing import bars_html, small_plane_svg
+from emogen.studio.result import Reading, Result
 
 EMPTY = '<div class="empty">Clips appear here, the newest first.</div>'
 

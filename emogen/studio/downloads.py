@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emogen.data.stickers.loop import make_seamless
-from emogen.data.stickers.platforms import PLATFORMS, write_for
-from emogen.data.stickers.transparent import key_background
-from emogen.data.video import enlarge, write_video
-
-from .engine import SHOWN_SIDE
-from .result import Result
+from emogen.media.video import enlarge, write_video
+from emogen.stickers.loop import make_seamless
+from emogen.stickers.platforms import PLATFORMS, write_for
+from emogen.stickers.transparent import key_background
+from emogen.studio.engine import SHOWN_SIDE
+from emogen.studio.result import Result
 
 FORMATS = {"MP4": ".mp4", "GIF": ".gif", "WebP": ".webp", "APNG": ".apng"}
 _WRITTEN = {"whatsapp": "WhatsApp"}  # where a capital at the beginning is not all

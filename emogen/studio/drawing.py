@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from emogen.emotion import MIKELS, MIKELS_VA, EmotionArc, EmotionState
-
-from .colours import COLOURS
+from emogen.studio.colours import COLOURS
 
 SIZE = 320
 _MIDDLE, _RADIUS = SIZE / 2, 132.0

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from emogen.data.video import enlarge, to_uint8, write_video
 from emogen.emotion import EmotionArc, EmotionState
+from emogen.media.video import enlarge, to_uint8, write_video
+from emogen.studio.models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
+from emogen.studio.result import Result, read_clip
 from emogen.versions import of_a_clip
-
-from .models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
-from .result import Result, read_clip
 
 SHOWN_SIDE = 384
 """Small clips are shown and saved with a shorter side of at least so many pixels, as `sample.py` does."""
@@ -185,7 +184,7 @@ class Engine:
             return None
         if "judge" not in self._judges:
             if self._make_judge is None:
-                from emogen.eval.judge import EmbeddedJudge
+                from emogen.eval.judges.embedded import EmbeddedJudge
 
                 self._judges["judge"] = EmbeddedJudge()
             else:

@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 
 from emogen.emotion import MIKELS, NEUTRAL
-
-from .emotion_input import ARC, MIXTURE, PLANE, WORDS, arc_rows
-from .models import IMAGE, TEXT, Defaults
-from .plane import plane
+from emogen.studio.emotion_input import ARC, MIXTURE, PLANE, WORDS, arc_rows
+from emogen.studio.models import IMAGE, TEXT, Defaults
+from emogen.studio.plane import plane
 
 ARCS = {
     "fear, then laughter": "0:fear@hold 0.6:fear 1:amusement",
@@ -88,8 +87,13 @@ def build_inputs(defaults: Defaults, status: Mapping[str, str]) -> tuple[Inputs,
                 label="Keyframes (right-click a row for more)", buttons=[],
             )  # fmt: skip
         with gr.Tab("Words", id=WORDS) as in_words:
-            words = gr.Textbox("", label="Emotion", elem_id="words", placeholder="joy, sadness:0.6, joy:0.7+awe:0.3",
-                               info='A word, a strength, a mixture, "va:0.8,0.3", or an arc such as "0:fear 1:joy".')
+            words = gr.Textbox(
+                "",
+                label="Emotion",
+                elem_id="words",
+                placeholder="joy, sadness:0.6, joy:0.7+awe:0.3",
+                info='A word, a strength, a mixture, "va:0.8,0.3", or an arc such as "0:fear 1:joy".',
+            )
     asked = gr.HTML(elem_id="asked")
     intensity, numbers = _numbers(defaults)
     tabs = Tabs({TEXT: from_text, IMAGE: from_image},

@@ -7,15 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from . import cards
-from .actions import NO_FILE, Actions, status_html
-from .downloads import choices
-from .emotion_input import arc_rows
-from .engine import Engine
-from .inputs import ARCS, Inputs, Tabs, build_inputs, build_looks
-from .models import KINDS, TEXT, defaults_of
-from .plane import GALLERY_SCRIPT
-from .style import CSS, theme
+from emogen.studio import cards
+from emogen.studio.actions import NO_FILE, Actions, status_html
+from emogen.studio.downloads import choices
+from emogen.studio.emotion_input import arc_rows
+from emogen.studio.engine import Engine
+from emogen.studio.inputs import ARCS, Inputs, Tabs, build_inputs, build_looks
+from emogen.studio.models import KINDS, TEXT, defaults_of
+from emogen.studio.plane import GALLERY_SCRIPT
+from emogen.studio.style import CSS, theme
 
 _HEAD = (
     '<div id="head"><h1>emogen studio</h1><p>Say what to show, choose how it feels, and see how a judge reads it.'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .drawing import SIZE, plane_position, plane_svg
+from emogen.studio.drawing import SIZE, plane_position, plane_svg
 
 _ORIGIN = plane_position(0, 0)
 _REACH = plane_position(1, 0)[0] - _ORIGIN[0]

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, EmotionArc, EmotionState
-
-from .emotion_input import plain_text
+from emogen.studio.emotion_input import plain_text
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Reading:
 
 
 def read_clip(judge: Any, frames: np.ndarray) -> Reading:
-    """Ask a judge (`emogen.eval.judge.Judge`) about one clip, uint8 `[F, H, W, 3]`."""
+    """Ask a judge (`emogen.eval.judges.embedded.Judge`) about one clip, uint8 `[F, H, W, 3]`."""
     verdict = judge(frames[None])
     valence, arousal = (float(x) for x in verdict.valence_arousal[0])
     shares = tuple(float(x) for x in verdict.distribution[0])

@@ -189,40 +189,61 @@ def _check_together(config: TrainingConfig, source: str) -> None:
         if wrong:
             raise ConfigError(f"{source}: {message}")
 
-    refuse(lora.rank == 0 and not config.adapter.train_adapter,
-           "lora.rank is 0 and adapter.train_adapter is false: nothing would be trained")
+    refuse(
+        lora.rank == 0 and not config.adapter.train_adapter,
+        "lora.rank is 0 and adapter.train_adapter is false: nothing would be trained",
+    )
     refuse(lora.rank == 0 and lora.lora_weights is not None, "lora.lora_weights needs a lora.rank above 0")
-    refuse(not config.adapter.train_adapter and config.adapter.adapter_weights is not None,
-           "adapter.adapter_weights needs adapter.train_adapter: true")
+    refuse(
+        not config.adapter.train_adapter and config.adapter.adapter_weights is not None,
+        "adapter.adapter_weights needs adapter.train_adapter: true",
+    )
     formats = config.checkpoint.export_formats
-    refuse(lora.use_dora and bool(formats), f"lora.use_dora: {' and '.join(formats or [])} cannot hold a DoRA; leave "
-           "checkpoint.export_formats out")
+    refuse(
+        lora.use_dora and bool(formats),
+        f"lora.use_dora: {' and '.join(formats or [])} cannot hold a DoRA; leave checkpoint.export_formats out",
+    )
     dropout = config.objective
     total = dropout.text_dropout + dropout.emotion_dropout + dropout.joint_dropout
     refuse(total > 1, f"objective.text_dropout, emotion_dropout and joint_dropout add up to {total:g}; at most 1")
     width, head = config.adapter.adapter_rank, config.adapter.adapter_head_dim
-    refuse(width % head != 0,
-           f"adapter.adapter_rank ({width}) must be a multiple of adapter.adapter_head_dim ({head})")
-    refuse(run.mixed_precision == "no" and model.base_dtype != "fp32",
-           f"run.mixed_precision: no needs model.base_dtype: fp32, not {model.base_dtype}")
-    refuse(run.mixed_precision == "fp16" and model.base_dtype == "bf16",
-           "run.mixed_precision: fp16 needs model.base_dtype: fp16 or fp32, not bf16")
+    refuse(width % head != 0, f"adapter.adapter_rank ({width}) must be a multiple of adapter.adapter_head_dim ({head})")
+    refuse(
+        run.mixed_precision == "no" and model.base_dtype != "fp32",
+        f"run.mixed_precision: no needs model.base_dtype: fp32, not {model.base_dtype}",
+    )
+    refuse(
+        run.mixed_precision == "fp16" and model.base_dtype == "bf16",
+        "run.mixed_precision: fp16 needs model.base_dtype: fp16 or fp32, not bf16",
+    )
     refuse(run.cpu and run.mixed_precision == "fp16", "run.mixed_precision: fp16 needs a GPU; use bf16 or no")
-    refuse(run.cpu and model.base_storage in ("int8", "nf4"),
-           f"model.base_storage: {model.base_storage} needs a GPU (bitsandbytes); use same or fp8")
-    refuse(model.compile and model.base_storage == "fp8",
-           "model.compile does not go with model.base_storage: fp8 (every layer is cast by a hook)")
-    refuse((model.attention_backend or "").lower().startswith("sage"),
-           f"model.attention_backend: {model.attention_backend} has no backward pass; use native, flash or xformers")
+    refuse(
+        run.cpu and model.base_storage in ("int8", "nf4"),
+        f"model.base_storage: {model.base_storage} needs a GPU (bitsandbytes); use same or fp8",
+    )
+    refuse(
+        model.compile and model.base_storage == "fp8",
+        "model.compile does not go with model.base_storage: fp8 (every layer is cast by a hook)",
+    )
+    refuse(
+        (model.attention_backend or "").lower().startswith("sage"),
+        f"model.attention_backend: {model.attention_backend} has no backward pass; use native, flash or xformers",
+    )
     refuse(run.push_to_hub and run.hub_model_id is None, "run.push_to_hub needs run.hub_model_id (owner/name)")
     checks = config.validation
-    refuse(checks.preview_steps > 0 and not checks.validation_prompts,
-           "validation.preview_steps needs validation.validation_prompts")
+    refuse(
+        checks.preview_steps > 0 and not checks.validation_prompts,
+        "validation.preview_steps needs validation.validation_prompts",
+    )
     pictures, prompts = checks.validation_images or [], checks.validation_prompts or []
-    refuse(bool(pictures) and len(pictures) != len(prompts),
-           f"validation.validation_images holds {len(pictures)} images for {len(prompts)} prompts; give one for each")
-    refuse(data.buckets is not None and any((data.height, data.width, data.num_frames)),
-           "data.buckets says the sizes; leave data.height, data.width and data.num_frames out")
+    refuse(
+        bool(pictures) and len(pictures) != len(prompts),
+        f"validation.validation_images holds {len(pictures)} images for {len(prompts)} prompts; give one for each",
+    )
+    refuse(
+        data.buckets is not None and any((data.height, data.width, data.num_frames)),
+        "data.buckets says the sizes; leave data.height, data.width and data.num_frames out",
+    )
     frames = data.num_frames
     if frames is not None and (frames - 1) % 4:
         lower = 4 * ((frames - 1) // 4) + 1

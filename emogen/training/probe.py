@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from emogen.emotion import MIKELS
 from emogen.models import EmotionTensors
-from emogen.training.dataset import CachedClips
+from emogen.training.data.dataset import CachedClips
 from emogen.training.objective import generator
 
 _CLASSES = len(MIKELS) + 1  # the last is neutral
@@ -29,9 +29,7 @@ class LatentProbe(nn.Module):
     def __init__(self, channels: int, width: int = 32):
         super().__init__()
         sizes = [channels, width, 2 * width, 2 * width]
-        self.layers = nn.ModuleList(
-            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in pairwise(sizes)
-        )
+        self.layers = nn.ModuleList(nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in pairwise(sizes))
         self.head = nn.Linear(sizes[-1], _CLASSES)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:

@@ -14,28 +14,28 @@ from accelerate import Accelerator, init_empty_weights
 from accelerate.utils import gather_object, set_seed
 from diffusers import WanTransformer3DModel
 
-from emogen.data.order import BatchOrder
-from emogen.training.cache import LatentCache
-from emogen.training.checkpoint import find_resume
-from emogen.training.clips import PlannedClip
-from emogen.training.dataset import CachedClips
-from emogen.training.deepspeed import ZeroStepper, without_deepspeed, zero_settings
-from emogen.training.encode import encode_captions, encode_clips
-from emogen.training.export import export_weights, write_text
-from emogen.training.finish import write_card, write_curves
-from emogen.training.fold import folded_length
-from emogen.training.footprint import available_memory, setup_of
-from emogen.training.forecast import Forecast, forecast
+from emogen.training.data.cache import LatentCache
+from emogen.training.data.clips import PlannedClip
+from emogen.training.data.dataset import CachedClips
+from emogen.training.data.encode import encode_captions, encode_clips
+from emogen.training.data.order import BatchOrder
+from emogen.training.data.plan import Plan, cache_folder, check_dropped, make_plan, without
+from emogen.training.families.fold import folded_length
+from emogen.training.families.loading import load_transformer
 from emogen.training.levels import NoiseLevels, histogram
-from emogen.training.memory import load_transformer
+from emogen.training.life.checkpoint import find_resume
+from emogen.training.memory.footprint import available_memory, setup_of
+from emogen.training.memory.forecast import Forecast, forecast
 from emogen.training.model import WanEmotionModel, build_model
-from emogen.training.plan import Plan, cache_folder, check_dropped, make_plan, without
-from emogen.training.previewer import Previewer
+from emogen.training.outputs.export import export_weights, write_text
+from emogen.training.outputs.finish import write_card, write_curves
+from emogen.training.outputs.previewer import Previewer
+from emogen.training.outputs.publish import check_hub, push_to_hub
+from emogen.training.parallel.deepspeed import ZeroStepper, without_deepspeed, zero_settings
+from emogen.training.parallel.sharing import Sharing, check_sharing, share_clips
+from emogen.training.parallel.stepper import Stepper
 from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
-from emogen.training.publish import check_hub, push_to_hub
 from emogen.training.schema import TrainingConfig
-from emogen.training.sharing import Sharing, check_sharing, share_clips
-from emogen.training.stepper import Stepper
 from emogen.training.trainer import Trainer
 
 
@@ -115,9 +115,7 @@ def run(config: TrainingConfig) -> Path:
         export=export,
         resume=resume,
         identity=identity(plan, train.clips),
-        pace=lambda seconds: foreseen.pace(
-            seconds, config.run.max_train_steps, config.run.gradient_accumulation_steps
-        ),
+        pace=lambda seconds: foreseen.pace(seconds, config.run.max_train_steps, config.run.gradient_accumulation_steps),
         probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
         stepper=partial(ZeroStepper, settings=zero, run=config.run) if zero is not None else Stepper,
         sharing=sharing,
@@ -153,9 +151,7 @@ def prepare_data(plan: Plan, accelerator: Accelerator) -> tuple[Plan, CachedClip
     return plan, CachedClips(train, **read), CachedClips(held_out, **read) if held_out else None
 
 
-def make_probe(
-    plan: Plan, train: CachedClips, held_out: CachedClips | None, accelerator: Accelerator
-) -> LatentProbe:
+def make_probe(plan: Plan, train: CachedClips, held_out: CachedClips | None, accelerator: Accelerator) -> LatentProbe:
     """The frozen probe of the auxiliary loss: trained once, and read back when the run is resumed."""
     path = Path(plan.config.run.output_dir) / "probe.safetensors"
     if accelerator.is_main_process and not path.is_file():
@@ -200,8 +196,10 @@ def describe_run(plan: Plan, model: WanEmotionModel, say: Callable[[str], None])
         levels = NoiseLevels.of(plan.config.objective, bucket.height, bucket.width)
         shares = " ".join(f"{share:.0%}" for share in histogram(levels, bins=5))
         tokens = plan.specification.tokens(bucket.num_frames, bucket.height, bucket.width)
-        say(f"{bucket}: {tokens:,} tokens; {levels.preset} noise levels with shift {levels.shift:.2f}: {shares} in "
-            "fifths from low to high")
+        say(
+            f"{bucket}: {tokens:,} tokens; {levels.preset} noise levels with shift {levels.shift:.2f}: {shares} in "
+            "fifths from low to high"
+        )
 
 
 def foresee(
@@ -220,9 +218,7 @@ def foresee(
     plugin = os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true"
     kind = "cpu" if config.run.cpu else device.type
     stage = zero["zero_optimization"]["stage"] if zero is not None else 0
-    setup = setup_of(
-        config, specification, size, geometry.max_sequence_length, folded, kind, processes, plugin, stage
-    )
+    setup = setup_of(config, specification, size, geometry.max_sequence_length, folded, kind, processes, plugin, stage)
     absent = kind == "cuda" and not torch.cuda.is_available()
     return forecast(setup, None if absent else available_memory(device))
 

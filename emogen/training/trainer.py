@@ -15,20 +15,20 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from emogen.data.order import BatchOrder
-from emogen.training import checkpoint as checkpoints
-from emogen.training.average import MovingAverage
-from emogen.training.dataset import CachedClips
+from emogen.training.data.dataset import CachedClips
+from emogen.training.data.order import BatchOrder
 from emogen.training.levels import NoiseLevels
+from emogen.training.life import checkpoint as checkpoints
+from emogen.training.life.average import MovingAverage
+from emogen.training.life.signals import stop_signals
 from emogen.training.meter import LossMeter
 from emogen.training.model import WanEmotionModel
 from emogen.training.objective import add_noise, clip_noise, draw_step, flow_loss, predicted_clean
 from emogen.training.optim import make_optimizer, set_learning_rate
+from emogen.training.parallel.sharing import Sharing
+from emogen.training.parallel.stepper import Stepper
 from emogen.training.probe import LatentProbe, probe_loss
 from emogen.training.schema import TrainingConfig
-from emogen.training.sharing import Sharing
-from emogen.training.signals import stop_signals
-from emogen.training.stepper import Stepper
 from emogen.training.validation import held_out_loss
 
 _PROBED = 5  # steps whose time tells the run's

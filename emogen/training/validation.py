@@ -9,11 +9,11 @@ import torch
 from accelerate import Accelerator
 
 from emogen.training.config import TrainingConfig
-from emogen.training.dataset import CachedClips
+from emogen.training.data.dataset import CachedClips
 from emogen.training.levels import NoiseLevels
 from emogen.training.model import WanEmotionModel
 from emogen.training.objective import add_noise, clip_noise, flow_loss, generator
-from emogen.training.sharing import Sharing
+from emogen.training.parallel.sharing import Sharing
 
 
 @torch.no_grad()
@@ -68,9 +68,7 @@ def held_out_loss(
     return {name: float(value) for name, value in result.items()}
 
 
-def _my_batches(
-    chosen: list[int], clips: CachedClips, size: int, sharing: Sharing
-) -> Iterator[tuple[list[int], bool]]:
+def _my_batches(chosen: list[int], clips: CachedClips, size: int, sharing: Sharing) -> Iterator[tuple[list[int], bool]]:
     """This process's batches, and whether they count. Where others have more, the last comes again without counting:
     a model whose weights are divided (FSDP2) must be called equally often by all processes."""
     parts = [list(_same_size(chosen[group :: sharing.groups], clips, size)) for group in range(sharing.groups)]

@@ -15,9 +15,9 @@ _EXAMPLES = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
-    from ..arguments import finished, measuring_parser, parse
-    from ..config import EvalConfigError
-    from .config import STUDIES, load_controls_config
+    from emogen.eval.arguments import finished, measuring_parser, parse
+    from emogen.eval.benchmark.config import EvalConfigError
+    from emogen.eval.controls.config import STUDIES, load_controls_config
 
     about = "Do intensity, the valence-arousal plane, mixtures and arcs do what they say?"
     parser = measuring_parser("emogen.eval.controls", about, _EXAMPLES, "configs/eval/controls.yaml")
@@ -28,14 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--only: {unknown[0]!r} is no study; they are {', '.join(STUDIES)}")
     try:
         if args.report:
-            from .report import write_report
+            from emogen.eval.controls.report import write_report
 
             out = finished(args.report)
             results = json.loads((out / "results.json").read_text(encoding="utf-8"))
             write_report(results, out)
         else:
             config, out = load_controls_config(args.config), args.output_dir
-            from .run import run_controls
+            from emogen.eval.controls.run import run_controls
 
             results = run_controls(config, out, only, args.quiet)
             if not results:
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EvalConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from .text import markdown
+    from emogen.eval.controls.text import markdown
 
     print(markdown(results))
     print(f"\n{out / 'report.html'}")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, EmotionArc
-
-from .asks import Ask, make_asks
-from .config import ControlsConfig
-from .estimates import correlation_of, mean_of, moments, of_prompts
+from emogen.eval.controls.asks import Ask, make_asks
+from emogen.eval.controls.config import ControlsConfig
+from emogen.eval.controls.estimates import correlation_of, mean_of, moments, of_prompts
 
 Row = Mapping[str, Any]
 

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, EmotionArc, parse_emotion
-
-from ..config import EvalConfig, EvalConfigError
-from ..heldout import rendered_prompts
-from ..items import load_prompts
-from .config import ControlsConfig
+from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
+from emogen.eval.benchmark.heldout import rendered_prompts
+from emogen.eval.benchmark.items import load_prompts
+from emogen.eval.controls.config import ControlsConfig
 
 
 def held_out_prompts(config: ControlsConfig) -> list[str]:
@@ -74,8 +73,9 @@ class Ask:
         return f"{self.number:03d}_{words}_x{self.scale:g}_{self.seed}_{digest}.png"
 
 
-def make_asks(config: ControlsConfig, prompts: Sequence[str], wanted: Iterable[tuple[str, float, Mapping[str, Any]]]
-              ) -> list[Ask]:
+def make_asks(
+    config: ControlsConfig, prompts: Sequence[str], wanted: Iterable[tuple[str, float, Mapping[str, Any]]]
+) -> list[Ask]:
     """(emotion, scale, about) of every prompt and seed. No emotion is one ask, however it is written."""
     plain = [(*_plain(emotion, scale), about) for emotion, scale, about in wanted]
     return [

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from emogen.emotion import MIKELS
-
-from ..config import EvalConfigError, SystemConfig, check_keys, read_yaml
-from ..judges.spec import JudgeError, check_spec, judge_name
+from emogen.eval.benchmark.config import EvalConfigError, SystemConfig, check_keys, read_yaml
+from emogen.eval.judges.spec import JudgeError, check_spec, judge_name
 
 STUDIES = ("intensity", "plane", "mixtures", "arcs")
 SHAPES = ("step", "linear")
@@ -133,14 +132,26 @@ def _check(config: ControlsConfig, source: str) -> None:
     system = config.system
     refuse(system.model is None or system.adapter is None, "system: give a model and its adapter")
     refuse(system.load not in ("both", "adapter"), f"system: load must be both or adapter, not {system.load!r}")
-    refuse(system.image or system.pipeline is not None or system.clips is not None or system.emotion != "adapter",
-           "system: give a Wan text-to-video model; image, pipeline, clips and emotion are a benchmark's")
-    for where, number, least in (("num_prompts", config.num_prompts, 1), ("batch_size", config.batch_size, 1),
-                                 ("intensity.levels", config.intensity.levels, 3), ("plane.grid", config.plane.grid, 2),
-                                 ("arcs.window", config.arcs.window, 1), ("arcs.stride", config.arcs.stride, 1)):
+    refuse(
+        system.image or system.pipeline is not None or system.clips is not None or system.emotion != "adapter",
+        "system: give a Wan text-to-video model; image, pipeline, clips and emotion are a benchmark's",
+    )
+    for where, number, least in (
+        ("num_prompts", config.num_prompts, 1),
+        ("batch_size", config.batch_size, 1),
+        ("intensity.levels", config.intensity.levels, 3),
+        ("plane.grid", config.plane.grid, 2),
+        ("arcs.window", config.arcs.window, 1),
+        ("arcs.stride", config.arcs.stride, 1),
+    ):
         refuse(not _whole(number) or number < least, f"{where} must be a whole number from {least}, not {number!r}")
-    for where, values in (("seeds", config.seeds), ("judges", config.judges), ("arcs.shapes", config.arcs.shapes),
-                          ("arcs.pairs", config.arcs.pairs), ("intensity.emotions", config.intensity.emotions)):
+    for where, values in (
+        ("seeds", config.seeds),
+        ("judges", config.judges),
+        ("arcs.shapes", config.arcs.shapes),
+        ("arcs.pairs", config.arcs.pairs),
+        ("intensity.emotions", config.intensity.emotions),
+    ):
         refuse(not isinstance(values, tuple) or not values, f"{where} must be a list such as [a, b], not {values!r}")
     for seed in config.seeds:
         refuse(not _whole(seed), f"seeds: {seed!r} is no whole number")

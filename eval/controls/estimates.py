@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..statistics import clustered_mean
+from emogen.eval.statistics import clustered_mean
 
 Figure = dict[str, Any]
 """`value` with its 95 % interval `low` and `high` (None with fewer than two prompts) and `n` prompts."""
 
 
-def of_prompts(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int = 2000, seed: int = 0
-               ) -> Figure:
+def of_prompts(
+    values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], draws: int = 2000, seed: int = 0
+) -> Figure:
     """A statistic of the mean over prompts, with a percentile bootstrap that draws whole prompts.
 
     Args:

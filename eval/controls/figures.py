@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..systems import read_clip
+from emogen.eval.benchmark.systems import read_clip
 
 Point = tuple[float, float]
 STYLE = """.curve{width:300px}.pair{gap:1rem}.strip{display:flex;gap:3px;align-items:end;margin:.2rem 0;
@@ -55,8 +55,10 @@ def scatter(points: Sequence[Point], means: Sequence[Point], x_label: str, y_lab
     plot = _Axes((-1, 1), (-1, 1))
     parts = [plot.frame(x_label, y_label),
              f'<path d="M{plot.at(-1, -1)}L{plot.at(1, 1)}" stroke="#999" stroke-dasharray="5 4"/>']  # fmt: skip
-    for values, look in ((points, 'r="2.2" fill="#0072B2" opacity=".35"'),
-                         (means, 'r="5" fill="none" stroke="#D55E00" stroke-width="1.5"')):
+    for values, look in (
+        (points, 'r="2.2" fill="#0072B2" opacity=".35"'),
+        (means, 'r="5" fill="none" stroke="#D55E00" stroke-width="1.5"'),
+    ):
         for x, y in values:
             left, top = plot.at(x, y).split()
             parts.append(f'<circle cx="{left}" cy="{top}" {look}/>')
@@ -80,9 +82,11 @@ class _Axes:
             x, y = (low + share * (high - low) for low, high in (self.x, self.y))
             left, top = self.left + share * self.wide, self.top + (1 - share) * self.high
             below = self.top + self.high + 13
-            ticks.append(f'<path d="M{self.left} {top}h{self.wide}" stroke="#eee"/>'
-                         f'<text x="{self.left - 4}" y="{top + 4}" text-anchor="end" fill="#666">{y:g}</text>'
-                         f'<text x="{left}" y="{below}" text-anchor="middle" fill="#666">{x:g}</text>')
+            ticks.append(
+                f'<path d="M{self.left} {top}h{self.wide}" stroke="#eee"/>'
+                f'<text x="{self.left - 4}" y="{top + 4}" text-anchor="end" fill="#666">{y:g}</text>'
+                f'<text x="{left}" y="{below}" text-anchor="middle" fill="#666">{x:g}</text>'
+            )
         middle, bottom = self.left + self.wide / 2, self.top + self.high
         return (f'<rect x="{self.left}" y="{self.top}" width="{self.wide}" height="{self.high}" fill="none" '
                 f'stroke="#ccc"/>{"".join(ticks)}<text x="{middle}" y="{bottom + 27}" text-anchor="middle">'

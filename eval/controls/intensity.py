@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, valence_of
-
-from .asks import Ask, make_asks
-from .config import ControlsConfig
-from .estimates import mean_of, of_prompts, spearman
+from emogen.eval.controls.asks import Ask, make_asks
+from emogen.eval.controls.config import ControlsConfig
+from emogen.eval.controls.estimates import mean_of, of_prompts, spearman
 
 Row = Mapping[str, Any]
 
@@ -63,8 +62,14 @@ def reading(row: Row, emotion: str, judge: str) -> dict[str, float]:
     """What the judge says of a clip about one emotion."""
     one = row["judges"][judge]
     share = one["distribution"][MIKELS.index(emotion)]
-    return {"share": share, "probability": share * one["confidence"], "confidence": one["confidence"],
-            "valence": one["valence"], "arousal": one["arousal"], "toward": one["valence"] * valence_of(emotion)}
+    return {
+        "share": share,
+        "probability": share * one["confidence"],
+        "confidence": one["confidence"],
+        "valence": one["valence"],
+        "arousal": one["arousal"],
+        "toward": one["valence"] * valence_of(emotion),
+    }
 
 
 def _curves(rows: Sequence[Row], emotion: str, levels: Sequence[float], judge: str, name: str) -> np.ndarray:
@@ -104,5 +109,9 @@ def _all(found: Mapping[str, Any], rows: Sequence[Row], judge: str) -> dict[str,
     for row in rows:
         if row["level"] in (0, 1):
             by_scale.setdefault(row["scale"] * row["level"], []).append((row, row["emotion"]))
-    return {"least_rho": min(values, default=None), "at_least_0.9": sum(value >= 0.9 - 1e-9 for value in values),
-            "emotions": len(found), "scales": [_at(scale, by_scale[scale], judge) for scale in sorted(by_scale)]}
+    return {
+        "least_rho": min(values, default=None),
+        "at_least_0.9": sum(value >= 0.9 - 1e-9 for value in values),
+        "emotions": len(found),
+        "scales": [_at(scale, by_scale[scale], judge) for scale in sorted(by_scale)],
+    }

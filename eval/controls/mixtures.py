@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS
-
-from .asks import Ask, make_asks, pairs_of
-from .config import ControlsConfig
-from .estimates import mean_of
+from emogen.eval.controls.asks import Ask, make_asks, pairs_of
+from emogen.eval.controls.config import ControlsConfig
+from emogen.eval.controls.estimates import mean_of
 
 KINDS = ("both", "first")
 CHANCE = {"both": 1 / 28, "first": 2 / 8}
@@ -42,8 +41,15 @@ def summarise(config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: 
             mean = np.mean([row["judges"][judge]["distribution"] for _, row in mine], axis=0)
             rates = {kind: float(np.mean([one[kind] for one, _ in mine])) for kind in KINDS}
             largest = [MIKELS[i] for i in np.argsort(-mean, kind="stable")[:3]]
-            found["pairs"].append({"pair": [a, b], **rates, "n": len(mine), "largest": largest,
-                                   "shares": [float(mean[MIKELS.index(a)]), float(mean[MIKELS.index(b)])]})
+            found["pairs"].append(
+                {
+                    "pair": [a, b],
+                    **rates,
+                    "n": len(mine),
+                    "largest": largest,
+                    "shares": [float(mean[MIKELS.index(a)]), float(mean[MIKELS.index(b)])],
+                }
+            )
     return found
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .asks import Ask, make_asks
-from .config import ControlsConfig
-from .estimates import correlation_of, moments, of_prompts, pearson, slope_of
+from emogen.eval.controls.asks import Ask, make_asks
+from emogen.eval.controls.config import ControlsConfig
+from emogen.eval.controls.estimates import correlation_of, moments, of_prompts, pearson, slope_of
 
 AXES = ("valence", "arousal")
 
@@ -36,8 +36,11 @@ def summarise(config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: 
         for number in numbers:
             mine = [row for row in rows if row["number"] == number]
             sums.append(moments([row[axis] for row in mine], [row["judges"][judge][axis] for row in mine]))
-        found[axis] = {"r": of_prompts(np.array(sums), correlation_of), "slope": of_prompts(np.array(sums), slope_of),
-                       "r_of_means": of_prompts(_by_point(config, rows, judge, axis, numbers), partial(pearson, asked))}
+        found[axis] = {
+            "r": of_prompts(np.array(sums), correlation_of),
+            "slope": of_prompts(np.array(sums), slope_of),
+            "r_of_means": of_prompts(_by_point(config, rows, judge, axis, numbers), partial(pearson, asked)),
+        }
     points = []
     for x, y in points_of(config):
         here = [row["judges"][judge] for row in rows if (row["valence"], row["arousal"]) == (x, y)]
@@ -47,8 +50,9 @@ def summarise(config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: 
     return {**found, "points": points, "clips": len(rows)}
 
 
-def _by_point(config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: str, axis: str, numbers: Sequence[int]
-              ) -> np.ndarray:
+def _by_point(
+    config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: str, axis: str, numbers: Sequence[int]
+) -> np.ndarray:
     """`[prompts, points]`, of the prompts that have all points."""
     points, whole = points_of(config), []
     for number in numbers:

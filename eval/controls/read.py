@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from emogen.data.video import read_metadata
-
-from ..judge import Judge, Verdict
-from ..systems import read_clip
-from .arcs import window_starts
-from .asks import Ask
-from .config import ControlsConfig
+from emogen.eval.benchmark.systems import read_clip
+from emogen.eval.controls.arcs import window_starts
+from emogen.eval.controls.asks import Ask
+from emogen.eval.controls.config import ControlsConfig
+from emogen.eval.judges.embedded import Judge, Verdict
+from emogen.media.video import read_metadata
 
 _BATCH = 16
 
 
-def read_study(config: ControlsConfig, study: str, asks: Sequence[Ask], out: Path, judges: Mapping[str, Judge],
-               quiet: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def read_study(
+    config: ControlsConfig, study: str, asks: Sequence[Ask], out: Path, judges: Mapping[str, Judge], quiet: bool = False
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Rows of the clips that could be read, and for the others the file and the reason. A clip that several asks share
     is judged once."""
     from tqdm import tqdm

@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..judges.evidence import judges_section
-from ..page import document, made_with, write_text
-from ..plots import COLOURS, legend
-from .figures import STYLE, Line, curves, frames_of, scatter, strip
-from .text import headlines, interval, number, percent
+from emogen.eval.controls.figures import STYLE, Line, curves, frames_of, scatter, strip
+from emogen.eval.controls.text import headlines, interval, number, percent
+from emogen.eval.judges.evidence import judges_section
+from emogen.eval.report.html import document, made_with, write_text
+from emogen.eval.report.plots import COLOURS, legend
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -10,24 +10,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from emogen.data.video import to_uint8, write_video
-
-from ..benchmark import launched, save, to_best_device, versions
-from ..judges.card import warnings_for
-from ..judges.evidence import cards_of
-from ..measure import load_judges
-from ..systems import load_system
-from . import arcs, intensity, mixtures, plane
-from .asks import Ask, held_out_prompts
-from .config import STUDIES, ControlsConfig
-from .read import read_study
-from .report import write_report
+from emogen.eval.benchmark.measure import load_judges
+from emogen.eval.benchmark.run import launched, save, to_best_device, versions
+from emogen.eval.benchmark.systems import load_system
+from emogen.eval.controls import arcs, intensity, mixtures, plane
+from emogen.eval.controls.asks import Ask, held_out_prompts
+from emogen.eval.controls.config import STUDIES, ControlsConfig
+from emogen.eval.controls.read import read_study
+from emogen.eval.controls.report import write_report
+from emogen.eval.judges.card import warnings_for
+from emogen.eval.judges.evidence import cards_of
+from emogen.media.video import to_uint8, write_video
 
 _MODULES: dict[str, ModuleType] = {"intensity": intensity, "plane": plane, "mixtures": mixtures, "arcs": arcs}
 
 
-def run_controls(config: ControlsConfig, out: Path, only: Sequence[str] = STUDIES, quiet: bool = False
-                 ) -> dict[str, Any]:
+def run_controls(
+    config: ControlsConfig, out: Path, only: Sequence[str] = STUDIES, quiet: bool = False
+) -> dict[str, Any]:
     """Run the studies, or what is left of them. Clips that exist are taken as they are.
 
     Under `accelerate launch` every process makes a share of the prompts' clips; the first one judges. Studies not in
@@ -105,8 +105,14 @@ def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool
             call = {**config.generation, **config.system.call}
             noise = [torch.Generator().manual_seed(ask.seed * 100_003 + ask.number) for ask in part]
             with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
-                made = pipe(prompt=[ask.prompt for ask in part], emotion=[ask.emotion for ask in part],
-                            emotion_scale=part[0].scale, generator=noise, output_type="np", **call).frames
+                made = pipe(
+                    prompt=[ask.prompt for ask in part],
+                    emotion=[ask.emotion for ask in part],
+                    emotion_scale=part[0].scale,
+                    generator=noise,
+                    output_type="np",
+                    **call,
+                ).frames
             for ask, clip in zip(part, to_uint8(made), strict=True):
                 about = {"prompt": ask.prompt, "emotion": ask.emotion, "emotion_scale": ask.scale, "seed": ask.seed,
                          "temporal_factor": factor}  # fmt: skip

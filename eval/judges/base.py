@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from emogen.emotion import MIKELS, MIKELS_VA, NEUTRAL
-
-from ..judge import Judge, Verdict
-from .card import JudgeCard
+from emogen.eval.judges.card import JudgeCard
+from emogen.eval.judges.embedded import Judge, Verdict
 
 LABELS = (*MIKELS, NEUTRAL)
 """The eight, and "neutral", which only takes from the confidence."""

@@ -19,8 +19,7 @@ from typing import Any
 import yaml
 
 from emogen.data.records import ClipRecord, RecordError, read_records
-
-from .spec import JudgeError
+from emogen.eval.judges.spec import JudgeError
 
 FORMAT = "emogen judge card 1"
 CARD_NAME = "card.json"

@@ -10,14 +10,13 @@ import numpy as np
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS, NEUTRAL
-
-from ..agreement import hits, rate
-from ..judge import Judge, Verdict
-from .base import log_shares
-from .calibration import calibration
-from .card import JudgeCard, card_of
-from .data import ClipReader
-from .spec import JudgeError
+from emogen.eval.agreement import hits, rate
+from emogen.eval.judges.base import log_shares
+from emogen.eval.judges.calibration import calibration
+from emogen.eval.judges.card import JudgeCard, card_of
+from emogen.eval.judges.data import ClipReader
+from emogen.eval.judges.embedded import Judge, Verdict
+from emogen.eval.judges.spec import JudgeError
 
 
 def figures_of(distribution: np.ndarray, labels: Sequence[str], bins: int = 10) -> dict[str, Any]:
@@ -42,8 +41,9 @@ def figures_of(distribution: np.ndarray, labels: Sequence[str], bins: int = 10) 
     }  # fmt: skip
 
 
-def check_judge(judge: Judge, records: Sequence[ClipRecord], *, bins: int = 10, quiet: bool = True
-                ) -> tuple[dict[str, Any], dict[str, str]]:
+def check_judge(
+    judge: Judge, records: Sequence[ClipRecord], *, bins: int = 10, quiet: bool = True
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Let a judge read labelled clips.
 
     Neutral clips count for the confidence alone: the eight hold no right answer for them.

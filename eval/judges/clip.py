@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..metrics.clip_model import CLIPEncoder
-from .base import LABELS, ScoringJudge, pick_frames
-from .card import JudgeCard, TrainingData
-from .spec import JudgeError
+from emogen.eval.judges.base import LABELS, ScoringJudge, pick_frames
+from emogen.eval.judges.card import JudgeCard, TrainingData
+from emogen.eval.judges.spec import JudgeError
+from emogen.eval.metrics.clip_model import CLIPEncoder
 
 TEMPLATES = ("a video frame that evokes {noun}", "a picture with a feeling of {noun}", "{scene}",
              "a character who looks {look}")  # fmt: skip
@@ -57,8 +57,15 @@ class CLIPJudge(ScoringJudge):
         JudgeError: no such model, or another kind.
     """
 
-    def __init__(self, model: str | Path | nn.Module, processor: Any = None, *, frames: int = 8, name: str = "clip",
-                 device: str | torch.device = "cpu"):
+    def __init__(
+        self,
+        model: str | Path | nn.Module,
+        processor: Any = None,
+        *,
+        frames: int = 8,
+        name: str = "clip",
+        device: str | torch.device = "cpu",
+    ):
         try:
             self.encoder = CLIPEncoder(model, processor).to(device)
         except (OSError, ValueError) as error:

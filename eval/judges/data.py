@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from emogen.data.records import ClipRecord, RecordError, read_records
-
-from ..systems import read_clip
-from .spec import JudgeError
+from emogen.eval.benchmark.systems import read_clip
+from emogen.eval.judges.spec import JudgeError
 
 SPLITS = ("held_out", "all", "train", "val", "test")
 

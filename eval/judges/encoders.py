@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..classifier import ClipClassifier
-from ..judge import to_tensor
-from .base import pick_frames
-from .spec import JudgeError
+from emogen.eval.judges.base import pick_frames
+from emogen.eval.judges.classifier import ClipClassifier
+from emogen.eval.judges.embedded import to_tensor
+from emogen.eval.judges.spec import JudgeError
 
 VIDEO_MODELS = ("videomae", "vivit", "timesformer")
 """Model types that take `pixel_values` `[B, F, 3, H, W]`; all others see frame by frame."""

@@ -9,11 +9,10 @@ import torch
 from torchmetrics.functional.classification import multiclass_cohen_kappa
 
 from emogen.emotion import MIKELS
-
-from ..judge import Judge, Verdict
-from .base import log_shares
-from .card import JudgeCard, card_of
-from .spec import JudgeError
+from emogen.eval.judges.base import log_shares
+from emogen.eval.judges.card import JudgeCard, card_of
+from emogen.eval.judges.embedded import Judge, Verdict
+from emogen.eval.judges.spec import JudgeError
 
 MEANS = ("log", "probability")
 
@@ -33,8 +32,14 @@ class EnsembleJudge:
         JudgeError: fewer than two members, weights that do not fit, or an unknown mean.
     """
 
-    def __init__(self, members: Sequence[Judge], weights: Sequence[float] | None = None, *, mean: str = "log",
-                 name: str = "ensemble"):
+    def __init__(
+        self,
+        members: Sequence[Judge],
+        weights: Sequence[float] | None = None,
+        *,
+        mean: str = "log",
+        name: str = "ensemble",
+    ):
         if len(members) < 2:
             raise JudgeError(f"{name}: an ensemble needs two judges or more, not {len(members)}")
         if mean not in MEANS:

@@ -10,10 +10,9 @@ from typing import Any
 from emogen.data.records import RecordError
 from emogen.data.sources import find_tables
 from emogen.data.tables import read_rows
-
-from ..config import EvalConfig
-from ..judge import Judge
-from .card import card_of, clip_hash, warnings_for
+from emogen.eval.benchmark.config import EvalConfig
+from emogen.eval.judges.card import card_of, clip_hash, warnings_for
+from emogen.eval.judges.embedded import Judge
 
 
 def cards_of(judges: Mapping[str, Judge]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .base import LABELS, ScoringJudge
-from .card import CARD_NAME, JudgeCard
-from .encoders import Encoder, load_encoder
-from .logistic import Logistic
-from .spec import JudgeError
+from emogen.eval.judges.base import LABELS, ScoringJudge
+from emogen.eval.judges.card import CARD_NAME, JudgeCard
+from emogen.eval.judges.encoders import Encoder, load_encoder
+from emogen.eval.judges.logistic import Logistic
+from emogen.eval.judges.spec import JudgeError
 
 WEIGHTS_NAME, CONFIG_NAME = "probe.safetensors", "config.json"
 KIND = "linear_probe"
@@ -31,8 +31,15 @@ class ProbeJudge(ScoringJudge):
     Valence and arousal are the expectation over the eight's points.
     """
 
-    def __init__(self, encoder: Encoder, head: Logistic, card: JudgeCard, *, temperature: float = 1.0,
-                 settings: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Logistic,
+        card: JudgeCard,
+        *,
+        temperature: float = 1.0,
+        settings: dict[str, Any] | None = None,
+    ):
         super().__init__(card.name, card)
         self.encoder, self.head, self.temperature = encoder, head, temperature
         self.settings = settings or {}

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from ..judge import EmbeddedJudge, Judge
-from .base import ScoringJudge, TemperedJudge
-from .card import CARD_NAME, FORMAT, JudgeCard, TrainingData
-from .spec import JudgeError, check_spec, judge_name, nearest
+from emogen.eval.judges.base import ScoringJudge, TemperedJudge
+from emogen.eval.judges.card import CARD_NAME, FORMAT, JudgeCard, TrainingData
+from emogen.eval.judges.embedded import EmbeddedJudge, Judge
+from emogen.eval.judges.spec import JudgeError, check_spec, judge_name, nearest
 
 _EMBEDDED = {"embedded": "judge", "embedded_blends": "judge_blends"}
 """Names of the judges in the package, and what `embedded_judge` calls them."""
@@ -69,8 +69,10 @@ def _kind_of_folder(text: str) -> str:
     if config.get("_class_name") == "ClipClassifier":
         return "classifier"
     what = config.get("model_type") or config.get("_class_name") or "unknown"
-    raise JudgeError(f"{folder}: is a folder of kind {what}, not of a classifier or probe of ours; for a model of "
-                     "transformers say {kind: clip or vlm, model: FOLDER}, or fit a probe on it (`emogen judge train`)")
+    raise JudgeError(
+        f"{folder}: is a folder of kind {what}, not of a classifier or probe of ours; for a model of "
+        "transformers say {kind: clip or vlm, model: FOLDER}, or fit a probe on it (`emogen judge train`)"
+    )
 
 
 def _card(card: JudgeCard, spec: Mapping[str, Any]) -> JudgeCard:
@@ -141,26 +143,26 @@ def _recipe_figures(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _probe(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
-    from .probe import ProbeJudge
+    from emogen.eval.judges.probe import ProbeJudge
 
     return ProbeJudge.load(spec["folder"], spec.get("encoder"), device)
 
 
 def _clip(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
-    from .clip import CLIPJudge
+    from emogen.eval.judges.clip import CLIPJudge
 
     return CLIPJudge(spec["model"], frames=spec.get("frames", 8), name=name, device=device)
 
 
 def _vlm(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
-    from .vlm import VLMJudge
+    from emogen.eval.judges.vlm import VLMJudge
 
     keys = ("frames", "question", "scoring", "batch_size", "dtype", "trust_remote_code")
     return VLMJudge(spec["model"], name=name, device=device, **{key: spec[key] for key in keys if key in spec})
 
 
 def _ensemble(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
-    from .ensemble import EnsembleJudge
+    from emogen.eval.judges.ensemble import EnsembleJudge
 
     members = [load_judge(member, device) for member in spec["members"]]
     return EnsembleJudge(members, spec.get("weights"), mean=spec.get("mean", "log"), name=name)

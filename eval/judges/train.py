@@ -13,16 +13,15 @@ import torch
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS, NEUTRAL
-
-from .base import LABELS, verdict_of
-from .calibration import fit_temperature
-from .card import JudgeCard, TrainingData
-from .check import figures_of
-from .data import ClipReader, labelled_records
-from .encoders import Encoder, load_encoder
-from .logistic import Logistic, fit_logistic
-from .probe import ProbeJudge
-from .spec import JudgeError
+from emogen.eval.judges.base import LABELS, verdict_of
+from emogen.eval.judges.calibration import fit_temperature
+from emogen.eval.judges.card import JudgeCard, TrainingData
+from emogen.eval.judges.check import figures_of
+from emogen.eval.judges.data import ClipReader, labelled_records
+from emogen.eval.judges.encoders import Encoder, load_encoder
+from emogen.eval.judges.logistic import Logistic, fit_logistic
+from emogen.eval.judges.probe import ProbeJudge
+from emogen.eval.judges.spec import JudgeError
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
 """The strengths of L2 that are tried, on standardised features."""
@@ -87,9 +86,19 @@ def _check_parts(parts: Mapping[str, list[ClipRecord]], groups: Mapping[str, str
             raise JudgeError(f"{key} {sorted(both)[0]!r} lies in two splits; what is held out must hold other groups")
 
 
-def train_probe(data: str | Path, encoder: str, out: str | Path, *, name: str | None = None, frames: int = 8,
-                group: str | None = None, licence: str = "not stated", device: str = "cpu", quiet: bool = False,
-                say: Callable[[str], None] = print) -> ProbeJudge:
+def train_probe(
+    data: str | Path,
+    encoder: str,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    frames: int = 8,
+    group: str | None = None,
+    licence: str = "not stated",
+    device: str = "cpu",
+    quiet: bool = False,
+    say: Callable[[str], None] = print,
+) -> ProbeJudge:
     """Fit a probe, choose its strength of L2 and its temperature on held-out clips, and report on others.
 
     Args:
@@ -130,8 +139,9 @@ class _Read:
         self.target = torch.tensor([LABELS.index(record.label) for record in records])
 
 
-def _features(network: Encoder, records: Sequence[ClipRecord], classes: int, say: Callable[[str], None], quiet: bool
-              ) -> _Read:
+def _features(
+    network: Encoder, records: Sequence[ClipRecord], classes: int, say: Callable[[str], None], quiet: bool
+) -> _Read:
     """Read every clip once. Neutral clips are left out where the probe does not learn neutral."""
     reader = ClipReader([r for r in records if LABELS.index(r.label) < classes], quiet=quiet)
     kept: list[ClipRecord] = []
@@ -166,8 +176,15 @@ def _eight(head: Logistic, part: _Read) -> tuple[np.ndarray, np.ndarray]:
     return head.scores(part.features[shown])[:, : len(MIKELS)].numpy(), part.target[shown].numpy()
 
 
-def _card(name: str, encoder: str, data: str | Path, read: Mapping[str, _Read], head: Logistic, temperature: float,
-          licence: str) -> JudgeCard:
+def _card(
+    name: str,
+    encoder: str,
+    data: str | Path,
+    read: Mapping[str, _Read],
+    head: Logistic,
+    temperature: float,
+    licence: str,
+) -> JudgeCard:
     used = [*read["fit"].records, *read["choose"].records]
     counts = Counter(record.label for record in read["fit"].records)
     about = (f"{Path(data).name}: {len(read['fit'].records)} clips fitted on ("

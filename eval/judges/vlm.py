@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from .base import LABELS, ScoringJudge, pick_frames
-from .card import JudgeCard, TrainingData
-from .spec import JudgeError
+from emogen.eval.judges.base import LABELS, ScoringJudge, pick_frames
+from emogen.eval.judges.card import JudgeCard, TrainingData
+from emogen.eval.judges.spec import JudgeError
 
-QUESTION = ("These are {frames} frames of one short video, in order. Which one emotion does the video show or evoke? "
-            "Answer with exactly one word out of: {labels}.")
+QUESTION = (
+    "These are {frames} frames of one short video, in order. Which one emotion does the video show or evoke? "
+    "Answer with exactly one word out of: {labels}."
+)
 SCORING = ("sum", "mean")
 
 
@@ -43,9 +45,20 @@ class VLMJudge(ScoringJudge):
         JudgeError: no such model, one of another kind, or a processor without chat template.
     """
 
-    def __init__(self, model: str | Path | nn.Module, processor: Any = None, *, frames: int = 8,
-                 question: str = QUESTION, scoring: str = "sum", batch_size: int = 1, dtype: str = "auto",
-                 name: str = "vlm", device: str | torch.device = "cpu", trust_remote_code: bool = False):
+    def __init__(
+        self,
+        model: str | Path | nn.Module,
+        processor: Any = None,
+        *,
+        frames: int = 8,
+        question: str = QUESTION,
+        scoring: str = "sum",
+        batch_size: int = 1,
+        dtype: str = "auto",
+        name: str = "vlm",
+        device: str | torch.device = "cpu",
+        trust_remote_code: bool = False,
+    ):
         if scoring not in SCORING:
             raise JudgeError(f"{name}: scoring {scoring!r} is none of {', '.join(SCORING)}")
         source = str(model) if isinstance(model, (str, Path)) else type(model).__name__

@@ -20,8 +20,7 @@ from torchmetrics.regression import ConcordanceCorrCoef, MeanAbsoluteError, Pear
 from torchmetrics.wrappers.abstract import WrapperMetric
 
 from emogen.emotion import MIKELS, POSITIVE
-
-from ..statistics import wilson
+from emogen.eval.statistics import wilson
 
 _EIGHT = len(MIKELS)
 _HALF = len(POSITIVE)
@@ -61,19 +60,25 @@ class EmotionAgreement(WrapperMetric):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         # compute groups are formed at the first update, which a process without clips never sees
-        self.categories = MetricCollection({
-            "ea8": MulticlassAccuracy(_EIGHT, average="micro"),
-            "recall": MulticlassRecall(_EIGHT, average=None),
-            "macro_f1": MulticlassF1Score(_EIGHT, average="macro"),
-            "kappa": MulticlassCohenKappa(_EIGHT),
-            "confusion": MulticlassConfusionMatrix(_EIGHT),
-        }, compute_groups=False)
+        self.categories = MetricCollection(
+            {
+                "ea8": MulticlassAccuracy(_EIGHT, average="micro"),
+                "recall": MulticlassRecall(_EIGHT, average=None),
+                "macro_f1": MulticlassF1Score(_EIGHT, average="macro"),
+                "kappa": MulticlassCohenKappa(_EIGHT),
+                "confusion": MulticlassConfusionMatrix(_EIGHT),
+            },
+            compute_groups=False,
+        )
         self.halves = MetricCollection({"ea2": BinaryAccuracy()}, compute_groups=False)
-        self.plane = MetricCollection({
-            "mae": MeanAbsoluteError(num_outputs=2),
-            "pearson": PearsonCorrCoef(num_outputs=2),
-            "ccc": ConcordanceCorrCoef(num_outputs=2),
-        }, compute_groups=False).set_dtype(torch.float64)
+        self.plane = MetricCollection(
+            {
+                "mae": MeanAbsoluteError(num_outputs=2),
+                "pearson": PearsonCorrCoef(num_outputs=2),
+                "ccc": ConcordanceCorrCoef(num_outputs=2),
+            },
+            compute_groups=False,
+        ).set_dtype(torch.float64)
         self.plane_count = SumMetric()
 
     def update(self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None = None) -> None:
@@ -92,8 +97,9 @@ class EmotionAgreement(WrapperMetric):
             metric.update(read, asked)
         self.plane_count.update(0 if va is None else len(target))
 
-    def forward(self, probabilities: Tensor, target: Tensor,
-                va: tuple[Tensor, Tensor] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """`update`, and the values of this batch alone."""
         values: dict[str, Tensor] = {}
         for metric, read, asked in self._pairs(probabilities, target, va):
@@ -122,8 +128,9 @@ class EmotionAgreement(WrapperMetric):
         for metric in (self.categories, self.halves, self.plane, self.plane_count):
             metric.reset()
 
-    def _pairs(self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None
-               ) -> Iterator[tuple[MetricCollection, Tensor, Tensor]]:
+    def _pairs(
+        self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None
+    ) -> Iterator[tuple[MetricCollection, Tensor, Tensor]]:
         _check(probabilities, target)
         plane = None if va is None else _check_plane(va, len(target))
         device = self.plane_count.device
@@ -153,11 +160,14 @@ def _report(values: dict[str, Tensor], plane_count: int) -> dict[str, Tensor]:
 
 def _check(probabilities: Tensor, target: Tensor) -> None:
     if not isinstance(probabilities, Tensor) or not isinstance(target, Tensor):
-        raise TypeError(f"probabilities and target must be tensors, not {type(probabilities).__name__} and "
-                        f"{type(target).__name__}")
+        raise TypeError(
+            f"probabilities and target must be tensors, not {type(probabilities).__name__} and {type(target).__name__}"
+        )
     if probabilities.ndim != 2 or probabilities.shape[1] != _EIGHT or not len(probabilities):
-        raise ValueError(f"probabilities must be [n, {_EIGHT}], n >= 1, in the order {', '.join(MIKELS)}; "
-                         f"not {list(probabilities.shape)}")
+        raise ValueError(
+            f"probabilities must be [n, {_EIGHT}], n >= 1, in the order {', '.join(MIKELS)}; "
+            f"not {list(probabilities.shape)}"
+        )
     if target.shape != probabilities.shape[:1]:
         raise ValueError(f"target must be [{len(probabilities)}], one a clip, not {list(target.shape)}")
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
@@ -177,8 +187,10 @@ def _check_plane(va: tuple[Tensor, Tensor], n: int) -> tuple[Tensor, Tensor]:
         raise TypeError("va must be a pair: read and asked valence-arousal, each [n, 2]")
     for points, what in zip(va, ("read", "asked"), strict=True):
         if not isinstance(points, Tensor) or list(points.shape) != [n, 2]:
-            raise ValueError(f"{what} valence-arousal must be a tensor [{n}, 2], not "
-                             f"{list(getattr(points, 'shape', [])) or type(points).__name__}")
+            raise ValueError(
+                f"{what} valence-arousal must be a tensor [{n}, 2], not "
+                f"{list(getattr(points, 'shape', [])) or type(points).__name__}"
+            )
         if not ((points >= -1) & (points <= 1)).all():  # NaN is neither
             raise ValueError(f"{what} valence-arousal must lie in [-1, 1] and not be NaN")
     return va[0], va[1]

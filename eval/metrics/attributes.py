@@ -11,8 +11,7 @@ from torchmetrics import Metric
 
 from emogen.data.attributes import MIN_CONCENTRATION, clip_attributes
 from emogen.emotion import MIKELS
-
-from .pixels import check_clips, to_bytes
+from emogen.eval.metrics.pixels import check_clips, to_bytes
 
 _LINEAR = ("brightness", "colourfulness", "saturation", "motion")
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .clip_model import CLIPEncoder
-from .mean import ClipMean
-from .pixels import check_clips
+from emogen.eval.metrics.clip_model import CLIPEncoder
+from emogen.eval.metrics.mean import ClipMean
+from emogen.eval.metrics.pixels import check_clips
 
 VARIANTS = ("corrected", "evalcrafter")
 
@@ -57,8 +57,10 @@ class CLIPTextScore(_CLIPScore):
         """
         check_clips(clips)
         if isinstance(texts, str) or len(texts) != len(clips):
-            raise ValueError(f"texts must be {len(clips)} strings, one a clip, not "
-                             f"{'one string' if isinstance(texts, str) else len(texts)}")
+            raise ValueError(
+                f"texts must be {len(clips)} strings, one a clip, not "
+                f"{'one string' if isinstance(texts, str) else len(texts)}"
+            )
         frames = clips.flatten(0, 1)
         if self.variant == "evalcrafter":
             seen = self.encoder.raw_images(frames, 255.0, antialias=False)

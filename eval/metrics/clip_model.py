@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pixels import to_bytes, to_unit
+from emogen.eval.metrics.pixels import to_bytes, to_unit
 
 
 class CLIPEncoder(nn.Module):
@@ -70,8 +70,11 @@ class CLIPEncoder(nn.Module):
         length = self.model.config.text_config.max_position_embeddings
         made = self.processor(text=texts, return_tensors="pt", padding=True, truncation=True, max_length=length)
         device = next(self.model.parameters()).device
-        return _unit(self.model.get_text_features(input_ids=made["input_ids"].to(device),
-                                                  attention_mask=made["attention_mask"].to(device)))
+        return _unit(
+            self.model.get_text_features(
+                input_ids=made["input_ids"].to(device), attention_mask=made["attention_mask"].to(device)
+            )
+        )
 
     def _images(self, pixels: Tensor) -> Tensor:
         first = next(self.model.parameters())
@@ -93,5 +96,7 @@ def _load(folder: str | Path) -> tuple[nn.Module, Any]:
             raise ValueError(f"{folder}: is a {config.model_type} model, not CLIP")
         return CLIPModel.from_pretrained(folder, use_safetensors=True), CLIPProcessor.from_pretrained(folder)
     except OSError as error:
-        raise FileNotFoundError(f"{folder}: neither a folder with a CLIP model and its processor here nor reachable on "
-                                f"the Hub ({str(error).splitlines()[0]})") from error
+        raise FileNotFoundError(
+            f"{folder}: neither a folder with a CLIP model and its processor here nor reachable on "
+            f"the Hub ({str(error).splitlines()[0]})"
+        ) from error

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .pixels import check_clips, to_bytes
+from emogen.eval.metrics.pixels import check_clips, to_bytes
 
 QUESTIONS = ("shape", "color", "background", "accessory")
 """What the embedded content reader can be asked, of stickers."""
@@ -35,11 +35,15 @@ class ContentAgreement(Metric):
     is_differentiable = False
     higher_is_better = True
 
-    def __init__(self, reader: Callable[[np.ndarray], Sequence[Mapping[str, str]]] | None = None,
-                 questions: Sequence[str] = QUESTIONS, **kwargs: Any):
+    def __init__(
+        self,
+        reader: Callable[[np.ndarray], Sequence[Mapping[str, str]]] | None = None,
+        questions: Sequence[str] = QUESTIONS,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if reader is None:
-            from ..judge import ContentReader
+            from emogen.eval.judges.embedded import ContentReader
 
             reader = ContentReader()
         clash = {"content", "all", "n"} & set(questions)
@@ -65,20 +69,24 @@ class ContentAgreement(Metric):
         """
         check_clips(clips)
         if isinstance(named, Mapping) or len(named) != len(clips):
-            raise ValueError(f"named must be {len(clips)} dicts, one a clip, not "
-                             f"{'one dict' if isinstance(named, Mapping) else len(named)}")
+            raise ValueError(
+                f"named must be {len(clips)} dicts, one a clip, not "
+                f"{'one dict' if isinstance(named, Mapping) else len(named)}"
+            )
         for place, properties in enumerate(named):
             unknown = [q for q in properties if q not in self.questions]
             if unknown or not properties:
-                raise ValueError(f"clip {place} names {unknown or 'nothing'}; it must name some of "
-                                 f"{', '.join(self.questions)}")
+                raise ValueError(
+                    f"clip {place} names {unknown or 'nothing'}; it must name some of {', '.join(self.questions)}"
+                )
         seen = self.reader(to_bytes(clips).permute(0, 1, 3, 4, 2).cpu().numpy())
         rows = []
         for place, (properties, answers) in enumerate(zip(named, seen, strict=True)):
             silent = [q for q in properties if q not in answers]
             if silent:
-                raise ValueError(f"clip {place}: the reader does not answer {', '.join(silent)}; it answers "
-                                 f"{', '.join(answers)}")
+                raise ValueError(
+                    f"clip {place}: the reader does not answer {', '.join(silent)}; it answers {', '.join(answers)}"
+                )
             rows.append({q: answers[q] == properties[q] for q in properties})
         for row in rows:
             for question, right in row.items():

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
-from .mean import ClipMean
-from .perceptual import Distance, image_distance, load_lpips
-from .pixels import check_clips, check_images, to_unit
+from emogen.eval.metrics.mean import ClipMean
+from emogen.eval.metrics.perceptual import Distance, image_distance, load_lpips
+from emogen.eval.metrics.pixels import check_clips, check_images, to_unit
 
 
 class _Perceptual(ClipMean):

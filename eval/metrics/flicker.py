@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .mean import ClipMean
-from .pixels import check_clips, to_unit
+from emogen.eval.metrics.mean import ClipMean
+from emogen.eval.metrics.pixels import check_clips, to_unit
 
 FORMS = ("score", "error")
 

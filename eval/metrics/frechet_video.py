@@ -11,10 +11,10 @@ from torchmetrics import Metric
 from torchmetrics.utilities import rank_zero_warn
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from .frechet import check_count, check_ddof, frechet_from_moments, matrix
-from .moments import moved
-from .names import NAMES, WIDTHS, feature_name_of
-from .pixels import check_clips
+from emogen.eval.metrics.frechet import check_count, check_ddof, frechet_from_moments, matrix
+from emogen.eval.metrics.moments import moved
+from emogen.eval.metrics.names import NAMES, WIDTHS, feature_name_of
+from emogen.eval.metrics.pixels import check_clips
 
 ENOUGH = 256
 """Below so many clips a side the distance is mostly the bias of a small sample."""
@@ -45,8 +45,16 @@ class FrechetVideoDistance(Metric):
     is_differentiable = False
     full_state_update = False
 
-    def __init__(self, feature: Callable[[Tensor], Tensor] | None = None, *, feature_name: str | None = None,
-                 ddof: int = 0, batch_size: int = 8, reset_real: bool = True, **kwargs: Any):
+    def __init__(
+        self,
+        feature: Callable[[Tensor], Tensor] | None = None,
+        *,
+        feature_name: str | None = None,
+        ddof: int = 0,
+        batch_size: int = 8,
+        reset_real: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         check_ddof(ddof)
         if feature is not None and not callable(feature):
@@ -71,8 +79,14 @@ class FrechetVideoDistance(Metric):
     def describe(self) -> dict[str, Any]:
         """What a reader of the number must know: name, features and their settings, `ddof` and clips a side (of this
         process)."""
-        return {"name": self.name, "features": self.feature_name, "settings": getattr(self.feature, "settings", {}),
-                "ddof": self.ddof, "real": int(self.real_count), "fake": int(self.fake_count)}
+        return {
+            "name": self.name,
+            "features": self.feature_name,
+            "settings": getattr(self.feature, "settings", {}),
+            "ddof": self.ddof,
+            "real": int(self.real_count),
+            "fake": int(self.fake_count),
+        }
 
     def update(self, clips: Tensor, real: bool) -> None:
         """Add clips of one side.
@@ -105,8 +119,11 @@ class FrechetVideoDistance(Metric):
         counts = int(self.real_count), int(self.fake_count)
         check_count(*counts)
         if min(counts) < ENOUGH:
-            rank_zero_warn(f"{self.name} of {counts[0]} real and {counts[1]} fake clips: below {ENOUGH} it is mostly "
-                           "the bias of a small sample; compare it at equal counts only", UserWarning)
+            rank_zero_warn(
+                f"{self.name} of {counts[0]} real and {counts[1]} fake clips: below {ENOUGH} it is mostly "
+                "the bias of a small sample; compare it at equal counts only",
+                UserWarning,
+            )
         means, covariances = [], []  # means around the shift: only their difference counts
         for side, count in zip(("real", "fake"), counts, strict=True):
             total = getattr(self, f"{side}_sum")
@@ -133,8 +150,10 @@ class FrechetVideoDistance(Metric):
         if self.feature is None:
             if not isinstance(clips, Tensor) or clips.ndim != 2:
                 shape = list(getattr(clips, "shape", [])) or type(clips).__name__
-                raise ValueError(f"this distance has no network, so update takes features [B, d], not {shape}; "
-                                 "give `feature=` a network of emogen.eval.metrics.features to take clips")
+                raise ValueError(
+                    f"this distance has no network, so update takes features [B, d], not {shape}; "
+                    "give `feature=` a network of emogen.eval.metrics.features to take clips"
+                )
             return clips
         check_clips(clips)
         with torch.no_grad():
@@ -150,8 +169,10 @@ class FrechetVideoDistance(Metric):
         width = len(shift)
         known = WIDTHS.get(self.feature_name, width)
         if width != known:
-            raise ValueError(f"features {self.feature_name!r} are {known} wide, and these are {width}: not the same "
-                             f"network, so their distance must not be called {self.name!r}")
+            raise ValueError(
+                f"features {self.feature_name!r} are {known} wide, and these are {width}: not the same "
+                f"network, so their distance must not be called {self.name!r}"
+            )
         if len(self.shift) not in (0, width):
             raise ValueError(f"features are {width} wide; those before were {len(self.shift)}")
         if not len(self.shift):
@@ -193,8 +214,9 @@ class FrechetVideoDistance(Metric):
         """
         if isinstance(incoming_state, FrechetVideoDistance):
             if incoming_state.feature_name != self.feature_name:
-                raise ValueError(f"cannot add clips read by {incoming_state.feature_name!r} to those read by "
-                                 f"{self.feature_name!r}")
+                raise ValueError(
+                    f"cannot add clips read by {incoming_state.feature_name!r} to those read by {self.feature_name!r}"
+                )
             incoming_state = incoming_state.metric_state
         if isinstance(incoming_state, dict) and "shift" in incoming_state:
             if not len(incoming_state["shift"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .features.base import VideoFeatures
+from emogen.eval.metrics.features.base import VideoFeatures
 
 NAMES = {"i3d_kinetics400": "fvd", "videomae": "fvd_videomae", "transnetv2": "frechet_transnetv2"}
 """This package's features -> what their distance is called."""
@@ -26,11 +26,15 @@ def feature_name_of(feature: Callable | None, given: str | None) -> str:
     name = given or own or (getattr(feature, "__name__", type(feature).__name__) if feature is not None else "features")
     if name in NAMES:
         if feature is not None and not isinstance(feature, VideoFeatures):
-            raise ValueError(f"{name!r} is the name of this package's own network; give your {type(feature).__name__} "
-                             f"another, for its distance must not pass for {NAMES[name]!r}")
+            raise ValueError(
+                f"{name!r} is the name of this package's own network; give your {type(feature).__name__} "
+                f"another, for its distance must not pass for {NAMES[name]!r}"
+            )
         return name
     plain = re.sub(r"\W+", "_", str(name)).strip("_").lower() or "features"
     if "fvd" in plain or plain in NAMES:
-        raise ValueError(f"features cannot be called {name!r}: FVD is the distance of I3D features trained on "
-                         "Kinetics-400 (features.I3DFeatures)")
+        raise ValueError(
+            f"features cannot be called {name!r}: FVD is the distance of I3D features trained on "
+            "Kinetics-400 (features.I3DFeatures)"
+        )
     return plain

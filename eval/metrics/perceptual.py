@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .pixels import to_unit
+from emogen.eval.metrics.pixels import to_unit
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Two batches of images float32 `[N, 3, H, W]` in [-1, 1] -> N numbers, of any shape."""
@@ -26,14 +26,18 @@ def load_lpips(net: str = "alex") -> nn.Module:
     try:
         import lpips
     except (ImportError, RuntimeError) as error:  # a torchvision built for another torch raises RuntimeError
-        raise ImportError("LPIPS needs the package lpips and a torchvision that fits this torch "
-                          f"({type(error).__name__}: {str(error).splitlines()[0]}): pip install 'emogen[lpips]'; or "
-                          "give `distance=` a perceptual distance of your own, or use FirstFramePSNR") from error
+        raise ImportError(
+            "LPIPS needs the package lpips and a torchvision that fits this torch "
+            f"({type(error).__name__}: {str(error).splitlines()[0]}): pip install 'emogen[lpips]'; or "
+            "give `distance=` a perceptual distance of your own, or use FirstFramePSNR"
+        ) from error
     try:
         return lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
     except OSError as error:
-        raise RuntimeError(f"the weights of LPIPS's {net} network cannot be downloaded ({error}); put them into "
-                           "torch's hub cache, or give `distance=`") from error
+        raise RuntimeError(
+            f"the weights of LPIPS's {net} network cannot be downloaded ({error}); put them into "
+            "torch's hub cache, or give `distance=`"
+        ) from error
 
 
 def image_distance(distance: Distance, first: Tensor, second: Tensor) -> Tensor:

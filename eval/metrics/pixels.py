@@ -23,8 +23,10 @@ def check_clips(clips: Tensor, least_frames: int = 1, what: str = "clips") -> Te
         ValueError: another shape, nothing in it, too few frames, NaN, or values outside [0, 1].
     """
     if not isinstance(clips, Tensor):
-        raise TypeError(f"{what} must be a torch tensor [B, F, 3, H, W], not {type(clips).__name__}; "
-                        "torch.from_numpy(frames).permute(0, 1, 4, 2, 3) makes one of frames [B, F, H, W, 3]")
+        raise TypeError(
+            f"{what} must be a torch tensor [B, F, 3, H, W], not {type(clips).__name__}; "
+            "torch.from_numpy(frames).permute(0, 1, 4, 2, 3) makes one of frames [B, F, H, W, 3]"
+        )
     if clips.ndim != 5 or clips.shape[2] != 3:
         last = clips.ndim == 5 and clips.shape[-1] == 3
         hint = "; these look like [B, F, H, W, 3]: clips.permute(0, 1, 4, 2, 3)" if last else ""
@@ -56,8 +58,13 @@ def _check_values(pixels: Tensor, what: str) -> None:
     if low != low:
         raise ValueError(f"{what} hold NaN")
     if low < 0 or high > 1:
-        hint = ("divide by 255 or give uint8" if high > 2 else
-                "map them by (x + 1) / 2" if low < -0.5 else "clamp them to [0, 1]")
+        hint = (
+            "divide by 255 or give uint8"
+            if high > 2
+            else "map them by (x + 1) / 2"
+            if low < -0.5
+            else "clamp them to [0, 1]"
+        )
         raise ValueError(f"{what} of {pixels.dtype} must lie in [0, 1], not [{low:.4g}, {high:.4g}]: {hint}")
 
 

@@ -23,16 +23,29 @@ def build_parser() -> argparse.ArgumentParser:
         description="Make real clips worse step by step: do the Frechet distance and the judges tell?",
         epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # fmt: skip
     add = parser.add_argument
-    add("--data", metavar="FOLDER",
-        help="clips with metadata (file_name, caption, emotion); without, stickers are drawn")
+    add(
+        "--data",
+        metavar="FOLDER",
+        help="clips with metadata (file_name, caption, emotion); without, stickers are drawn",
+    )
     add("--split", default="all", choices=["held_out", "all", "train", "val", "test"], help="of --data (default: all)")
     add("--clips", type=int, metavar="N", help="how many: of --data, by lot (default: all); drawn (default: 128)")
     add("--output_dir", required=True, type=Path, help="where results.json, distances.png and drawn clips go")
-    add("--features", nargs="+", default=["frechet_transnetv2"], metavar="NAME",
-        help="distances as in the benchmark: frechet_transnetv2 (default), fvd, fvd_videomae")
+    add(
+        "--features",
+        nargs="+",
+        default=["frechet_transnetv2"],
+        metavar="NAME",
+        help="distances as in the benchmark: frechet_transnetv2 (default), fvd, fvd_videomae",
+    )
     add("--weights", action="append", default=[], metavar="KEY=PATH", help="i3d=FILE for fvd, videomae=FOLDER")
-    add("--judge", action="append", metavar="SPEC", help="as in `emogen judge check`; may be given several times "
-        "(default: embedded for drawn stickers, none for --data)")
+    add(
+        "--judge",
+        action="append",
+        metavar="SPEC",
+        help="as in `emogen judge check`; may be given several times "
+        "(default: embedded for drawn stickers, none for --data)",
+    )
     for name in _WORST:
         add(f"--{name}", metavar="A,B,...", help=f"strengths of {name}, rising")
     add("--splits", type=int, default=20, metavar="N", help="divisions into halves to average over (default: 20)")
@@ -45,8 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, whatever was found; 2 for bad input."""
     args = build_parser().parse_args(argv)
-    from ..config import EvalConfigError
-    from ..judges.spec import JudgeError
+    from emogen.eval.benchmark.config import EvalConfigError
+    from emogen.eval.judges.spec import JudgeError
 
     try:
         return _run(args)
@@ -56,11 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..config import EvalConfigError
-    from ..measure import load_judges
-    from .corruptions import check_strengths
-    from .run import PLOT, run_sanity, sanity_networks, sanity_records
-    from .text import markdown
+    from emogen.eval.benchmark.config import EvalConfigError
+    from emogen.eval.benchmark.measure import load_judges
+    from emogen.eval.sanity.corruptions import check_strengths
+    from emogen.eval.sanity.run import PLOT, run_sanity, sanity_networks, sanity_records
+    from emogen.eval.sanity.text import markdown
 
     if args.seed < 0:
         raise EvalConfigError(f"--seed must be 0 or more, not {args.seed}")
@@ -73,9 +86,17 @@ def _run(args: argparse.Namespace) -> int:
         if hasattr(judge, "to"):
             judge.to(args.device)
     records = sanity_records(args.data, args.clips, args.output_dir, split=args.split, seed=args.seed, quiet=args.quiet)
-    results = run_sanity(records, args.output_dir, networks=networks, judges=judges, strengths=strengths,
-                         splits=args.splits, seed=args.seed, quiet=args.quiet,
-                         data=f"{Path(args.data).name} ({args.split})" if args.data else "drawn stickers")
+    results = run_sanity(
+        records,
+        args.output_dir,
+        networks=networks,
+        judges=judges,
+        strengths=strengths,
+        splits=args.splits,
+        seed=args.seed,
+        quiet=args.quiet,
+        data=f"{Path(args.data).name} ({args.split})" if args.data else "drawn stickers",
+    )
     print(markdown(results))
     if not judges:
         print("- no judge was asked: name one with --judge")
@@ -86,7 +107,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _numbers(name: str, text: str) -> list[float]:
-    from ..config import EvalConfigError
+    from emogen.eval.benchmark.config import EvalConfigError
 
     try:
         return [float(word) for word in text.split(",")]
@@ -95,7 +116,7 @@ def _numbers(name: str, text: str) -> list[float]:
 
 
 def _weights(words: Sequence[str]) -> dict[str, str]:
-    from ..config import EvalConfigError
+    from emogen.eval.benchmark.config import EvalConfigError
 
     pairs = [word.partition("=") for word in words]
     for word, (key, _, path) in zip(words, pairs, strict=True):
@@ -108,7 +129,7 @@ def _judges(texts: Sequence[str]) -> list[str | Mapping[str, Any]]:
     """The specifications, each a mapping if it is written as one; checked, and no name twice."""
     import yaml
 
-    from ..judges.spec import JudgeError, check_spec, judge_name
+    from emogen.eval.judges.spec import JudgeError, check_spec, judge_name
 
     specs: list[str | Mapping[str, Any]] = []
     for text in texts:

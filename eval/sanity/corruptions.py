@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..config import EvalConfigError
+from emogen.eval.benchmark.config import EvalConfigError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from emogen.eval.report.plots import COLOURS
 from emogen.figures import new_figure, save_figure
-
-from ..plots import COLOURS
 
 
 def draw(results: Mapping[str, Any], output: Path) -> Path:

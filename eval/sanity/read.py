@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from emogen.data.records import ClipRecord
-
-from ..config import EvalConfigError
-from ..judge import Judge
-from ..judges.data import ClipReader
-from ..metrics import temporal_flickering
-from .corruptions import corrupt
+from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.judges.data import ClipReader
+from emogen.eval.judges.embedded import Judge
+from emogen.eval.metrics import temporal_flickering
+from emogen.eval.sanity.corruptions import corrupt
 
 Condition = tuple[str, float]
 CLEAN: Condition = ("clean", 0.0)
@@ -40,9 +39,14 @@ class Readings:
     excluded: dict[str, str] = field(default_factory=dict)
 
 
-def read_all(records: Sequence[ClipRecord], strengths: Mapping[str, Sequence[float]],
-             networks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]], judges: Mapping[str, Judge],
-             seed: int = 0, quiet: bool = True) -> Readings:
+def read_all(
+    records: Sequence[ClipRecord],
+    strengths: Mapping[str, Sequence[float]],
+    networks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    judges: Mapping[str, Judge],
+    seed: int = 0,
+    quiet: bool = True,
+) -> Readings:
     """Read all clips under all conditions.
 
     Args:

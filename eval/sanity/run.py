@@ -10,29 +10,36 @@ import numpy as np
 import torch
 
 from emogen.data.records import ClipRecord
-from emogen.data.stickers.dataset import write_sticker_dataset
 from emogen.emotion import MIKELS, NEUTRAL
-
-from ..benchmark import save, versions
-from ..config import WEIGHTS, EvalConfig, EvalConfigError
-from ..judge import Judge
-from ..judges.card import warnings_for
-from ..judges.data import labelled_records
-from ..judges.evidence import cards_of
-from ..measure import load_features
-from .corruptions import CORRUPTIONS, check_strengths
-from .figure import draw
-from .read import read_all
-from .summary import halves_of, summarise
+from emogen.eval.benchmark.config import WEIGHTS, EvalConfig, EvalConfigError
+from emogen.eval.benchmark.measure import load_features
+from emogen.eval.benchmark.run import save, versions
+from emogen.eval.judges.card import warnings_for
+from emogen.eval.judges.data import labelled_records
+from emogen.eval.judges.embedded import Judge
+from emogen.eval.judges.evidence import cards_of
+from emogen.eval.sanity.corruptions import CORRUPTIONS, check_strengths
+from emogen.eval.sanity.figure import draw
+from emogen.eval.sanity.read import read_all
+from emogen.eval.sanity.summary import halves_of, summarise
+from emogen.stickers.dataset import write_sticker_dataset
 
 FEATURES = ("frechet_transnetv2", "fvd", "fvd_videomae")
 PLOT = "distances.png"
 
 
-def run_sanity(records: Sequence[ClipRecord], out: Path, *,
-               networks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]], judges: Mapping[str, Judge],
-               strengths: Mapping[str, Sequence[float]] | None = None, splits: int = 20, seed: int = 0,
-               data: str = "clips", quiet: bool = True) -> dict[str, Any]:
+def run_sanity(
+    records: Sequence[ClipRecord],
+    out: Path,
+    *,
+    networks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    judges: Mapping[str, Judge],
+    strengths: Mapping[str, Sequence[float]] | None = None,
+    splits: int = 20,
+    seed: int = 0,
+    data: str = "clips",
+    quiet: bool = True,
+) -> dict[str, Any]:
     """Make real clips worse step by step, and see whether distances and judges tell.
 
     Args:
@@ -76,8 +83,9 @@ def run_sanity(records: Sequence[ClipRecord], out: Path, *,
     return results
 
 
-def sanity_records(data: str | None, clips: int | None, out: Path, *, split: str = "all", seed: int = 0,
-                   quiet: bool = True) -> list[ClipRecord]:
+def sanity_records(
+    data: str | None, clips: int | None, out: Path, *, split: str = "all", seed: int = 0, quiet: bool = True
+) -> list[ClipRecord]:
     """The clips: of a data set, all or `clips` of them drawn by lot; or, without one, stickers drawn for the purpose.
 
     Raises:
@@ -99,8 +107,9 @@ def sanity_records(data: str | None, clips: int | None, out: Path, *, split: str
     return [records[place] for place in chosen]
 
 
-def sanity_networks(features: Sequence[str], weights: Mapping[str, str], device: str = "cpu"
-                    ) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+def sanity_networks(
+    features: Sequence[str], weights: Mapping[str, str], device: str = "cpu"
+) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     """The networks of distances of the benchmark (`FEATURES`), by their names there.
 
     Raises:

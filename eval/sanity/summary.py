@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, NEUTRAL
-
-from ..agreement import hits, rate
-from ..controls.estimates import spearman
-from ..judges.ensemble import kappa_table
-from ..metrics import frechet_distance
-from .read import CLEAN, Condition, Readings
+from emogen.eval.agreement import hits, rate
+from emogen.eval.controls.estimates import spearman
+from emogen.eval.judges.ensemble import kappa_table
+from emogen.eval.metrics import frechet_distance
+from emogen.eval.sanity.read import CLEAN, Condition, Readings
 
 BLIND = 1e-3
 """Features that move by less than this part of their spread over clips do not see what was done."""
@@ -27,8 +26,9 @@ def halves_of(count: int, splits: int, seed: int) -> Halves:
     return [(order[:half], order[half : 2 * half]) for order in orders]
 
 
-def curve(clean: np.ndarray, spoilt: Sequence[np.ndarray], strengths: Sequence[float], halves: Halves
-          ) -> dict[str, Any]:
+def curve(
+    clean: np.ndarray, spoilt: Sequence[np.ndarray], strengths: Sequence[float], halves: Halves
+) -> dict[str, Any]:
     """The distance of one half as it is from the other half made worse, over the strengths.
 
     Args:
@@ -59,8 +59,13 @@ def curve(clean: np.ndarray, spoilt: Sequence[np.ndarray], strengths: Sequence[f
     }  # fmt: skip
 
 
-def summarise(found: Readings, strengths: Mapping[str, Sequence[float]], networks: Sequence[str],
-              judges: Sequence[str], halves: Halves) -> dict[str, Any]:
+def summarise(
+    found: Readings,
+    strengths: Mapping[str, Sequence[float]],
+    networks: Sequence[str],
+    judges: Sequence[str],
+    halves: Halves,
+) -> dict[str, Any]:
     """All figures: `networks`, `flickering`, `judges` and `kappa`; those of a corruption are lists over its strengths
     from 0, the clips as they are."""
     levels = {name: [CLEAN, *((name, strength) for strength in given)] for name, given in strengths.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..metrics.frechet_video import ENOUGH
+from emogen.eval.metrics.frechet_video import ENOUGH
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -50,8 +50,10 @@ def sentences(results: Mapping[str, Any]) -> list[str]:
         least = min(curves, key=lambda name: curves[name]["distance"][-1])
         top = curves[least]["distance"][-1]
         times = f"{top / clean:.1f} times that" if clean > 0 else f"{top:.4g}"
-        found.append(f"{network}: {half} clips against {half} others as they are: {clean:.4g} ± {sd:.2g} over "
-                     f"{results['splits']} divisions; the strongest {least}, the corruption it sees least, is {times}")
+        found.append(
+            f"{network}: {half} clips against {half} others as they are: {clean:.4g} ± {sd:.2g} over "
+            f"{results['splits']} divisions; the strongest {least}, the corruption it sees least, is {times}"
+        )
         if entry.get("sees_order") is False:
             found.append(f"{network}: **cannot see the order of frames**: shuffling all of them leaves its features "
                          f"where they are (to {curves['shuffle']['change'][-1]:.1e} of their spread)")  # fmt: skip

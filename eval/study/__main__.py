@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     read.add_argument("--output", type=Path, help="also write the figures as JSON")
     read.add_argument("votes", type=Path, nargs="+")
     args = parser.parse_args(argv)
-    from ..config import EvalConfigError
+    from emogen.eval.benchmark.config import EvalConfigError
 
     try:
         if args.part == "build":
-            from .build import build_study
+            from emogen.eval.study.build import build_study
 
             results = json.loads((args.results / "results.json").read_text(encoding="utf-8"))
             counts = build_study(
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{counts['pairs']} pairs and {counts['names']} clips to name: {args.output_dir / 'index.html'}\n"
                   f"keep {args.output_dir}.key.json to yourself: it says what is what")  # fmt: skip
         else:
-            from .votes import read_votes, summarise_votes, text
+            from emogen.eval.study.votes import read_votes, summarise_votes, text
 
             key = json.loads(args.key.read_text(encoding="utf-8"))
             summary = summarise_votes(key, read_votes(key, args.votes))

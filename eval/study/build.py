@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS
+from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.study.page import PAGE
 
-from ..config import EvalConfigError
-from .page import PAGE
 
-
-def build_study(results: Mapping[str, Any], clips: Path, out: Path, systems: Sequence[str], pairs: int, names: int,
-                seed: int = 0) -> dict[str, int]:
+def build_study(
+    results: Mapping[str, Any], clips: Path, out: Path, systems: Sequence[str], pairs: int, names: int, seed: int = 0
+) -> dict[str, int]:
     """Write a folder that any web server, or a file manager, can show: `index.html`, the clips under names that tell
     nothing, and beside it `key.json`, which stays at home.
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, POSITIVE
-
-from ..agreement import rate
-from ..config import EvalConfigError
-from ..statistics import clustered_mean, sign_flip
-from ..summary import cohen_kappa
+from emogen.eval.agreement import rate
+from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.benchmark.summary import cohen_kappa
+from emogen.eval.statistics import clustered_mean, sign_flip
 
 
 def read_votes(key: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, Any]]:

@@ -17,9 +17,9 @@ from emogen.data.records import (
     missing_clips,
     read_records,
 )
-from emogen.data.video import VideoError, write_video
 from emogen.emotion import EmotionState
 from emogen.emotion.mikels import MIKELS
+from emogen.media.video import VideoError, write_video
 
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import WanImageToVideoPipeline
-from emogen.eval.agreement import hits
-from emogen.eval.first_frames import first_frame_psnr
-from emogen.eval.judge import EmbeddedJudge
 from PIL import Image
 
 from emogen import EmotionWanImageToVideoPipeline, embedded_i2v_adapter, embedded_i2v_model
-from emogen.data.stickers.render import StickerSpec, render
 from emogen.emotion import MIKELS
+from emogen.eval.agreement import hits
+from emogen.eval.benchmark.first_frames import first_frame_psnr
+from emogen.eval.judges.embedded import EmbeddedJudge
+from emogen.stickers.render import StickerSpec, render
 
 PROMPT = "a flat sticker of a heart-shaped pink face on a white background"
 CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, guidance_scale=2.5, max_sequence_length=512,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import WanPipeline
-from emogen.eval.agreement import hits
-from emogen.eval.judge import EmbeddedJudge
 from safetensors import safe_open
 
 from emogen import EmotionWanPipeline, embedded_adapter, embedded_judge, embedded_model
 from emogen.emotion import MIKELS
+from emogen.eval.agreement import hits
+from emogen.eval.judges.embedded import EmbeddedJudge
 
 PROMPT = "a flat sticker of a heart-shaped pink face on a white background"
 CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, guidance_scale=4.0, output_type="np")

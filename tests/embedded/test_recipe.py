@@ -5,16 +5,21 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-from emogen.embedded.recipe import base, clips, judge, shades, text, vae
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion_or_arc
-from emogen.training.fold import fold_padding
+from emogen.training.families.fold import fold_padding
+from recipe import base, clips, judge, shades, text, vae
 
 
 @pytest.fixture(scope="module")
 def autoencoder():
     torch.manual_seed(0)
-    config = vae.VAE_CONFIG | {"base_dim": 8, "decoder_base_dim": 8, "z_dim": 4, "latents_mean": [0.0] * 4,
-                               "latents_std": [1.0] * 4}
+    config = vae.VAE_CONFIG | {
+        "base_dim": 8,
+        "decoder_base_dim": 8,
+        "z_dim": 4,
+        "latents_mean": [0.0] * 4,
+        "latents_std": [1.0] * 4,
+    }
     return AutoencoderKLWan(**config).eval()
 
 
@@ -34,8 +39,15 @@ def test_full_sequence_equals_the_cached_loop(autoencoder, frames):
 @torch.no_grad()
 def test_folded_text_equals_padding_to_512():
     torch.manual_seed(0)
-    config = base.TRANSFORMER_CONFIG | {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 32,
-                                        "ffn_dim": 64, "text_dim": 16, "in_channels": 4, "out_channels": 4}
+    config = base.TRANSFORMER_CONFIG | {
+        "num_layers": 2,
+        "num_attention_heads": 2,
+        "attention_head_dim": 32,
+        "ffn_dim": 64,
+        "text_dim": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+    }
     model = WanTransformer3DModel(**config).eval()
     words = torch.randn(2, 9, 16)
     latents, times = torch.randn(2, 4, 2, 8, 8), torch.tensor([300.0, 800.0])
@@ -57,8 +69,11 @@ def test_times_are_stratified_and_shifted():
 
 def test_emotion_words_enter_captions_and_only_when_asked():
     rng = np.random.default_rng(0)
-    record = {"caption": "a flat sticker of a round red face on a blue background", "short": "a round red face",
-              "emotion": "sadness"}
+    record = {
+        "caption": "a flat sticker of a round red face on a blue background",
+        "short": "a round red face",
+        "emotion": "sadness",
+    }
     plain = {base.caption_of(record, rng, 0.0) for _ in range(50)}
     assert plain == {record["caption"], record["short"]}
     with_words = [base.caption_of(record, rng, 1.0) for _ in range(200)]

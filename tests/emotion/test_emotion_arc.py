@@ -58,9 +58,15 @@ def test_easings():
 @pytest.mark.parametrize(
     "text",
     [
-        "0:fear 0.6:fear 1:amusement", "0:joy:0.7+awe:0.3 1:sadness:0.4", "0:va:0.8,0.3 1:neutral", "0.5:joy",
-        "0:va:0.8,0.3@0.7@hold 0.5:joy@ease 1:rage:0.3", "0:fear, 0.5: joy + awe@hold ,1:sadness:-0.5",
-        "0:fear:-0.5@hold 1:joy", "0:fear,1:joy", "0:fear 1e-05:awe 0.3333333333333333:joy",
+        "0:fear 0.6:fear 1:amusement",
+        "0:joy:0.7+awe:0.3 1:sadness:0.4",
+        "0:va:0.8,0.3 1:neutral",
+        "0.5:joy",
+        "0:va:0.8,0.3@0.7@hold 0.5:joy@ease 1:rage:0.3",
+        "0:fear, 0.5: joy + awe@hold ,1:sadness:-0.5",
+        "0:fear:-0.5@hold 1:joy",
+        "0:fear,1:joy",
+        "0:fear 1e-05:awe 0.3333333333333333:joy",
     ],
 )
 def test_text_and_dicts_go_and_come_back(text):

@@ -38,8 +38,17 @@ def test_states_and_mappings_pass():
 
 
 def test_text_is_plain_where_it_can_be():
-    for text in ("neutral", "joy", "sadness", "sadness:0.6", "rage", "va:0.8,0.3", "va:0.8,0.3@0.5", "fear:-0.5",
-                 "anger:0.5"):
+    for text in (
+        "neutral",
+        "joy",
+        "sadness",
+        "sadness:0.6",
+        "rage",
+        "va:0.8,0.3",
+        "va:0.8,0.3@0.5",
+        "fear:-0.5",
+        "anger:0.5",
+    ):
         assert str(parse_emotion(text)) == text
     assert str(parse_emotion("angry")) == "anger" and str(parse_emotion("cheerful")) == "happiness"
 
@@ -90,8 +99,10 @@ def test_bad_text_is_explained(text, message):
 
 
 def test_importing_loads_nothing_heavy():
-    code = ("import sys; import emogen.emotion; "
-            "print(*[m for m in ('torch', 'numpy', 'diffusers', 'yaml') if m in sys.modules])")
+    code = (
+        "import sys; import emogen.emotion; "
+        "print(*[m for m in ('torch', 'numpy', 'diffusers', 'yaml') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 

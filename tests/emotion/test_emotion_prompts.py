@@ -80,8 +80,14 @@ def test_captions_stay_readable(caption, left, removed):
 @pytest.mark.parametrize(
     "caption",
     [
-        "", "a calm sea,  gentle waves ;", "fearless climbers on a gladiolus field", "An unsaddled horse",
-        "  two spaces ",         "Madrid, contents of a saddlebag", "a boy and\na dog", "a cross on a hill in 1900!?",
+        "",
+        "a calm sea,  gentle waves ;",
+        "fearless climbers on a gladiolus field",
+        "An unsaddled horse",
+        "  two spaces ",
+        "Madrid, contents of a saddlebag",
+        "a boy and\na dog",
+        "a cross on a hill in 1900!?",
     ],
 )
 def test_captions_without_emotion_come_back_to_the_character(caption):

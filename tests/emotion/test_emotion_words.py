@@ -31,10 +31,21 @@ everyday: sad disgusted excited content amused nervous embarrassed jealous guilt
 """
 # Means of Warriner et al. 2013 by (x - 5) / 4, for the words whose entries cite them.
 NORMS = {
-    "love": (0.75, 0.09), "calm": (0.47, -0.83), "boredom": (-0.56, -0.60), "tired": (-0.18, -0.33),
-    "gratitude": (0.42, 0.02), "pride": (0.38, 0.14), "hope": (0.62, 0.07), "serenity": (0.69, -0.51),
-    "rage": (-0.62, 0.41), "terror": (-0.56, 0.34), "grief": (-0.67, -0.01), "shame": (-0.59, 0.10),
-    "lonely": (-0.58, -0.16), "trust": (0.56, -0.18), "fun": (0.84, 0.33),
+    "love": (0.75, 0.09),
+    "calm": (0.47, -0.83),
+    "boredom": (-0.56, -0.60),
+    "tired": (-0.18, -0.33),
+    "gratitude": (0.42, 0.02),
+    "pride": (0.38, 0.14),
+    "hope": (0.62, 0.07),
+    "serenity": (0.69, -0.51),
+    "rage": (-0.62, 0.41),
+    "terror": (-0.56, 0.34),
+    "grief": (-0.67, -0.01),
+    "shame": (-0.59, 0.10),
+    "lonely": (-0.58, -0.16),
+    "trust": (0.56, -0.18),
+    "fun": (0.84, 0.33),
 }
 
 
@@ -98,8 +109,11 @@ def test_surprise_says_that_it_is_ambiguous():
 
 
 def test_milder_and_stronger_forms_are_in_order():
-    for mild, plain, strong in (("apprehension", "fear", "terror"), ("annoyance", "anger", "rage"),
-                                ("pensiveness", "sadness", "grief")):
+    for mild, plain, strong in (
+        ("apprehension", "fear", "terror"),
+        ("annoyance", "anger", "rage"),
+        ("pensiveness", "sadness", "grief"),
+    ):
         a, b, c = (parse_emotion(w) for w in (mild, plain, strong))
         assert a.intensity < b.intensity < c.intensity and a.dominant == b.dominant == c.dominant == plain
 
@@ -162,11 +176,14 @@ def test_a_bad_word_is_refused(word, kwargs, message):
 def test_loading_a_table(tmp_path):
     path = tmp_path / "mine.csv"
     with path.open("w", newline="", encoding="utf-8-sig") as file:
-        csv.writer(file).writerows([
-            ["word", "excitement", "amusement", "intensity", "valence", "arousal", "source"],
-            ["giddy", "0.7", "0.3", "0.8", "", "", "my notes"], [],
-            ["wistful", "", "", "", "-0.4", "-0.4", ""],
-        ])
+        csv.writer(file).writerows(
+            [
+                ["word", "excitement", "amusement", "intensity", "valence", "arousal", "source"],
+                ["giddy", "0.7", "0.3", "0.8", "", "", "my notes"],
+                [],
+                ["wistful", "", "", "", "-0.4", "-0.4", ""],
+            ]
+        )
     assert load_lexicon(path) == 2
     assert parse_emotion("giddy").intensity == 0.8 and LEXICON["giddy"].source == "my notes"
     assert parse_emotion("wistful").dominant == "sadness" and LEXICON["wistful"].source == "mine.csv"
@@ -192,8 +209,11 @@ def test_loading_an_object(tmp_path):
         ("a.csv", "word,awe\nok,-1\n", "line 2: 'ok': the share of awe is -1"),
         ("a.csv", "word,awe\n", "line 1: no words in the file"),
         ("a.csv", "", "line 1: the header must have"),
-        ("a.json", '{"ok": {"blend": {"awe": 1}},\n "bad": {"blend": {"joy": 1}}}',
-         r"a\.json, line 2: 'bad': 'joy' is not"),
+        (
+            "a.json",
+            '{"ok": {"blend": {"awe": 1}},\n "bad": {"blend": {"joy": 1}}}',
+            r"a\.json, line 2: 'bad': 'joy' is not",
+        ),
         ("a.json", '{\n\n "bad": {"shares": {}}}', "line 3: 'bad' has the unknown key 'shares'"),
         ("a.json", '{"a": {"blend": {"awe": 1}},\n"A": {"blend": {"awe": 1}}}', "line 2: 'A' stands on line 1 already"),
         ("a.json", '{"a": {"blend": 3}}', "line 1: blend of 'a' must be an object"),

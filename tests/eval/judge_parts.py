@@ -5,14 +5,16 @@ import json
 import numpy as np
 import torch
 
-from emogen.data.video import write_video
 from emogen.emotion import MIKELS
+from emogen.media.video import write_video
 
 SMALL = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2)
 SQUARE = dict(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
-TEMPLATE = ("{% for m in messages %}{{ m['role'] }}: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image>"
-            "{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n{% endfor %}"
-            "{% if add_generation_prompt %}assistant:{% endif %}")
+TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] }}: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image>"
+    "{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
 
 
 def loud(model):
@@ -34,10 +36,17 @@ def save_clip(path):
     (path / "merges.txt").write_text("#version: 0.2\n")
     CLIPProcessor(CLIPImageProcessorPil(**SQUARE), CLIPTokenizer.from_pretrained(path)).save_pretrained(path)
     end = len(words) - 1
-    text = dict(SMALL, vocab_size=len(words), max_position_embeddings=64, bos_token_id=end - 1, eos_token_id=end,
-                pad_token_id=end)
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=dict(SMALL, image_size=16, patch_size=8),
-                                 projection_dim=8))
+    text = dict(
+        SMALL,
+        vocab_size=len(words),
+        max_position_embeddings=64,
+        bos_token_id=end - 1,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    model = CLIPModel(
+        CLIPConfig(text_config=text, vision_config=dict(SMALL, image_size=16, patch_size=8), projection_dim=8)
+    )
     loud(model).save_pretrained(path)
     return path
 
@@ -60,13 +69,28 @@ def save_llava(path, template=TEMPLATE, bos=None):
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", bos_token=bos,
-                                   additional_special_tokens=["<image>"])
-    LlavaProcessor(CLIPImageProcessorPil(**SQUARE), fast, patch_size=8, vision_feature_select_strategy="default",
-                   chat_template=template, num_additional_image_tokens=1).save_pretrained(path)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        bos_token=bos,
+        additional_special_tokens=["<image>"],
+    )
+    LlavaProcessor(
+        CLIPImageProcessorPil(**SQUARE),
+        fast,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=template,
+        num_additional_image_tokens=1,
+    ).save_pretrained(path)
     text = LlamaConfig(**SMALL, vocab_size=len(fast), num_key_value_heads=2, max_position_embeddings=1024)
-    config = LlavaConfig(vision_config=CLIPVisionConfig(**SMALL, image_size=16, patch_size=8), text_config=text,
-                         image_token_index=fast.convert_tokens_to_ids("<image>"), vision_feature_layer=-1)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**SMALL, image_size=16, patch_size=8),
+        text_config=text,
+        image_token_index=fast.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+    )
     loud(LlavaForConditionalGeneration(config)).save_pretrained(path)
     return path
 

@@ -5,15 +5,15 @@ import json
 
 import numpy as np
 import pytest
-from emogen.eval.benchmark import run_benchmark
-from emogen.eval.config import EvalConfigError, eval_config, load_eval_config
-from emogen.eval.items import make_items
-from emogen.eval.report import reread, write_report
-from emogen.eval.summary import cohen_kappa, detectable, macro_f1
 
-from emogen.data.stickers.render import render
-from emogen.data.video import write_video
 from emogen.emotion import MIKELS
+from emogen.eval.benchmark.config import EvalConfigError, eval_config, load_eval_config
+from emogen.eval.benchmark.items import make_items
+from emogen.eval.benchmark.run import run_benchmark
+from emogen.eval.benchmark.summary import cohen_kappa, detectable, macro_f1
+from emogen.eval.report.build import reread, write_report
+from emogen.media.video import write_video
+from emogen.stickers.render import render
 
 PAIR = ["fear", "contentment"]
 
@@ -52,7 +52,7 @@ def test_right_and_wrong_clips_are_told_apart_and_everything_is_written(tmp_path
     assert 0.9 < systems["drawn"]["temporal_flickering"]["value"] < 1
     assert {"torch", "diffusers", "emogen"} <= set(results["made_with"]) and len(results["config_hash"]) == 64
     html = (tmp_path / "out/report.html").read_text()
-    assert html.count("data:image/webp;base64,") == 8 and "src=\"http" not in html and "<script" not in html
+    assert html.count("data:image/webp;base64,") == 8 and 'src="http' not in html and "<script" not in html
     assert "4 paired clips" in html and "48.33" in html  # the warning, and the paper's row
     assert (tmp_path / "out/rows.csv").read_text().count("\n") == 9
     assert r"\toprule" in (tmp_path / "out/table.tex").read_text()
@@ -62,7 +62,7 @@ def test_the_page_is_drawn_anew_without_computing(tmp_path, swapped, monkeypatch
     run_benchmark(config({"swapped": {"clips": str(swapped)}}), tmp_path / "out", quiet=True)
     before = (tmp_path / "out/report.html").read_text()
     (tmp_path / "out/report.html").unlink()
-    monkeypatch.setattr("emogen.eval.benchmark.measure", None)
+    monkeypatch.setattr("emogen.eval.benchmark.run.measure", None)
     write_report(reread(tmp_path / "out"), tmp_path / "out")
     assert (tmp_path / "out/report.html").read_text() == before
     from emogen.eval.__main__ import main
@@ -186,9 +186,10 @@ def test_figures_by_hand():
 
 
 def test_image_to_video_systems_begin_with_the_prompts_pictures(tmp_path, monkeypatch):
-    from emogen.eval import systems
-    from emogen.eval.first_frames import first_frame, first_frame_psnr
     from PIL import Image
+
+    from emogen.eval.benchmark import systems
+    from emogen.eval.benchmark.first_frames import first_frame, first_frame_psnr
 
     asked = []
 
@@ -206,7 +207,9 @@ def test_image_to_video_systems_begin_with_the_prompts_pictures(tmp_path, monkey
     with pytest.raises(EvalConfigError, match=r"systems\.still: prompt .* has no picture"):
         make_items(config({"still": system}, num_prompts={"real": 1}))
     monkeypatch.setattr(systems, "read_clip", lambda path, least_frames=1: systems.read_video(path)[0])
-    monkeypatch.setattr("emogen.eval.measure.read_clip", lambda path: np.repeat(systems.read_video(path)[0][:1], 4, 0))
+    monkeypatch.setattr(
+        "emogen.eval.benchmark.measure.read_clip", lambda path: np.repeat(systems.read_video(path)[0][:1], 4, 0)
+    )
     results = run_benchmark(made, tmp_path, quiet=True)
     assert {text for text, _ in asked} == {prompt.text for prompt in prompts}
     figure = results["summary"]["systems"]["still"]["first_frame_psnr"]

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from emogen.eval.config import EvalConfigError
+
+from emogen.emotion import MIKELS, EmotionArc, parse_emotion
+from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.benchmark.heldout import rendered_prompts
 from emogen.eval.controls import arcs, estimates, intensity, mixtures, plane
 from emogen.eval.controls import run as run_module
 from emogen.eval.controls.__main__ import main
 from emogen.eval.controls.asks import Ask, held_out_prompts, make_asks, pairs_of
 from emogen.eval.controls.config import controls_config, load_controls_config
 from emogen.eval.controls.run import run_controls
-from emogen.eval.heldout import rendered_prompts
-from emogen.eval.judge import Verdict
-
-from emogen.emotion import MIKELS, EmotionArc, parse_emotion
+from emogen.eval.judges.embedded import Verdict
 
 RAW = {
     "name": "test", "system": {"model": "embedded", "adapter": "embedded"}, "num_prompts": 2, "batch_size": 3,
@@ -170,8 +170,14 @@ def test_arcs_are_not_batched_with_constant_emotions(tmp_path, measured):
 def test_the_page_holds_everything_and_can_be_drawn_anew(tmp_path, measured, capsys):
     measured(tmp_path)
     html = (tmp_path / "report.html").read_text()
-    for part in ("As judged by reader", "emotion_scale: what it does", "fear: rho 1.00 [1.00, 1.00]", "Arcs: step",
-                 "fear + awe", "any emotion at all"):
+    for part in (
+        "As judged by reader",
+        "emotion_scale: what it does",
+        "fear: rho 1.00 [1.00, 1.00]",
+        "Arcs: step",
+        "fear + awe",
+        "any emotion at all",
+    ):
         assert part in html
     assert "http" not in html and "<script" not in html and html.count("data:image/webp") == 2 * 9 + 9 + 3 + 4 * 13
     assert html.count('class="curve"') == 2 + 2 + 2
@@ -233,8 +239,15 @@ def test_a_late_or_early_switch_is_told_in_latent_frames(late, frames):
     starts = arcs.window_starts(frames, 5, 1)
     states = EmotionArc.parse(f"0:fear@hold {0.5 + late}:awe").sampled(frames, 1)
     windows = [np.mean([s.distribution for s in states[i : i + 5]], 0).tolist() for i in starts]
-    row = {"number": 0, "seed": 0, "pair": ["fear", "awe"], "shape": "step", "frames": frames, "temporal_factor": 4,
-           "judges": {"j": {"windows": windows}}}
+    row = {
+        "number": 0,
+        "seed": 0,
+        "pair": ["fear", "awe"],
+        "shape": "step",
+        "frames": frames,
+        "temporal_factor": 4,
+        "judges": {"j": {"windows": windows}},
+    }
     found = arcs.summarise(config, [row], "j")["step"]
     moved = sum(s.dominant == "fear" for s in states) - sum(k / (frames - 1) < 0.5 for k in range(frames))
     assert found["median_offset"] == pytest.approx(moved / 4) and np.sign(moved) == np.sign(late)
@@ -251,8 +264,10 @@ def test_the_mixture_hit_takes_any_order_and_needs_both():
 
 def test_what_is_asked():
     config = load_controls_config(Path(__file__).parents[2] / "configs/eval/controls.yaml")
-    asked = {study: module.asks(config, ["a"]) for study, module in
-             (("intensity", intensity), ("plane", plane), ("mixtures", mixtures), ("arcs", arcs))}
+    asked = {
+        study: module.asks(config, ["a"])
+        for study, module in (("intensity", intensity), ("plane", plane), ("mixtures", mixtures), ("arcs", arcs))
+    }
     assert {study: len(part) for study, part in asked.items()} == {
         "intensity": 8 * (7 + 4), "plane": 25, "mixtures": 28, "arcs": 12}  # fmt: skip
     assert len({a.file(config) for part in asked.values() for a in part}) == 1 + 8 * (6 + 4) + 24 + 28 + 12
@@ -273,8 +288,13 @@ def test_a_file_name_tells_settings_apart():
     config = controls_config(RAW)
     other = dataclasses.replace(config, generation={"num_inference_steps": 3})
     ask = Ask(0, "a", 0, "0:fear@hold 0.5:awe")
-    names = {ask.file(config), ask.file(other), dataclasses.replace(ask, scale=2.0).file(config),
-             dataclasses.replace(ask, prompt="b").file(config), dataclasses.replace(ask, seed=1).file(config)}
+    names = {
+        ask.file(config),
+        ask.file(other),
+        dataclasses.replace(ask, scale=2.0).file(config),
+        dataclasses.replace(ask, prompt="b").file(config),
+        dataclasses.replace(ask, seed=1).file(config),
+    }
     assert len(names) == 5 and not any(set(name) & set(" :/@") for name in names)
 
 

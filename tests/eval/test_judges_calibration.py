@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from emogen.eval.judges.calibration import (
     LIMITS,
     calibration,
@@ -59,8 +60,16 @@ def test_calibration_is_measured_on_the_other_half():
     assert few["ece_after"] is None and few["temperature"] > 0
 
 
-@pytest.mark.parametrize(("values", "target"), [(np.zeros((2, 3)), [0]), (np.zeros((0, 3)), []), (np.zeros(3), [0]),
-                                                (np.zeros((1, 3)), [3]), (np.full((1, 3), np.nan), [0])])
+@pytest.mark.parametrize(
+    ("values", "target"),
+    [
+        (np.zeros((2, 3)), [0]),
+        (np.zeros((0, 3)), []),
+        (np.zeros(3), [0]),
+        (np.zeros((1, 3)), [3]),
+        (np.full((1, 3), np.nan), [0]),
+    ],
+)
 def test_what_cannot_be_measured_is_refused(values, target):
     for function in (expected_calibration_error, fit_temperature, calibration):
         with pytest.raises(ValueError):

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emogen.eval.benchmark import run_benchmark
-from emogen.eval.config import EvalConfigError, eval_config
-from emogen.eval.judge import Verdict
+from judge_parts import save_clips
+
+from emogen.cli import main
+from emogen.emotion import MIKELS
+from emogen.eval.benchmark.config import EvalConfigError, eval_config
+from emogen.eval.benchmark.run import run_benchmark
 from emogen.eval.judges import (
     EnsembleJudge,
     JudgeCard,
@@ -23,12 +26,9 @@ from emogen.eval.judges import (
 )
 from emogen.eval.judges.card import clip_hash
 from emogen.eval.judges.data import labelled_records
-from judge_parts import save_clips
-
-from emogen.cli import main
-from emogen.data.stickers.content import sample_spec
-from emogen.data.stickers.render import render
-from emogen.emotion import MIKELS
+from emogen.eval.judges.embedded import Verdict
+from emogen.stickers.content import sample_spec
+from emogen.stickers.render import render
 
 
 class Fixed:
@@ -86,9 +86,8 @@ def test_folders_that_hold_no_judge_are_named(tmp_path):
 
 
 def test_the_embedded_judge_is_as_it_was_and_carries_its_card():
-    from emogen.eval.judge import EmbeddedJudge
-
     from emogen.embedded import embedded_judge
+    from emogen.eval.judges.embedded import EmbeddedJudge
 
     rng = np.random.default_rng(0)
     clips = np.stack([render(sample_spec(rng, "test", label), 5, 96, 12) for label in ("fear", "awe")])
@@ -208,9 +207,9 @@ def test_the_benchmark_takes_several_judges_and_tells_about_them(tmp_path):
     judges = ["embedded", {"name": "mine-too", "kind": "probe", "folder": str(tmp_path / "probe")}]
     made = eval_config({"name": "t", "num_prompts": {"rendered": 1}, "emotions": ["awe", "fear"], "systems": systems,
                         "judges": judges})  # fmt: skip
-    from emogen.eval.items import make_items
-    from emogen.eval.report import latex
-    from emogen.eval.text import text_table
+    from emogen.eval.benchmark.items import make_items
+    from emogen.eval.report.build import latex
+    from emogen.eval.report.text import text_table
 
     rows = []
     for item in make_items(made):

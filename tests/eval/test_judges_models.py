@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from emogen.eval.judges import CLIPJudge, JudgeError, VLMJudge, load_judge
-from emogen.eval.judges.base import LABELS, expected_va, pick_frames, verdict_of
-from emogen.eval.judges.clip import label_texts
 from judge_parts import clip_of, save_clip, save_llava, save_videomae
 
 from emogen.emotion import MIKELS, MIKELS_VA
+from emogen.eval.judges import CLIPJudge, JudgeError, VLMJudge, load_judge
+from emogen.eval.judges.base import LABELS, expected_va, pick_frames, verdict_of
+from emogen.eval.judges.clip import label_texts
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def by_hand(judge, clip, label):
     images = [Image.fromarray(frame) for frame in clip]
     row = judge.processor(text=f"{prompt} {label}", images=images, return_tensors="pt")
     answer = judge.processor.tokenizer(f" {label}", add_special_tokens=False)["input_ids"]
-    assert row["input_ids"][0, -len(answer):].tolist() == answer
+    assert row["input_ids"][0, -len(answer) :].tolist() == answer
     with torch.no_grad():
         told = judge.model(**row).logits[0].log_softmax(-1)
     start = row["input_ids"].shape[1] - len(answer)

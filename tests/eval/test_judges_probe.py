@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from emogen.eval.judges import JudgeError, ProbeJudge, load_encoder, load_judge, train_probe, warnings_for
-from emogen.eval.judges.data import labelled_records
-from emogen.eval.judges.logistic import fit_logistic
-from emogen.eval.judges.train import divide
 from judge_parts import clip_of, save_clip, save_clips, save_llava, save_videomae
 
 from emogen.cli import main
 from emogen.emotion import MIKELS
+from emogen.eval.judges import JudgeError, ProbeJudge, load_encoder, load_judge, train_probe, warnings_for
+from emogen.eval.judges.data import labelled_records
+from emogen.eval.judges.logistic import fit_logistic
+from emogen.eval.judges.train import divide
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,24 @@ def test_logistic_regression_is_at_its_minimum():
 
 def test_a_probe_is_fitted_reported_saved_and_loaded(folder, tmp_path, capsys):
     out = tmp_path / "judge"
-    assert main(["judge", "train", "--data", str(folder), "--encoder", "pixels", "--output_dir", str(out), "--licence",
-                 "CC0-1.0", "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "judge",
+                "train",
+                "--data",
+                str(folder),
+                "--encoder",
+                "pixels",
+                "--output_dir",
+                str(out),
+                "--licence",
+                "CC0-1.0",
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     judge = load_judge(str(out))
     (figures,) = judge.card.held_out.values()
@@ -109,8 +125,9 @@ def test_division_keeps_splits_and_groups_apart(tmp_path):
     assert {part: len(records) for part, records in parts.items()} == {"fit": 28, "choose": 6, "report": 6}
     assert {r.label for r in parts["report"]} == {"awe", "fear"}
     assert parts == divide(plain) and sum(map(len, parts.values())) == len({r.path for p in parts.values() for r in p})
-    three = labelled_records(save_clips(tmp_path / "three", each=4, labels=["awe", "fear"],
-                                        splits=("train", "train", "val", "test")))
+    three = labelled_records(
+        save_clips(tmp_path / "three", each=4, labels=["awe", "fear"], splits=("train", "train", "val", "test"))
+    )
     named = {part: {r.split for r in records} for part, records in divide(three).items()}
     assert named == {"fit": {"train"}, "choose": {"val"}, "report": {"test"}}
     rows = [json.loads(line) for line in (tmp_path / "plain/metadata.jsonl").read_text().splitlines()]
@@ -169,7 +186,8 @@ def test_a_text_model_is_no_encoder(tmp_path):
     from transformers import LlamaConfig, LlamaModel
 
     save_llava(tmp_path)  # for its image processor
-    LlamaModel(LlamaConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
-                           vocab_size=8)).save_pretrained(tmp_path)
+    LlamaModel(
+        LlamaConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=8)
+    ).save_pretrained(tmp_path)
     with pytest.raises(JudgeError, match="a llama model takes no pixel_values"):
         load_encoder(str(tmp_path))

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+
+from emogen.emotion import MIKELS
 from emogen.eval.agreement import hits
 from emogen.eval.metrics import EmotionAgreement
 from emogen.eval.statistics import wilson
-
-from emogen.emotion import MIKELS
 
 
 def rows(*places):
@@ -63,8 +63,9 @@ def test_agrees_with_the_numpy_functions_and_scikit_style_formulas():
     assert np.array_equal(found["confusion"].numpy(), table)
     chance = (table.sum(0) * table.sum(1)).sum() / 300**2
     assert float(found["kappa"]) == pytest.approx((eight.mean() - chance) / (1 - chance), abs=1e-6)
-    assert float(found["macro_f1"]) == pytest.approx((2 * table.diagonal() / (table.sum(0) + table.sum(1))).mean(),
-                                                     abs=1e-6)
+    assert float(found["macro_f1"]) == pytest.approx(
+        (2 * table.diagonal() / (table.sum(0) + table.sum(1))).mean(), abs=1e-6
+    )
 
 
 def test_valence_and_arousal_by_hand():
@@ -84,7 +85,7 @@ def test_valence_and_arousal_by_hand():
         assert float(found[f"{axis}_mae"]) == pytest.approx(np.abs(x - y).mean(), abs=1e-6)
         assert float(found[f"{axis}_pearson"]) == pytest.approx(r, abs=1e-6)
         # torchmetrics takes the sample variance where Lin takes the population's
-        ccc = 2 * r * x.std(ddof=1) * y.std(ddof=1) / (x.var(ddof=1) + y.var(ddof=1) + (x.mean() - y.mean())**2)
+        ccc = 2 * r * x.std(ddof=1) * y.std(ddof=1) / (x.var(ddof=1) + y.var(ddof=1) + (x.mean() - y.mean()) ** 2)
         assert float(found[f"{axis}_ccc"]) == pytest.approx(ccc, abs=1e-6)
     assert float(found["valence_mae"]) != pytest.approx(float(found["arousal_mae"]), abs=1e-3)
 

@@ -3,9 +3,10 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+
 from emogen.eval.metrics import CLIPTextScore, SDScore, reference_images
 from emogen.eval.metrics.clip_model import CLIPEncoder
-from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,12 @@ def folder(tmp_path_factory):
     CLIPProcessor(images, tokenizer).save_pretrained(path)
     torch.manual_seed(0)
     small = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2)
-    text = dict(small, vocab_size=len(words), max_position_embeddings=12, bos_token_id=52, eos_token_id=53,
-                pad_token_id=53)
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=dict(small, image_size=16, patch_size=8),
-                                 projection_dim=8))
+    text = dict(
+        small, vocab_size=len(words), max_position_embeddings=12, bos_token_id=52, eos_token_id=53, pad_token_id=53
+    )
+    model = CLIPModel(
+        CLIPConfig(text_config=text, vision_config=dict(small, image_size=16, patch_size=8), projection_dim=8)
+    )
     for parameter in model.parameters():  # the default start gives all texts nearly one embedding
         if parameter.ndim > 1:
             parameter.data.normal_(0, 0.5)
@@ -49,13 +52,18 @@ TEXTS = ["a cat", "dogs run", "zebra"]
 
 def test_score_is_the_clamped_mean_over_frames(folder, encoder):
     batch = clips(3, 4)
-    mean, std = (torch.tensor(getattr(encoder.processor.image_processor, n))[:, None, None]
-                 for n in ("image_mean", "image_std"))
+    mean, std = (
+        torch.tensor(getattr(encoder.processor.image_processor, n))[:, None, None] for n in ("image_mean", "image_std")
+    )
     with torch.no_grad():
         seen = encoder.model.get_image_features(pixel_values=(batch.flatten(0, 1) / 255 - mean) / std).pooler_output
-        said = torch.cat([encoder.model.get_text_features(**encoder.processor.tokenizer(t, return_tensors="pt"))
-                          .pooler_output for t in TEXTS])
-    cosine = torch.stack([F.cosine_similarity(seen[4 * i:4 * i + 4], said[i:i + 1]) for i in range(3)])
+        said = torch.cat(
+            [
+                encoder.model.get_text_features(**encoder.processor.tokenizer(t, return_tensors="pt")).pooler_output
+                for t in TEXTS
+            ]
+        )
+    cosine = torch.stack([F.cosine_similarity(seen[4 * i : 4 * i + 4], said[i : i + 1]) for i in range(3)])
     assert (cosine < 0).any() and (cosine > 0).any()
     metric = CLIPTextScore(folder)
     assert torch.allclose(metric.score(batch, TEXTS).float(), 100 * cosine.clamp_min(0).mean(1), atol=1e-3)
@@ -83,7 +91,7 @@ def test_agrees_with_torchmetrics(encoder):
     for i, text in enumerate(TEXTS):
         with torch.no_grad():
             expected = clip_score(batch[i, 0], text, lambda: (AsVersion4(), encoder.processor))
-        assert float(CLIPTextScore(encoder).score(batch[i:i + 1], [text])) == pytest.approx(float(expected), abs=1e-3)
+        assert float(CLIPTextScore(encoder).score(batch[i : i + 1], [text])) == pytest.approx(float(expected), abs=1e-3)
 
 
 def test_a_long_text_keeps_its_end(encoder):

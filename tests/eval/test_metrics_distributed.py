@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
+
 from emogen.eval.metrics import (
     CLIPTextScore,
     ContentAgreement,
@@ -18,7 +20,6 @@ from emogen.eval.metrics import (
     SDScore,
     TemporalFlickering,
 )
-from torch import nn
 
 COUNT = 9
 
@@ -62,10 +63,16 @@ def square(a, b):
 
 def metrics():
     return {
-        "frechet": FrechetVideoDistance(features), "flicker": TemporalFlickering(), "agreement": EmotionAgreement(),
-        "clip": CLIPTextScore(Projections(), processor), "sd": SDScore(Projections(), processor),
-        "diversity": LPIPSDiversity(square), "first": FirstFrameLPIPS(square), "psnr": FirstFramePSNR(),
-        "attributes": EmotionAttributes(), "content": ContentAgreement(reader, questions=("shape",)),
+        "frechet": FrechetVideoDistance(features),
+        "flicker": TemporalFlickering(),
+        "agreement": EmotionAgreement(),
+        "clip": CLIPTextScore(Projections(), processor),
+        "sd": SDScore(Projections(), processor),
+        "diversity": LPIPSDiversity(square),
+        "first": FirstFrameLPIPS(square),
+        "psnr": FirstFramePSNR(),
+        "attributes": EmotionAttributes(),
+        "content": ContentAgreement(reader, questions=("shape",)),
     }
 
 
@@ -126,7 +133,10 @@ def test_two_processes_equal_one(tmp_path):
                     continue
                 for key, value in expected.items():
                     assert torch.allclose(found[name][key].double(), value.double(), rtol=1e-5, equal_nan=True), (
-                        share, name, key)
+                        share,
+                        name,
+                        key,
+                    )
         assert float(together["uneven"]["agreement"]["va_n"]) == 5 and "va_n" not in together["empty"]["agreement"]
         for key in plane:
             if key.startswith(("valence", "arousal")):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from emogen.eval.metrics import FirstFrameLPIPS, FirstFramePSNR, LPIPSDiversity
 from emogen.eval.metrics.perceptual import load_lpips
 
@@ -64,8 +65,9 @@ def test_bad_input_is_refused():
         FirstFrameLPIPS(lambda a, b: torch.full((1,), torch.nan)).update(flat(0), torch.zeros(1, 3, 4, 4))
 
 
-@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'lpips'"),
-                                   RuntimeError("operator torchvision::nms does not exist")])
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("No module named 'lpips'"), RuntimeError("operator torchvision::nms does not exist")]
+)
 def test_lpips_that_cannot_be_had_is_named(monkeypatch, error):
     real = builtins.__import__
 

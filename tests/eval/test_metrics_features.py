@@ -6,8 +6,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from emogen.eval.metrics import FrechetVideoDistance, I3DFeatures, TransNetV2Features, VideoMAEFeatures
 from torch import nn
+
+from emogen.eval.metrics import FrechetVideoDistance, I3DFeatures, TransNetV2Features, VideoMAEFeatures
 
 
 def clips(b=2, f=4, size=16, seed=0):
@@ -38,14 +39,15 @@ def test_transnet_features_are_its_blocks(transnet):
 def test_transnet_weights_are_the_trained_ones_and_see_time(transnet):
     stripes = torch.zeros(1, 12, 3, 27, 48)
     for k in range(12):
-        stripes[0, k, :, :, 4 * k:4 * k + 8] = 1.0
+        stripes[0, k, :, :, 4 * k : 4 * k + 8] = 1.0
     moving, shuffled = transnet(stripes), transnet(stripes[:, torch.randperm(12, generator=torch.Generator())])
     frozen = transnet(stripes[:, :1].expand(-1, 12, -1, -1, -1))
     assert (moving - frozen).norm() > 0.05 * moving.norm()
     assert (moving - shuffled).norm() > 0.01 * moving.norm()
     again = TransNetV2Features()
-    assert all(torch.equal(a, b) for a, b in zip(transnet.state_dict().values(), again.state_dict().values(),
-                                                 strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(transnet.state_dict().values(), again.state_dict().values(), strict=True)
+    )
 
 
 def test_transnet_leaves_the_process_as_it_was(transnet):
@@ -154,8 +156,17 @@ def test_i3d_file_that_is_missing_or_another(tmp_path, monkeypatch):
 def tiny(**kwargs):
     from transformers import VideoMAEConfig
 
-    return VideoMAEConfig(image_size=16, patch_size=8, num_frames=4, tubelet_size=2, hidden_size=16,
-                          num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, **kwargs)
+    return VideoMAEConfig(
+        image_size=16,
+        patch_size=8,
+        num_frames=4,
+        tubelet_size=2,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        **kwargs,
+    )
 
 
 @pytest.mark.filterwarnings("ignore:fvd_videomae of")

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from emogen.eval.metrics import FrechetVideoDistance, VideoFeatures, frechet_distance
 from emogen.eval.metrics.frechet import frechet_from_moments
 from emogen.eval.metrics.moments import moved
@@ -83,13 +84,16 @@ def test_constant_features_and_float32_tensors():
     assert frechet_distance(*single) == pytest.approx(frechet_distance(real, fake), rel=1e-5)
 
 
-@pytest.mark.parametrize(("real", "fake", "message"), [
-    (np.zeros((4, 3)), np.zeros((4, 2)), "real features are 3 wide and fake ones 2"),
-    (np.zeros((1, 3)), np.zeros((4, 3)), "at least 2 clips a side, not 1 real and 4 fake"),
-    (np.zeros((4, 3)), np.zeros(4), r"fake features must be \(n, d\)"),
-    (np.zeros((4, 3)), np.array([[0.0, 1], [np.nan, 0]]), "fake features of 1 clips are NaN or infinite.*row 1"),
-    (np.array([[np.inf], [0]]), np.zeros((2, 1)), "real features of 1 clips"),
-])
+@pytest.mark.parametrize(
+    ("real", "fake", "message"),
+    [
+        (np.zeros((4, 3)), np.zeros((4, 2)), "real features are 3 wide and fake ones 2"),
+        (np.zeros((1, 3)), np.zeros((4, 3)), "at least 2 clips a side, not 1 real and 4 fake"),
+        (np.zeros((4, 3)), np.zeros(4), r"fake features must be \(n, d\)"),
+        (np.zeros((4, 3)), np.array([[0.0, 1], [np.nan, 0]]), "fake features of 1 clips are NaN or infinite.*row 1"),
+        (np.array([[np.inf], [0]]), np.zeros((2, 1)), "real features of 1 clips"),
+    ],
+)
 def test_bad_features_are_refused(real, fake, message):
     with pytest.raises(ValueError, match=message):
         frechet_distance(real, fake)
@@ -214,8 +218,14 @@ def test_a_callable_reads_clips_of_either_kind():
         values.append(float(metric.compute()))
     assert values[0] == pytest.approx(frechet_distance(moments(real), moments(fake)), rel=1e-6)
     assert values[1] == pytest.approx(values[0], rel=1e-4)
-    assert metric.describe() == {"name": "frechet_moments", "features": "moments", "settings": {}, "ddof": 0,
-                                 "real": 11, "fake": 11}
+    assert metric.describe() == {
+        "name": "frechet_moments",
+        "features": "moments",
+        "settings": {},
+        "ddof": 0,
+        "real": 11,
+        "fake": 11,
+    }
     with pytest.raises(ValueError, match="divide by 255"):
         metric.update(real.float(), real=True)
     with pytest.raises(ValueError, match=r"'flat' must give \[B, d\] for B clips, not \[36"):

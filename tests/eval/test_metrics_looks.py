@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from emogen.eval.metrics import ContentAgreement, EmotionAttributes
 
 from emogen.data.attributes import clip_attributes, mean_attributes
 from emogen.emotion import MIKELS
+from emogen.eval.metrics import ContentAgreement, EmotionAttributes
 
 
 def random_clips(n, seed=0, frames=3):
@@ -67,8 +67,9 @@ def test_attributes_refuse_bad_input():
 def reader(frames):
     """Reads by the first pixel: red says the shape, green the colour."""
     assert frames.dtype == np.uint8 and frames.shape[-1] == 3
-    return [{"shape": "round" if c[0, 0, 0, 0] else "square", "color": "red" if c[0, 0, 0, 1] else "blue"}
-            for c in frames]
+    return [
+        {"shape": "round" if c[0, 0, 0, 0] else "square", "color": "red" if c[0, 0, 0, 1] else "blue"} for c in frames
+    ]
 
 
 def test_content_by_hand():
@@ -86,10 +87,13 @@ def test_content_by_hand():
 def test_content_refuses_bad_input():
     metric = ContentAgreement(reader, questions=("shape", "color", "background"))
     clip = flat((255, 0, 0))
-    for named, message in [({"shape": "round"}, "must be 1 dicts, one a clip, not one dict"), ([], "not 0"),
-                           ([{}], "clip 0 names nothing"),
-                           ([{"mood": "glad"}], r"clip 0 names \['mood'\].*shape, color"),
-                           ([{"background": "white"}], "the reader does not answer background; it answers shape, c")]:
+    for named, message in [
+        ({"shape": "round"}, "must be 1 dicts, one a clip, not one dict"),
+        ([], "not 0"),
+        ([{}], "clip 0 names nothing"),
+        ([{"mood": "glad"}], r"clip 0 names \['mood'\].*shape, color"),
+        ([{"background": "white"}], "the reader does not answer background; it answers shape, c"),
+    ]:
         with pytest.raises(ValueError, match=message):
             metric.update(clip, named)
     with pytest.raises(ValueError, match="no clips were given"):
@@ -99,7 +103,7 @@ def test_content_refuses_bad_input():
 
 
 def test_the_embedded_reader_knows_a_rendered_sticker():
-    from emogen.data.stickers.render import StickerSpec, render
+    from emogen.stickers.render import StickerSpec, render
 
     frames = render(StickerSpec("round", "yellow", "blue"))
     clip = torch.from_numpy(np.asarray(frames)).permute(0, 3, 1, 2)[None]

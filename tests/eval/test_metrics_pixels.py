@@ -1,23 +1,27 @@
 import numpy as np
 import pytest
 import torch
+
 from emogen.eval.metrics import TemporalFlickering, check_clips, temporal_flickering
 from emogen.eval.metrics.pixels import check_images, to_bytes, to_unit
 
 GOOD = torch.rand(2, 3, 3, 4, 4)
 
 
-@pytest.mark.parametrize(("clips", "error", "message"), [
-    (np.zeros((1, 2, 4, 4, 3), np.uint8), TypeError, r"must be a torch tensor.*permute\(0, 1, 4, 2, 3\)"),
-    (torch.zeros(1, 2, 4, 4, 3), ValueError, r"look like \[B, F, H, W, 3\]"),
-    (torch.zeros(2, 3, 4, 4), ValueError, r"must be \[B, F, 3, H, W\], not \[2, 3, 4, 4\]"),
-    (torch.zeros(1, 2, 3, 4, 4, dtype=torch.int64), TypeError, "must be uint8 or floating point.*int64"),
-    (torch.zeros(0, 2, 3, 4, 4), ValueError, "are empty"),
-    (GOOD * 255, ValueError, "divide by 255 or give uint8"),
-    (GOOD * 2 - 1, ValueError, r"map them by \(x \+ 1\) / 2"),
-    (GOOD * 1.05, ValueError, "clamp them"),
-    (GOOD.masked_fill(GOOD.max() == GOOD, torch.nan), ValueError, "hold NaN"),
-])
+@pytest.mark.parametrize(
+    ("clips", "error", "message"),
+    [
+        (np.zeros((1, 2, 4, 4, 3), np.uint8), TypeError, r"must be a torch tensor.*permute\(0, 1, 4, 2, 3\)"),
+        (torch.zeros(1, 2, 4, 4, 3), ValueError, r"look like \[B, F, H, W, 3\]"),
+        (torch.zeros(2, 3, 4, 4), ValueError, r"must be \[B, F, 3, H, W\], not \[2, 3, 4, 4\]"),
+        (torch.zeros(1, 2, 3, 4, 4, dtype=torch.int64), TypeError, "must be uint8 or floating point.*int64"),
+        (torch.zeros(0, 2, 3, 4, 4), ValueError, "are empty"),
+        (GOOD * 255, ValueError, "divide by 255 or give uint8"),
+        (GOOD * 2 - 1, ValueError, r"map them by \(x \+ 1\) / 2"),
+        (GOOD * 1.05, ValueError, "clamp them"),
+        (GOOD.masked_fill(GOOD.max() == GOOD, torch.nan), ValueError, "hold NaN"),
+    ],
+)
 def test_what_is_not_a_clip_is_refused(clips, error, message):
     with pytest.raises(error, match=message):
         check_clips(clips)

@@ -5,15 +5,15 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from emogen.eval.benchmark import run_benchmark
-from emogen.eval.config import eval_config
-from emogen.eval.gallery import in_order, main_system
-from emogen.eval.items import make_items
-from emogen.eval.page import document
-from emogen.eval.plots import bars, confusion
 
-from emogen.data.stickers.render import render
-from emogen.data.video import write_video
+from emogen.eval.benchmark.config import eval_config
+from emogen.eval.benchmark.items import make_items
+from emogen.eval.benchmark.run import run_benchmark
+from emogen.eval.report.gallery import in_order, main_system
+from emogen.eval.report.html import document
+from emogen.eval.report.plots import bars, confusion
+from emogen.media.video import write_video
+from emogen.stickers.render import render
 
 PAIR = ["fear", "contentment"]
 
@@ -100,7 +100,7 @@ def test_the_main_systems_failures_are_open_and_the_ceilings_folded_last(page):
     folds = re.findall(r"<details( open)?><summary><b>(.*?)</b> <span class=\"small\">(.*?)</span>", html)
     assert folds == [(" open", "mine", "2 of 2 clips"), ("", "base", "2 of 2 clips"),
                      ("", "drawn", "2 of 2 clips, not generated")]  # fmt: skip
-    gallery = html[html.index("<b>base</b> <span"):html.index("<b>drawn</b> <span")]
+    gallery = html[html.index("<b>base</b> <span") : html.index("<b>drawn</b> <span")]
     assert gallery.index("asked <b>contentment") < gallery.index("asked <b>fear")  # the one it misses
     assert '<b class="bad">fear</b>' in gallery and 'alt=""' not in html
 
@@ -121,8 +121,8 @@ def test_an_empty_cell_of_a_confusion_is_a_faint_zero():
     html = confusion(matrix)
     assert html.count("<tr>") == 3  # the head and the two that were asked
     assert html.count('<td class="zero">0</td>') == 6 + 7 and "<td></td>" in html
-    assert "rgba(0,114,178,0.25)\">1<" in html and "rgba(0,114,178,0.75)\">3<" in html
-    assert "rgba(0,114,178,1.00);color:#fff\">4<" in html
+    assert 'rgba(0,114,178,0.25)">1<' in html and 'rgba(0,114,178,0.75)">3<' in html
+    assert 'rgba(0,114,178,1.00);color:#fff">4<' in html
     assert "<span>contentment</span>" in html  # not cut
 
 
@@ -131,8 +131,10 @@ def test_intervals_of_bars_have_caps_at_both_ends():
     groups = {name: [("a", figure)] for name in ("fear", "awe", "anger")}
     html = bars(groups)
     assert [svg.count("<rect") for svg in html.split("</svg>")[:-1]] == [2, 1]  # two pictures, for narrow windows
-    left, axis, right, *caps = map(float, re.search(
-        r'd="M([\d.]+) ([\d.]+)H([\d.]+)M([\d.]+) ([\d.]+)v(\d+)M([\d.]+) ([\d.]+)v(\d+)"', html).groups())
+    left, axis, right, *caps = map(
+        float,
+        re.search(r'd="M([\d.]+) ([\d.]+)H([\d.]+)M([\d.]+) ([\d.]+)v(\d+)M([\d.]+) ([\d.]+)v(\d+)"', html).groups(),
+    )
     assert caps[0] == left and caps[3] == right and right - left == pytest.approx(0.75 * 300)
     for top, length in (caps[1:3], caps[4:6]):
         assert top < axis < top + length and axis - top == pytest.approx(top + length - axis)
@@ -141,7 +143,7 @@ def test_intervals_of_bars_have_caps_at_both_ends():
 
 def test_nothing_is_wider_than_a_narrow_window(page):
     html, _ = page
-    style = html[html.index("<style>"):html.index("</style>")]
+    style = html[html.index("<style>") : html.index("</style>")]
     for selector in ("table", "svg", ".pair>*"):
         rule = re.search(rf"(?:^|}}|\n){re.escape(selector)}{{([^}}]*)}}", style)[1]
         assert "max-width:100%" in rule

@@ -5,19 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
-from emogen.eval.config import EvalConfigError
-from emogen.eval.judge import Verdict
+from PIL import Image
+
+from emogen.emotion import MIKELS
+from emogen.eval.benchmark.config import EvalConfigError
 from emogen.eval.judges.data import labelled_records
+from emogen.eval.judges.embedded import Verdict
 from emogen.eval.metrics import frechet_distance, temporal_flickering
 from emogen.eval.sanity import run as stages
 from emogen.eval.sanity.__main__ import main
 from emogen.eval.sanity.run import run_sanity, sanity_networks, sanity_records
 from emogen.eval.sanity.summary import curve, halves_of
 from emogen.eval.sanity.text import markdown
-from PIL import Image
-
-from emogen.data.video import write_video
-from emogen.emotion import MIKELS
+from emogen.media.video import write_video
 
 
 def clip(frames=8, size=16, seed=0):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from emogen.eval.config import EvalConfigError
-from emogen.eval.sanity.corruptions import CORRUPTIONS, check_strengths, corrupt
 from PIL import Image, ImageFilter
+
+from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.sanity.corruptions import CORRUPTIONS, check_strengths, corrupt
 
 
 def clip(frames=12, size=16, seed=0):

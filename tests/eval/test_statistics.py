@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from emogen.eval.agreement import hits, rate
-from emogen.eval.heldout import real_prompts, rendered_prompts
-from emogen.eval.statistics import clustered_difference, clustered_mean, holm, mcnemar_exact, sign_flip, wilson
 
 from emogen.emotion import MIKELS
+from emogen.eval.agreement import hits, rate
+from emogen.eval.benchmark.heldout import real_prompts, rendered_prompts
+from emogen.eval.statistics import clustered_difference, clustered_mean, holm, mcnemar_exact, sign_flip, wilson
 
 
 def test_wilson_matches_published_values():
@@ -51,8 +51,8 @@ def test_a_rate_carries_its_n():
 
 
 def test_held_out_prompts_are_held_out():
-    from emogen.data.stickers.content import split_of
-    from emogen.data.stickers.fluent import read_table
+    from emogen.stickers.content import split_of
+    from emogen.stickers.fluent import read_table
 
     prompts = rendered_prompts(20)
     assert len({p.text for p in prompts}) == 20

@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from emogen.eval.study.__main__ import main
 
-from emogen.data.video import write_video
+from emogen.eval.study.__main__ import main
+from emogen.media.video import write_video
 
 
 @pytest.fixture

@@ -56,9 +56,7 @@ def make_inputs():
             inputs["encoder_hidden_states_image"] = torch.randn(2, 5, 24, generator=random)
         if kind == "vace":
             inputs["control_hidden_states"] = torch.randn(2, 6, FRAMES, 8, 8, generator=random)
-        return {name: value.to(dtype) for name, value in inputs.items()} | {
-            "timestep": torch.tensor([900, 200])
-        }
+        return {name: value.to(dtype) for name, value in inputs.items()} | {"timestep": torch.tensor([900, 200])}
 
     return make
 
@@ -71,9 +69,7 @@ def config():
 @pytest.fixture
 def emotions():
     """Two constant emotions."""
-    return EmotionTensors(
-        torch.eye(8)[[0, 7]], torch.tensor([[0.7, 0.4], [-0.6, -0.3]]), torch.tensor([1.0, 0.6])
-    )
+    return EmotionTensors(torch.eye(8)[[0, 7]], torch.tensor([[0.7, 0.4], [-0.6, -0.3]]), torch.tensor([1.0, 0.6]))
 
 
 @pytest.fixture

@@ -69,9 +69,7 @@ def test_one_neutral_clip_beside_another(setup, trained, emotions, run):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_neutral_clip_in_an_emotional_batch_at_a_real_text_length(
-    dtype, moving, make_transformer, trained, run
-):
+def test_a_neutral_clip_in_an_emotional_batch_at_a_real_text_length(dtype, moving, make_transformer, trained, run):
     """With 512 text tokens, products of other shapes round differently; the neutral clip is still the base's."""
     transformer = make_transformer(num_attention_heads=5, attention_head_dim=64, text_dim=128).to(dtype)
     random = torch.Generator().manual_seed(1)

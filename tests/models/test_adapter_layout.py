@@ -41,9 +41,7 @@ def test_layout_adds_up():
     assert TailLayout(4, 21, 512).tail_length == 85
 
 
-def test_processors_that_were_replaced_are_missed_and_restored(
-    make_transformer, make_inputs, trained, emotions, run
-):
+def test_processors_that_were_replaced_are_missed_and_restored(make_transformer, make_inputs, trained, emotions, run):
     transformer = make_transformer()
     base = run(transformer, make_inputs())
     adapter = trained(transformer)

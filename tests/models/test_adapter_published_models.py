@@ -9,9 +9,7 @@ from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
 
 from emogen.models import EmotionAdapterConfig, attach_emotion_adapter
 
-PUBLISHED = json.loads((Path(__file__).parents[1] / "fixtures" / "wan21_configs.json").read_text())[
-    "transformer"
-]
+PUBLISHED = json.loads((Path(__file__).parents[1] / "fixtures" / "wan21_configs.json").read_text())["transformer"]
 EXPECTED = {
     "Wan2.1-T2V-1.3B": 51_540_480,
     "Wan2.1-T2V-14B": 214_071_040,
@@ -69,9 +67,7 @@ def test_a_forward_at_480p_has_the_right_shape(name, frames):
 
 
 def test_vace_and_a_second_transformer():
-    vace = build(
-        "Wan2.1-T2V-1.3B", WanVACETransformer3DModel, vace_layers=list(range(0, 30, 2)), vace_in_channels=96
-    )
+    vace = build("Wan2.1-T2V-1.3B", WanVACETransformer3DModel, vace_layers=list(range(0, 30, 2)), vace_in_channels=96)
     adapter = attach_emotion_adapter(vace)
     assert len(adapter.processors["transformer"]) == 30 + 15
     assert adapter.num_parameters() == formula(1536, 45, adapter.config)

@@ -52,9 +52,7 @@ def test_two_transformers_share_an_encoder(tmp_path, make_transformer, make_inpu
     one, two = make_transformer(), make_transformer(seed=1)
     loaded = load_emotion_adapter(tmp_path, one, two)
     for new, old in ((one, first), (two, second)):
-        assert torch.equal(
-            run(new, make_inputs(), emotion=emotions), run(old, make_inputs(), emotion=emotions)
-        )
+        assert torch.equal(run(new, make_inputs(), emotion=emotions), run(old, make_inputs(), emotion=emotions))
     loaded.detach()
     assert get_emotion_adapter(one) is None and get_emotion_adapter(two) is None
     with pytest.raises(AdapterMismatchError, match=r"unknown transformer_2.*made for two transformers"):
@@ -74,9 +72,7 @@ def test_weights_take_the_transformers_type(tmp_path, dtype, make_transformer, t
     assert {value.dtype for value in adapter.state_dict().values()} == {dtype}
 
 
-def test_saving_the_transformer_leaves_the_adapter_out(
-    tmp_path, make_transformer, make_inputs, trained, emotions, run
-):
+def test_saving_the_transformer_leaves_the_adapter_out(tmp_path, make_transformer, make_inputs, trained, emotions, run):
     transformer = make_transformer()
     names, base = set(transformer.state_dict()), run(transformer, make_inputs())
     trained(transformer)

@@ -6,9 +6,7 @@ from peft import LoraConfig
 
 from emogen.models import attach_emotion_adapter
 
-LORA = LoraConfig(
-    r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
-)
+LORA = LoraConfig(r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"])
 
 
 def gradients(transformer, adapter, inputs, emotion):
@@ -46,9 +44,7 @@ def test_a_new_adapter_learns(make_transformer, make_inputs, config, emotions, r
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_checkpointing_gives_the_same_gradients(
-    moving, make_transformer, make_inputs, trained, emotions, arcs
-):
+def test_checkpointing_gives_the_same_gradients(moving, make_transformer, make_inputs, trained, emotions, arcs):
     transformer = make_transformer().train()
     adapter = trained(transformer)
     feeling = arcs if moving else emotions
@@ -175,9 +171,7 @@ def test_fused_projections(make_transformer, make_inputs, trained, emotions, run
     trained(transformer)
     expected = run(transformer, make_inputs(), emotion=emotions)
     transformer.fuse_qkv_projections()
-    torch.testing.assert_close(
-        run(transformer, make_inputs(), emotion=emotions), expected, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(run(transformer, make_inputs(), emotion=emotions), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_layerwise_float8_storage(make_transformer, make_inputs, trained, emotions, run):
@@ -198,9 +192,7 @@ def process_group(tmp_path):
 
 
 @pytest.mark.parametrize("wrap", ["ddp", "fsdp"])
-def test_distributed_wrappers_see_one_root(
-    wrap, process_group, make_transformer, make_inputs, trained, emotions
-):
+def test_distributed_wrappers_see_one_root(wrap, process_group, make_transformer, make_inputs, trained, emotions):
     """The encoder runs inside the transformer's call, so its gradients come with the others'."""
     transformer = make_transformer().requires_grad_(False)
     expected = gradients(transformer, trained(transformer), make_inputs(), emotions)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from diffusers import WanImageToVideoPipeline, WanPipeline
-from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 from wan_i2v_parts import film, tiny_i2v, tiny_i2v_transformer
 
 from emogen.models import EmotionAdapterConfig
+from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 
 
 def quiet(pipe):

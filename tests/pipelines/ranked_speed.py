@@ -15,10 +15,10 @@ torch.set_num_threads(1)
 torch.accelerator.device_count = lambda: 2
 
 from conftest import CALL, components, quiet, train_at_random  # noqa: E402
-from emogen.pipelines import EmotionWanPipeline  # noqa: E402
-from emogen.pipelines.speed import SpeedError, SpeedOptions, apply_speed  # noqa: E402
 
 from emogen.models import EmotionAdapterConfig  # noqa: E402
+from emogen.pipelines import EmotionWanPipeline  # noqa: E402
+from emogen.pipelines.speed import SpeedError, SpeedOptions, apply_speed  # noqa: E402
 
 
 def dressed():

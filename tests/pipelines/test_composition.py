@@ -7,6 +7,10 @@ import pytest
 import torch
 from diffusers import WanPipeline
 from diffusers.training_utils import _collate_lora_metadata
+from peft import LoraConfig, get_peft_model_state_dict
+
+from emogen.models.lora_formats import LoraFile, read_lora, write_lora
+from emogen.models.storage import LORA_NAME
 from emogen.pipelines.composition import (
     LoraError,
     LoraSpec,
@@ -16,10 +20,6 @@ from emogen.pipelines.composition import (
     loras_from_args,
 )
 from emogen.pipelines.speed import SpeedOptions, apply_speed
-from peft import LoraConfig, get_peft_model_state_dict
-
-from emogen.models.lora_formats import LoraFile, read_lora, write_lora
-from emogen.models.storage import LORA_NAME
 
 LAYERS = {"blocks.0.attn1.to_q": (64, 64), "blocks.1.attn2.to_k": (64, 64), "blocks.1.ffn.net.2": (64, 64)}
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from diffusers import WanPipeline
+
 from emogen.pipelines import EmotionWanPipeline, GenerationDefaults
 
 SETTINGS = {
@@ -54,9 +55,7 @@ def test_a_call_takes_the_models_settings(model, stock):
 
 def test_an_arc_counts_the_models_frames(model, config):
     model.add_emotion_adapter(config)
-    assert torch.equal(
-        run(model, emotion="0:fear 1:awe"), run(model)
-    )  # three latent frames, or it would raise
+    assert torch.equal(run(model, emotion="0:fear 1:awe"), run(model))  # three latent frames, or it would raise
 
 
 def test_embeddings_override_the_models_negative_prompt(model, stock):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from diffusers import FlowMatchHeunDiscreteScheduler
-from emogen.pipelines.emotions import emotion_tensors, read_emotion
 
 from emogen.emotion import EmotionArc
 from emogen.models.branches import branch_calls
+from emogen.pipelines.emotions import emotion_tensors, read_emotion
 
 NOISE = torch.randn(2, 4, 2, 4, 4, generator=torch.Generator().manual_seed(9))
 

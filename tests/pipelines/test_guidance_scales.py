@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from emogen.pipelines.guidance import read_emotion_guidance as read
 
 

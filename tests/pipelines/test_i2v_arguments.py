@@ -6,10 +6,10 @@ import json
 import pytest
 import torch
 from diffusers import DiffusionPipeline, WanImageToVideoPipeline
-from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline, GenerationDefaults
 from wan_i2v_parts import film, picture, tiny_i2v
 
 from emogen.models import EmotionAdapterConfig
+from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline, GenerationDefaults
 
 PROMPTS = ["a red ball", "the table"]
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
@@ -61,8 +61,10 @@ def test_all_stock_arguments_are_kept():
     assert list(own) == [*stock, *added, "background"]
     assert all(own[name] == stock[name] for name in stock)
     for method in ("encode_prompt", "__init__"):
-        names = [list(inspect.signature(getattr(kind, method)).parameters)
-                 for kind in (EmotionWanImageToVideoPipeline, WanImageToVideoPipeline)]
+        names = [
+            list(inspect.signature(getattr(kind, method)).parameters)
+            for kind in (EmotionWanImageToVideoPipeline, WanImageToVideoPipeline)
+        ]
         assert names[0] == names[1]
 
 

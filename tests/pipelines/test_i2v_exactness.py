@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 from diffusers import WanImageToVideoPipeline
-from emogen.pipelines import EmotionWanImageToVideoPipeline
 from wan_i2v_parts import FORMS, film, picture, tiny_i2v
 
 from emogen.emotion import EmotionArc
 from emogen.models import EmotionAdapterConfig
+from emogen.pipelines import EmotionWanImageToVideoPipeline
 
 LAST = {"last_image": picture(seed=8)}
 ADAPTER = EmotionAdapterConfig(rank=64, head_dim=32, hidden_dim=16)

@@ -6,10 +6,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from emogen.pipelines import fit_image
-from emogen.pipelines.images import cover, fit_size, read_image
 from PIL import Image
 from wan_i2v_parts import picture
+
+from emogen.pipelines import fit_image
+from emogen.pipelines.images import cover, fit_size, read_image
 
 
 def pixels(image):

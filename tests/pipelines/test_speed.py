@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import PyramidAttentionBroadcastConfig, WanPipeline
 from diffusers.models.attention_dispatch import AttentionBackendName
+
 from emogen.pipelines.emotions import emotion_tensors, read_emotion
 from emogen.pipelines.speed import (
     SpeedError,
@@ -47,8 +48,22 @@ def make(make_pipe, config, train):
         pipe = make_pipe()
         train(pipe.add_emotion_adapter(config))
         words = apply_speed(pipe, SpeedOptions(**options))
-        assert len(words) == len([k for k in options if k in ("cache", "offload", "compile", "layerwise_casting",
-                                                              "attention_backend", "vae_tiling", "vae_slicing")])
+        assert len(words) == len(
+            [
+                k
+                for k in options
+                if k
+                in (
+                    "cache",
+                    "offload",
+                    "compile",
+                    "layerwise_casting",
+                    "attention_backend",
+                    "vae_tiling",
+                    "vae_slicing",
+                )
+            ]
+        )
         return pipe
 
     return build

@@ -3,9 +3,9 @@
 import argparse
 
 import pytest
-from emogen.pipelines.speed import SpeedError, SpeedOptions, add_speed_arguments, speed_from_args
 
 from emogen.emotion import EmotionArc, EmotionState
+from emogen.pipelines.speed import SpeedError, SpeedOptions, add_speed_arguments, speed_from_args
 
 
 @pytest.mark.parametrize(

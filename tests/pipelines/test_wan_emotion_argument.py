@@ -6,9 +6,9 @@ import warnings
 import pytest
 import torch
 from diffusers import WanPipeline
-from emogen.pipelines import EmotionWanPipeline
 
 from emogen.emotion import EmotionArc, EmotionState, UnknownEmotionError, emotion_prompt
+from emogen.pipelines import EmotionWanPipeline
 
 PROMPTS = ["a red ball", "the table"]
 

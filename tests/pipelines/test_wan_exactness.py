@@ -79,8 +79,6 @@ def test_detaching_after_a_failed_call(dressed, stock, generate):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(
-            dressed, emotion="fear", emotion_scale=0.5, max_sequence_length=20, callback_on_step_end=fail
-        )
+        generate(dressed, emotion="fear", emotion_scale=0.5, max_sequence_length=20, callback_on_step_end=fail)
     assert dressed.emotion_adapter.scale == 1 and dressed.emotion_adapter.text_length == 12
     assert torch.equal(generate(dressed), generate(stock))

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from diffusers import DiffusionPipeline, WanPipeline
-from emogen.pipelines import EmotionWanPipeline, GenerationDefaults
 from peft import LoraConfig
 from safetensors import safe_open
 
 from emogen.models import AdapterMismatchError
+from emogen.pipelines import EmotionWanPipeline, GenerationDefaults
 
 
 def quiet(pipe):
@@ -121,9 +121,7 @@ def test_a_lora_of_the_users_own_stays(folder_with_lora, generate, make_pipe):
     assert torch.equal(generate(fresh), styled)
 
 
-def test_a_wrong_folder_leaves_the_pipeline_alone(
-    adapter_folder, tmp_path, generate, make_pipe, make_transformer
-):
+def test_a_wrong_folder_leaves_the_pipeline_alone(adapter_folder, tmp_path, generate, make_pipe, make_transformer):
     wide = make_pipe(transformer=make_transformer(num_attention_heads=4))
     before = generate(wide)
     with pytest.raises(AdapterMismatchError, match=r"inner_dim 64.*has inner_dim 128"):

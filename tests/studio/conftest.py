@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from emogen.pipelines.defaults import GenerationDefaults
 
 from emogen.emotion import MIKELS
+from emogen.pipelines.defaults import GenerationDefaults
 from emogen.studio.engine import Engine
 from emogen.studio.models import IMAGE, TEXT, Source
 

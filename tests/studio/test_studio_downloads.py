@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from emogen.data.stickers.platforms import PLATFORMS
-from emogen.data.video import read_metadata, read_video
 from emogen.emotion import EmotionState
+from emogen.media.video import read_metadata, read_video
+from emogen.stickers.platforms import PLATFORMS
 from emogen.studio.downloads import FORMATS, choices, size_text, write_download
 from emogen.studio.result import Result
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emogen.data.video import read_metadata, read_video
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion
+from emogen.media.video import read_metadata, read_video
 from emogen.studio.engine import Busy, Engine, Job, Stopped
 from emogen.studio.models import TEXT, ModelMissing, Source
 

@@ -51,15 +51,14 @@ def test_stock_diffusers_loads_the_lora_at_the_trained_strength(exported, model_
 
 def test_the_pipeline_reproduces_the_trained_model(exported, make_config, model_folder, tmp_path):
     """Loaded from the exported folder, the velocity is what the trainer's own model computes."""
-    from emogen.pipelines import EmotionWanPipeline
-
     from emogen.emotion import parse_emotion
     from emogen.models import EmotionTensors
-    from emogen.training.batch import Batch
-    from emogen.training.checkpoint import restore
-    from emogen.training.memory import load_transformer
+    from emogen.pipelines import EmotionWanPipeline
+    from emogen.training.data.batch import Batch
+    from emogen.training.families.loading import load_transformer
+    from emogen.training.families.wan import WanSpecification
+    from emogen.training.life.checkpoint import restore
     from emogen.training.model import build_model
-    from emogen.training.specification import WanSpecification
 
     config = make_config(run={"max_train_steps": 3, "ema_decay": 0.0}, lora={"rank": 2, "lora_alpha": 6.0})
     transformer = load_transformer(model_folder, config.model)

@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS, EmotionState
-from emogen.training.card import model_card
-from emogen.training.card_paths import hide_paths, is_absolute
+from emogen.training.outputs.card import model_card
+from emogen.training.outputs.card_paths import hide_paths, is_absolute
 
 ROOT = "/mnt/disk 1/alice"
 

@@ -9,7 +9,7 @@ import torch
 
 from emogen.emotion import EmotionArc
 from emogen.models import EmotionTensors, latent_frame_times
-from emogen.training.plan import make_plan
+from emogen.training.data.plan import make_plan
 from emogen.training.run import prepare_data, run
 
 

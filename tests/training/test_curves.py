@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from emogen.training.curves import _spread, curves_figure, draw_curves, read_log, running_mean
+from emogen.training.outputs.curves import _spread, curves_figure, draw_curves, read_log, running_mean
 
 EMOTIONS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness", "neutral")
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
 from emogen.emotion import parse_emotion
-from emogen.training.cache import LatentCache
-from emogen.training.clips import PlannedClip, load_clip
-from emogen.training.encode import ClipEncoder, encode_clips
+from emogen.training.data.cache import LatentCache
+from emogen.training.data.clips import PlannedClip, load_clip
+from emogen.training.data.encode import ClipEncoder, encode_clips
+from emogen.training.families.wan import ModelFolderError, WanSpecification
 from emogen.training.run import run
-from emogen.training.specification import ModelFolderError, WanSpecification
 
 CPU = torch.device("cpu")
 
@@ -115,7 +115,7 @@ def test_folded_text_leaves_the_prediction_as_it_is(i2v_folder):
     from diffusers import WanTransformer3DModel
 
     from emogen.models import EmotionTensors, attach_emotion_adapter
-    from emogen.training.fold import fold_padding
+    from emogen.training.families.fold import fold_padding
 
     torch.manual_seed(2)
     image = torch.randn(2, 5, 16) if (i2v_folder / "image_encoder").is_dir() else None

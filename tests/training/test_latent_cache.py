@@ -6,11 +6,11 @@ import torch
 
 from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
-from emogen.training.cache import LatentCache, fingerprint_file
-from emogen.training.clips import ClipError, PlannedClip, load_clip, resolve_geometry
-from emogen.training.encode import encode_captions, encode_clips, encode_pixels, scrub_records
+from emogen.training.data.cache import LatentCache, fingerprint_file
+from emogen.training.data.clips import ClipError, PlannedClip, load_clip, resolve_geometry
+from emogen.training.data.encode import encode_captions, encode_clips, encode_pixels, scrub_records
+from emogen.training.families.wan import WanSpecification
 from emogen.training.schema import DataConfig
-from emogen.training.specification import WanSpecification
 
 CPU = torch.device("cpu")
 
@@ -91,7 +91,7 @@ def test_encoding_continues_where_it_stopped(cache, clips, monkeypatch):
         seen.append(tuple(pixels.shape))
         return encode_pixels(vae, pixels)
 
-    monkeypatch.setattr("emogen.training.encode.encode_pixels", spy)
+    monkeypatch.setattr("emogen.training.data.encode.encode_pixels", spy)
     still = of_size(clips[0], num_frames=1)
     encode_clips(cache, [*clips, still], CPU, batch=4, quiet=True)
     assert sorted(seen) == [(1, 3, 1, 16, 16), (3, 3, 5, 16, 16), (4, 3, 5, 16, 16)]  # one size a call
@@ -160,8 +160,8 @@ def test_a_name_depends_on_everything_that_shapes_the_content(cache, clips, mode
 
 
 def test_large_files_are_fingerprinted_by_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr("emogen.training.cache._WHOLE", 1000)
-    monkeypatch.setattr("emogen.training.cache._SAMPLE", 100)
+    monkeypatch.setattr("emogen.training.data.cache._WHOLE", 1000)
+    monkeypatch.setattr("emogen.training.data.cache._SAMPLE", 100)
     path = tmp_path / "large"
     path.write_bytes(bytes(10_000))
     prints = {fingerprint_file(path)}

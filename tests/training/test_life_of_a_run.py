@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from emogen.training import checkpoint as checkpoints
-from emogen.training.checkpoint import CheckpointError, list_checkpoints
+from emogen.training.life import checkpoint as checkpoints
+from emogen.training.life.checkpoint import CheckpointError, list_checkpoints
 from emogen.training.run import run
 
 

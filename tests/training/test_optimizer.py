@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from emogen.training.average import MovingAverage
 from emogen.training.config import ConfigError
+from emogen.training.life.average import MovingAverage
 from emogen.training.optim import find_optimizer, learning_rate_factor, make_optimizer
 from emogen.training.schema import OptimizerConfig
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 import yaml
 
-from emogen.data.placebo import shuffle_labels
+from emogen.commands.train import main
 from emogen.data.records import ClipRecord, read_records
 from emogen.emotion import MIKELS, EmotionArc, EmotionState
-from emogen.training.card import model_card
-from emogen.training.checkpoint import CheckpointError
-from emogen.training.command import main
-from emogen.training.plan import DataError, make_plan
+from emogen.training.data.placebo import shuffle_labels
+from emogen.training.data.plan import DataError, make_plan
+from emogen.training.life.checkpoint import CheckpointError
+from emogen.training.outputs.card import model_card
 from emogen.training.run import identity, prepare_data, run
 
 LABEL = {"emotion", "arc", "label_source", "agreement", "confidence"}

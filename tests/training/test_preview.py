@@ -5,23 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from emogen.eval.judge import Verdict
-from emogen.pipelines import EmotionWanPipeline
 from PIL import Image
 
 from emogen.data.attributes import clip_attributes
-from emogen.data.video import read_video
 from emogen.emotion import MIKELS, UnknownEmotionError
+from emogen.eval.judges.embedded import Verdict
+from emogen.media.video import read_video
 from emogen.models import EmotionAdapterConfig
-from emogen.training.fold import fold_padding
-from emogen.training.preview import (
-    PreviewClip,
-    log_to_trackers,
-    sample_preview,
-    save_preview,
-    undisturbed,
-)
-from emogen.training.preview_report import asked_categories, report
+from emogen.pipelines import EmotionWanPipeline
+from emogen.training.families.fold import fold_padding
+from emogen.training.outputs.preview import PreviewClip, log_to_trackers, sample_preview, save_preview, undisturbed
+from emogen.training.outputs.preview_report import asked_categories, report
 
 PROMPTS = ["a red ball", "the blue table"]
 SMALL = {"num_inference_steps": 2, "guidance_scale": 3.0}

@@ -1,8 +1,8 @@
 import pytest
 from huggingface_hub.errors import LocalTokenNotFoundError
 
-from emogen.training import publish
 from emogen.training.config import ConfigError
+from emogen.training.outputs import publish
 from emogen.training.run import run
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from emogen.training.config import ConfigError
-from emogen.training.plan import make_plan
+from emogen.training.data.plan import make_plan
+from emogen.training.parallel.sharing import Sharing, check_sharing
 from emogen.training.run import dry_run
-from emogen.training.sharing import Sharing, check_sharing
 from emogen.training.validation import _my_batches
 
 

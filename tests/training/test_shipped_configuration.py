@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import emogen
-from emogen.training.command import main
+from emogen.commands.train import main
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = {"embedded_t2v": [0.083489, 0.190082, 0.094700], "embedded_i2v": [0.087574, 0.189647, 0.101280]}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emogen.training.command import main
+from emogen.commands.train import main
 
 ROOT = Path(__file__).parents[2]
 

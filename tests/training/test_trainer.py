@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from emogen.training.checkpoint import CheckpointError, list_checkpoints
-from emogen.training.plan import DataError
+from emogen.training.data.plan import DataError
+from emogen.training.life.checkpoint import CheckpointError, list_checkpoints
 from emogen.training.run import run
 from emogen.training.trainer import Trainer, TrainingDiverged
 
@@ -83,9 +83,9 @@ def test_learns_and_the_emotion_helps(make_config, clips_folder, model_folder, t
     can tell which is right."""
     from emogen.data.buckets import Bucket
     from emogen.data.records import read_records
-    from emogen.training.cache import LatentCache
-    from emogen.training.clips import PlannedClip
-    from emogen.training.specification import WanSpecification
+    from emogen.training.data.cache import LatentCache
+    from emogen.training.data.clips import PlannedClip
+    from emogen.training.families.wan import WanSpecification
 
     rows = [json.loads(line) for line in (clips_folder / "metadata.jsonl").read_text().splitlines()]
     for index, row in enumerate(rows):

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from emogen.training.batch import Batch
-from emogen.training.checkpoint import restore
 from emogen.training.config import ConfigError
-from emogen.training.memory import load_transformer
+from emogen.training.data.batch import Batch
+from emogen.training.data.plan import DataError
+from emogen.training.families.loading import load_transformer
+from emogen.training.families.wan import WanSpecification
+from emogen.training.life.checkpoint import restore
 from emogen.training.model import build_model
-from emogen.training.plan import DataError
 from emogen.training.run import run
-from emogen.training.specification import WanSpecification
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pixels import check_clips, to_unit
+from emogen.eval.metrics.pixels import check_clips, to_unit
 
 
 class VideoFeatures(nn.Module):

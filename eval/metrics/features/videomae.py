@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import VideoFeatures, resize
+from emogen.eval.metrics.features.base import VideoFeatures, resize
 
 
 class VideoMAEFeatures(VideoFeatures):
@@ -37,8 +37,9 @@ class VideoMAEFeatures(VideoFeatures):
         try:
             config = AutoConfig.from_pretrained(folder)
         except OSError as error:
-            raise FileNotFoundError(f"{folder}: neither a model folder here nor reachable on the Hub "
-                                    f"({str(error).splitlines()[0]})") from error
+            raise FileNotFoundError(
+                f"{folder}: neither a model folder here nor reachable on the Hub ({str(error).splitlines()[0]})"
+            ) from error
         if config.model_type != "videomae":
             raise ValueError(f"{folder}: is a {config.model_type} model, not VideoMAE")
         self.norm: torch.nn.Module = torch.nn.Identity()
@@ -50,8 +51,13 @@ class VideoMAEFeatures(VideoFeatures):
         else:
             self.network = VideoMAEModel.from_pretrained(folder, use_safetensors=True)
         self.least_frames = config.num_frames
-        self.settings = {"model": str(folder), "width": config.hidden_size, "layers": config.num_hidden_layers,
-                         "frames": config.num_frames, "size": config.image_size}
+        self.settings = {
+            "model": str(folder),
+            "width": config.hidden_size,
+            "layers": config.num_hidden_layers,
+            "frames": config.num_frames,
+            "size": config.image_size,
+        }
         self._freeze()
         self.to(device)
 

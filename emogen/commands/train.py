@@ -1,0 +1,52 @@
+"""The command line of training: parse, check, run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from emogen.training.config import ConfigError, load_config
+
+_EPILOG = """Every key of the configuration is a flag: --max_train_steps 8, --learning_rate 2e-4, --rank 16,
+--output_dir out, --resume_from_checkpoint latest, --gradient_checkpointing. configs/wan2.1_t2v_1.3b.yaml explains all
+of them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done (or stopped by a signal after saving), 1 the run failed, 2 the
+    configuration or the data is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="train_lora.py",
+        description="Train an emotion adapter and a LoRA for a Wan2.1 model.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="a YAML file; see configs/")
+    parser.add_argument("--dry_run", action="store_true", help="check everything and print the plan")
+    known, overrides = parser.parse_known_args(arguments)
+    try:
+        config = load_config(known.config, overrides)
+    except ConfigError as error:
+        return _fail(error, 2)
+    # only now the imports that take seconds
+    from emogen.data.records import RecordError
+    from emogen.training import run as training
+    from emogen.training.data.plan import DataError
+    from emogen.training.families.wan import ModelFolderError
+    from emogen.training.life.checkpoint import CheckpointError
+    from emogen.training.outputs.publish import PublishError
+    from emogen.training.trainer import TrainingDiverged
+
+    try:
+        training.dry_run(config) if known.dry_run else training.run(config)
+    except (ConfigError, RecordError, DataError, CheckpointError, ModelFolderError, FileNotFoundError) as error:
+        return _fail(error, 2)
+    except (TrainingDiverged, PublishError) as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return status

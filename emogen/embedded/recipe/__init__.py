@@ -1,1 +1,0 @@
-"""How the embedded model, its adapter and its judges are made: see `python -m emogen.embedded.recipe --help`."""

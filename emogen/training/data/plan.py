@@ -1,0 +1,252 @@
+"""Everything that is settled before the first expensive step: model, data, sizes. All mistakes end here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+from tqdm import tqdm
+
+from emogen.data.buckets import Bucket, BucketError, BucketReport, Note, Placement, check_multiple, parse_bucket, place
+from emogen.data.records import ClipRecord, describe, find_leaks, is_image, missing_clips, read_records
+from emogen.emotion import emotion_prompt
+from emogen.media.video import probe_video
+from emogen.stickers.dataset import write_sticker_dataset
+from emogen.training.config import ConfigError
+from emogen.training.data.clips import ClipGeometry, PlannedClip, resolve_geometry
+from emogen.training.data.encode import scrub_records
+from emogen.training.data.placebo import shuffle_labels
+from emogen.training.families.wan import WanSpecification, resolve_model
+from emogen.training.life.checkpoint import CheckpointError, find_resume
+from emogen.training.schema import TrainingConfig
+
+STICKERS = "stickers"
+_SHOWN = 10
+
+
+class DataError(ValueError):
+    """The data set as a whole cannot be trained on."""
+
+
+@dataclass
+class Plan:
+    """A run that can begin.
+
+    Attributes:
+        clips: usable ones of splits "train" and "val", with their sizes.
+        total: how many records there were.
+        dropped: file name -> why it is not used.
+    """
+
+    config: TrainingConfig
+    specification: WanSpecification
+    geometry: ClipGeometry
+    clips: list[PlannedClip]
+    total: int
+    dropped: dict[str, str]
+
+    def split(self, name: str) -> list[PlannedClip]:
+        return [clip for clip in self.clips if clip.record.split == name]
+
+
+def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Plan:
+    """Read and check the records, scrub the captions, settle the sizes; say what was found.
+
+    Raises:
+        RecordError, DataError, ConfigError, ModelFolderError, CheckpointError, FileNotFoundError: with what is wrong
+            and where.
+    """
+    model = config.model
+    check_same_labels(config)
+    folder = resolve_model(model.pretrained_model_name_or_path, model.revision)
+    specification = WanSpecification.from_folder(folder)
+    geometry = resolve_geometry(folder, config.data)
+    specification.check_text_length(geometry.max_sequence_length)
+    buckets = _buckets(config, specification, geometry)
+    records = read_records(_dataset(config, specification, geometry, say))
+    if config.data.scrub_captions:
+        records = _scrub(records, say)
+    if config.data.shuffle_labels:  # before the emotion is written into captions, which then say the shuffled one
+        records = _placebo(records, config.run.seed, say)
+    if config.data.emotion_in_caption:
+        records = [replace(r, caption=f"{r.caption} {emotion_prompt(r.emotion)}".strip()) for r in records]
+    say(describe(records))
+    dropped = {record.file_name: "no such file" for record in missing_clips(records)}
+    total = len(records)
+    records = [record for record in records if record.file_name not in dropped]
+    for leak in find_leaks(records)[:_SHOWN]:
+        say(f"warning: {leak}")
+    clips, report = _place(records, buckets, config, specification, geometry)
+    dropped |= report.dropped
+    say(report.text(_SHOWN))
+    say(f"clips at {geometry.fps:g} fps, {geometry.max_sequence_length} text tokens")
+    plan = Plan(config, specification, geometry, clips, total, dropped)
+    check_dropped(plan, say)
+    return plan
+
+
+def check_dropped(plan: Plan, say: Callable[[str], None]) -> None:
+    """Say which clips are not used.
+
+    Raises:
+        DataError: too many, or nothing is left to train on.
+    """
+    if plan.dropped:
+        say(f"{len(plan.dropped)} of {plan.total} clips cannot be used:")
+        for name, reason in list(plan.dropped.items())[:_SHOWN]:
+            say(f"  {name}: {reason}")
+        if len(plan.dropped) > _SHOWN:
+            say(f"  ... and {len(plan.dropped) - _SHOWN} more")
+    limit = plan.config.data.max_bad_fraction
+    if len(plan.dropped) > limit * plan.total:
+        raise DataError(
+            f"{len(plan.dropped)} of {plan.total} clips cannot be used, more than data.max_bad_fraction ({limit:g}) "
+            "allows; repair them or raise the limit"
+        )
+    if not plan.split("train"):
+        raise DataError(f'{plan.config.data.dataset_name}: no clip of split "train" is left')
+
+
+def check_same_labels(config: TrainingConfig) -> None:
+    """Refuse to go on from a checkpoint whose run had the clips labelled otherwise: shuffled, not shuffled, or shuffled
+    by another seed. The rest would be neither the run nor its placebo.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    wanted = config.checkpoint.resume_from_checkpoint
+    checkpoint = find_resume(Path(config.run.output_dir), wanted) if wanted is not None else None
+    begun = checkpoint.parent / "training_config.yaml" if checkpoint is not None else None
+    if begun is None or not begun.is_file():
+        return
+    try:
+        settings = yaml.safe_load(begun.read_text(encoding="utf-8"))
+        before = bool(settings["data"].get("shuffle_labels", False)), settings["run"].get("seed", 0)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{begun}: not the configuration of a run ({error}); restore or delete it") from error
+    now = config.data.shuffle_labels, config.run.seed
+    if before[0] != now[0]:
+        raise CheckpointError(
+            f"{checkpoint}: its run had data.shuffle_labels: {str(before[0]).lower()}; resume with "
+            "the same, or choose another --output_dir and no checkpoint"
+        )
+    if now[0] and before[1] != now[1]:
+        raise CheckpointError(
+            f"{checkpoint}: its run had its labels shuffled by run.seed: {before[1]}, not {now[1]}; "
+            "resume with the same, or choose another --output_dir and no checkpoint"
+        )
+
+
+def _placebo(records: list[ClipRecord], seed: int, say: Callable[[str], None]) -> list[ClipRecord]:
+    try:
+        records, kept = shuffle_labels(records, seed)
+    except ValueError as error:
+        raise DataError(f"data.shuffle_labels: {error}") from error
+    count = sum(record.split == "train" for record in records)
+    say(
+        f"labels shuffled: a placebo. {kept} of {count} training clips kept theirs by chance; captions and the other "
+        "splits stay as they are"
+    )
+    return records
+
+
+def _dataset(
+    config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry, say: Callable[[str], None]
+) -> str:
+    """Where the metadata are; stickers are drawn first, for image-to-video such that change."""
+    data = config.data
+    if data.dataset_name != STICKERS or Path(STICKERS).is_dir():
+        return data.dataset_name
+    size, frames, fps = geometry.height, geometry.num_frames, round(geometry.fps)
+    if geometry.width != size:
+        raise ConfigError(f"data.dataset_name: stickers are square, not {size}x{geometry.width}")
+    changing = specification.kind == "i2v"
+    kind = "changing-stickers" if changing else "stickers"
+    folder = cache_folder(config) / f"{kind}-{data.num_stickers}-{frames}x{size}-{fps}fps"
+    say(f"stickers are drawn into {folder}")
+    drawn = {"size": size, "num_frames": frames, "fps": fps, "changing": changing}
+    return str(write_sticker_dataset(folder, data.num_stickers, **drawn))
+
+
+def cache_folder(config: TrainingConfig) -> Path:
+    return Path(config.data.cache_dir) if config.data.cache_dir else Path(config.run.output_dir) / "cache"
+
+
+def _scrub(records: list[ClipRecord], say: Callable[[str], None]) -> list[ClipRecord]:
+    records, changed = scrub_records(records)
+    say(f"captions: emotion words taken out of {len(changed)} of {len(records)}")
+    words = Counter(word for caption in changed for word in caption.words)
+    if words:
+        say("  " + ", ".join(f"{word} {count}" for word, count in words.most_common(_SHOWN)))
+    for caption in changed[:3]:
+        say(f"  row {caption.row}: {caption.before!r} -> {caption.after!r}")
+    return records
+
+
+def _buckets(config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry) -> list[Bucket]:
+    """The configured buckets, or the model's one size and the same for images."""
+    given = config.data.buckets or [f"{geometry.num_frames}x{geometry.height}x{geometry.width}"]
+    try:
+        found = sorted({parse_bucket(text, specification.temporal) for text in given})
+        for bucket in found:
+            check_multiple(bucket, specification.size_multiple)
+    except BucketError as error:
+        raise ConfigError(f"{'data.buckets' if config.data.buckets else 'data'}: {error}") from error
+    if config.data.buckets is None and geometry.num_frames > 1:
+        found.append(Bucket(1, geometry.height, geometry.width))
+    if specification.kind == "i2v":
+        found = [bucket for bucket in found if bucket.num_frames > 1]
+        if not found:
+            raise ConfigError("data.buckets: an image-to-video model cannot learn from buckets of one frame")
+    return found
+
+
+def _place(
+    records: Sequence[ClipRecord],
+    buckets: Sequence[Bucket],
+    config: TrainingConfig,
+    specification: WanSpecification,
+    geometry: ClipGeometry,
+) -> tuple[list[PlannedClip], BucketReport]:
+    """The bucket of every clip that is trained on or held out."""
+    wanted = [record for record in records if record.split in ("train", "val")]
+    can_lengthen = config.data.short_clips != "skip"
+    simple = config.data.buckets is None  # one size: only stills are told apart, and length is seen when decoding
+
+    def choose(record: ClipRecord) -> Placement:
+        try:
+            if is_image(record):
+                if specification.kind == "i2v":
+                    return _unusable("image", "an image-to-video model learns nothing from a still")
+                if simple:
+                    return Placement(buckets[-1])
+            elif simple:
+                return Placement(buckets[0])
+            about = probe_video(record.path)
+        except (OSError, ValueError) as error:
+            return _unusable("unreadable", str(error))
+        return place(about.frames_at(geometry.fps), about.height, about.width, buckets, can_lengthen)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(tqdm(pool.map(choose, wanted), desc="looking at clips", unit="clip", total=len(wanted),
+                          disable=simple, mininterval=1))  # fmt: skip
+    report, clips = BucketReport(), []
+    for record, placement in zip(wanted, found, strict=True):
+        report.add(record.file_name, placement)
+        if placement.bucket is not None:
+            clips.append(PlannedClip(record, placement.bucket))
+    return clips, report
+
+
+def _unusable(kind: str, why: str) -> Placement:
+    return Placement(None, (Note(kind, why),))
+
+
+def without(plan: Plan, bad: dict[str, str]) -> Plan:
+    """The plan without clips that turned out to be unusable."""
+    clips = [clip for clip in plan.clips if clip.record.file_name not in bad]
+    return replace(plan, clips=clips, dropped=plan.dropped | bad)

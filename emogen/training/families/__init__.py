@@ -1,0 +1,1 @@
+"""One module a model family: everything a run must know of it."""

@@ -1,0 +1,1 @@
+"""How a run stops, is kept and goes on."""

@@ -1,0 +1,251 @@
+"""The README.md of an exported adapter: what the Hugging Face hub shows of it.
+
+A card travels, so no path of the machine it was made on is left in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import ModelCardData
+
+from emogen.data.records import ClipRecord
+from emogen.emotion import MIKELS
+from emogen.models.storage import LORA_NAME
+from emogen.training.outputs.card_paths import absolute_paths, hide_paths, is_absolute, last_part, last_parts
+
+TASKS = ("text-to-video", "image-to-video")
+_LIBRARIES = ("emogen", "torch", "diffusers", "transformers", "accelerate", "peft")
+_FEW_CLIPS, _FEW_JUDGED = 50, 100
+_PLACEBO = (
+    "**This is a placebo.** The labels of its training clips were shuffled (`data.shuffle_labels`), so what it makes "
+    "of an emotion was not learned from them. It is meant for comparison only."
+)
+_PROGRAMS = {
+    "comfyui": "ComfyUI: put `{file}` into `models/loras` and load it with the node LoraLoaderModelOnly.",
+    "diffsynth": 'DiffSynth-Studio: `pipe.load_lora(pipe.dit, "{file}")`.',
+}
+
+
+def model_card(
+    *,
+    base_model: str,
+    steps: int,
+    records: Sequence[ClipRecord],
+    dropped: Mapping[str, str],
+    config: Mapping[str, Any],
+    task: str = "text-to-video",
+    license: str | None = None,
+    repo_id: str | None = None,
+    lora_rank: int = 0,
+    lora_parameters: int = 0,
+    adapter_parameters: int = 0,
+    lora_files: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
+    results: Mapping[str, Mapping[str, Any]] | None = None,
+    results_note: str = "",
+    command: str | Sequence[str] | None = None,
+    versions: Mapping[str, str] | None = None,
+    limits: Sequence[str] = (),
+) -> str:
+    """The card as Markdown with YAML front matter.
+
+    Args:
+        base_model: hub id, "embedded", or a folder, of which only the name is shown.
+        steps: optimizer steps done.
+        records: the clips that were used; those of split "train" are counted, others are held out.
+        dropped: file name -> why a clip could not be used.
+        config: the resolved configuration, in sections.
+        license: the hub's name of it, such as "apache-2.0"; left out if None.
+        repo_id: where the folder will lie on the hub; "this/folder" in the examples if None.
+        lora_rank, lora_parameters, adapter_parameters: 0 for a part the folder does not hold.
+        lora_files: program ("comfyui", "diffsynth") -> file of the folder that holds the LoRA for it.
+        images: caption -> picture, relative to the card (curves, samples).
+        results: name -> "value", "n" and, for a rate, "low" and "high", as `Preview.agreement` holds them; "EA-..." is
+            shown in percent.
+        results_note: what was measured on and by which judge.
+        command: what started the run, as a line or as its words.
+        versions: of the software; by default what is installed.
+        limits: what else a user must know, a sentence each.
+
+    Raises:
+        ValueError: an unknown task or program, a picture or file that lies outside the folder, a result without n, or
+            neither LoRA nor adapter.
+    """
+    _check(task, lora_parameters, adapter_parameters, lora_files or {}, images or {}, results or {})
+    embedded = base_model == "embedded"
+    placebo = bool((config.get("data") or {}).get("shuffle_labels"))
+    base = Path(base_model).name if os.path.isdir(base_model) else last_part(base_model)
+    title = "the embedded model of emogen" if embedded else base
+    data = ModelCardData(
+        base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else None,
+        library_name="diffusers",
+        pipeline_tag=task,
+        license=license,
+        tags=["emogen", "wan", "emotion", *["lora"] * bool(lora_parameters), *["placebo"] * placebo, task],
+    )
+    if data.base_model is not None:
+        data.base_model_relation = "adapter"
+    parts = [f"a rank-{lora_rank} LoRA ({lora_parameters:,} parameters)"] * bool(lora_parameters)
+    parts += [f"an emotion adapter ({adapter_parameters:,} parameters)"] * bool(adapter_parameters)
+    # an error may name a clip's folder, which may hold spaces
+    folders = {record.path.parent for record in records}
+    known = {*absolute_paths(config), *(str(folder.absolute()) for folder in folders)}
+    hide = functools.partial(hide_paths, known=known)
+    train = [record for record in records if record.split == "train"]
+    sections = [
+        f"# Emotion conditioning for {title}\n\nHolds {' and '.join(parts)} for {task}, trained for {steps:,} steps "
+        "with emogen.",
+        *([_PLACEBO] if placebo else []),
+        "## Use\n\n" + _usage(task, base, repo_id or "this/folder", bool(lora_parameters),
+                              bool(adapter_parameters), lora_files or {}),
+        "## Results\n\n" + (_results(results, results_note) if results else "Not measured."),
+        *(f"![{caption}]({path})" for caption, path in (images or {}).items()),
+        "## Training data\n\n" + _data(train, len(records) - len(train), dropped, hide)
+        + ("\n\nLabels are counted as they were dealt out." if placebo else ""),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in [*limits, *_limits(train, results, lora_files, title)]),
+        "## How it was made\n\n" + _making(config, command, versions or _installed()),
+    ]  # fmt: skip
+    text = "\n\n".join(sections) + "\n"
+    return f"---\n{data.to_yaml()}\n---\n{hide(text)}"
+
+
+def _check(task: str, lora: int, adapter: int, files: Mapping[str, str], images: Mapping[str, str],
+           results: Mapping[str, Mapping[str, Any]]) -> None:  # fmt: skip
+    if task not in TASKS:
+        raise ValueError(f"task is {task!r}; it must be one of {', '.join(TASKS)}")
+    if not lora and not adapter:
+        raise ValueError("the folder holds neither a LoRA nor an adapter: there is nothing to write a card of")
+    for program in files:
+        if program not in _PROGRAMS:
+            raise ValueError(f"lora_files: {program!r} is not one of {', '.join(_PROGRAMS)}")
+    for name, path in [*files.items(), *images.items()]:
+        if is_absolute(path) or ".." in Path(path).parts:
+            raise ValueError(f"{name!r}: {path} must be relative to the card, inside its folder")
+    for name, result in results.items():
+        if "n" not in result or "value" not in result:
+            raise ValueError(f"results: {name!r} needs a value and its n")
+
+
+def _usage(task: str, base: str, folder: str, lora: bool, adapter: bool, files: Mapping[str, str]) -> str:
+    image = task == "image-to-video"
+    kind = "WanImageToVideoPipeline" if image else "WanPipeline"
+    given = "image, " if image else ""
+    load = "embedded_model()" if base == "embedded" else f'"{base}"'
+    also = "from emogen import embedded_model\n" if base == "embedded" else ""
+    first = 'image = load_image("first_frame.png")\n' if image else ""
+    also += "from diffusers.utils import load_image\n" if image else ""
+    own = "load_emotion_adapter" if adapter else "load_lora_weights"
+    blocks = [
+        f"```python\n{also}from emogen.pipelines import Emotion{kind}\n\n"
+        f'pipe = Emotion{kind}.from_pretrained({load})\npipe.{own}("{folder}")\n{first}'
+        f'video = pipe({given}prompt="a round yellow face", emotion="awe:0.8").frames[0]\n```'
+    ]
+    if not adapter:
+        blocks.append("There is no emotion adapter here: `emotion=` becomes a sentence of the prompt.")
+    if lora:
+        alone = ", without the emotion adapter, which only emogen knows" if adapter else ""
+        blocks.append(
+            f"The LoRA by itself, in stock diffusers{alone}:\n\n```python\n{also}from diffusers import {kind}\n\n"
+            f'pipe = {kind}.from_pretrained({load})\npipe.load_lora_weights("{folder}", weight_name="{LORA_NAME}")\n```'
+        )
+        blocks += [_PROGRAMS[program].format(file=file) for program, file in files.items()]
+    return "\n\n".join(blocks)
+
+
+def _results(results: Mapping[str, Mapping[str, Any]], note: str) -> str:
+    lines = ["| measure | value | 95 % interval | n |", "|---|---:|---|---:|"]
+    for name, result in results.items():
+        percent = name.startswith("EA-")
+
+        def shown(value: float, percent: bool = percent) -> str:
+            return f"{100 * value:.1f} %" if percent else f"{value:.4g}"
+
+        both = result.get("low") is not None and result.get("high") is not None
+        interval = f"{shown(result['low'])} to {shown(result['high'])}" if both else ""
+        lines.append(f"| {name} | {shown(result['value'])} | {interval} | {result['n']:,} |")
+    return "\n".join(lines) + (f"\n\n{note}" if note else "")
+
+
+def _data(train: Sequence[ClipRecord], held_out: int, dropped: Mapping[str, str],
+          hide: Callable[[str], str]) -> str:  # fmt: skip
+    counts = Counter((record.label, record.domain or "not given") for record in train)
+    domains = [name for name, _ in Counter(domain for _, domain in counts.elements()).most_common()]
+    labels = Counter(record.label for record in train)
+    lines = [f"{len(train):,} clips" + (f", and {held_out:,} held out" if held_out else "") + ".", ""]
+    columns = domains if domains != ["not given"] else []
+    lines += ["| emotion | clips |" + "".join(f" {_cell(name)} |" for name in columns)]
+    lines += ["|---|---:|" + "---:|" * len(columns)]
+    lines += [f"| {label} | {count:,} |" + "".join(f" {counts[label, name]:,} |" for name in columns)
+              for label, count in labels.most_common()]  # fmt: skip
+    lines += ["", "| labelled by | clips |", "|---|---:|"]
+    sources = Counter(record.label_source or "not given" for record in train)
+    lines += [f"| {_cell(name)} | {count:,} |" for name, count in sources.most_common()]
+    if dropped:
+        reasons = Counter(_reason(name, hide(why)) for name, why in dropped.items())
+        lines += ["", f"{len(dropped):,} more could not be used:", "", "| why | clips |", "|---|---:|"]
+        lines += [f"| {why} | {count:,} |" for why, count in reasons.most_common()]
+    return "\n".join(lines)
+
+
+def _reason(name: str, why: str) -> str:
+    """Why a clip was dropped without its name, so that like reasons can be counted together."""
+    for own in (name, Path(name).name):
+        why = why.replace(own, "the clip")
+    return _cell(why.removeprefix("the clip: "))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _limits(train: Sequence[ClipRecord], results: Mapping[str, Mapping[str, Any]] | None,
+            files: Mapping[str, str] | None, base: str) -> list[str]:  # fmt: skip
+    """What follows from the counts."""
+    counts = Counter(record.label for record in train)
+    found = [f"It makes what {base} can make, with its faults; emotions look as the labellers of the clips read them."]
+    none = [name for name in MIKELS if not counts[name]]
+    few = [f"{name} ({counts[name]})" for name in MIKELS if 0 < counts[name] < _FEW_CLIPS]
+    if none:
+        found.append(f"No clip showed {', '.join(none)}.")
+    if few:
+        found.append(f"Learned from fewer than {_FEW_CLIPS} clips: {', '.join(few)}.")
+    if not any(record.label_source for record in train):
+        found.append("Who labelled the clips is not recorded.")
+    if results and min(result["n"] for result in results.values()) < _FEW_JUDGED:
+        found.append(f"Some results rest on fewer than {_FEW_JUDGED} clips; their intervals say how little that is.")
+    if files:
+        found.append("Files for other programs hold the LoRA alone, which does not take an emotion.")
+    return found
+
+
+def _making(config: Mapping[str, Any], command: str | Sequence[str] | None, versions: Mapping[str, str]) -> str:
+    blocks = []
+    if command is not None:
+        words = shlex.split(command) if isinstance(command, str) else command
+        cut = [re.sub(r"(?s)^(--[\w.]+=)?(.*)$", lambda m: (m[1] or "") + last_part(m[2]), word) for word in words]
+        blocks.append(f"```\n{shlex.join(cut)}\n```")
+    blocks.append(", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
+    settings = yaml.safe_dump(last_parts(config), sort_keys=False, allow_unicode=True, width=100)
+    blocks.append(f"<details><summary>Every setting</summary>\n\n```yaml\n{settings}```\n\n</details>")
+    return "\n\n".join(blocks)
+
+
+def _installed() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

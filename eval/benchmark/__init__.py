@@ -1,0 +1,1 @@
+"""Systems, prompts, clips, measurements: what `emogen eval` runs."""

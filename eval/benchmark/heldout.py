@@ -1,0 +1,80 @@
+"""Prompts about stickers that no training clip showed, and what each names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from emogen.stickers.content import caption, combinations
+from emogen.stickers.fluent import read_table
+from emogen.stickers.palette import ACCESSORIES, BACKGROUNDS
+from emogen.stickers.render import StickerSpec
+
+
+@dataclass(frozen=True)
+class HeldOutPrompt:
+    """A prompt without emotion words.
+
+    Attributes:
+        text: the prompt. domain: "rendered" or "real". character: what is held out, the unit of resampling.
+        named: content the prompt names, by the content reader's questions ("shape", "color", "background").
+        spec: the sticker, where the prompt describes one that can be drawn.
+        image: file of the picture that image-to-video clips begin with; by default the sticker's neutral face.
+    """
+
+    text: str
+    domain: str
+    character: str
+    named: dict[str, str] = field(default_factory=dict)
+    spec: StickerSpec | None = None
+    image: str | None = None
+
+    def sticker(self, emotion: str, seed: int) -> StickerSpec | None:
+        """The sticker a rendered prompt names, with an emotion; None for other prompts."""
+        return None if self.spec is None else replace(self.spec, emotion=emotion, intensity=1.0, seed=seed)
+
+
+def rendered_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
+    """Prompts on stickers that are in no training clip of the generator.
+
+    Every fourth is a (shape, colour) pair that no clip shows at all; the others are (shape, colour, background)
+    combinations that only the judge's training clips have, each with another (shape, colour) pair.
+    """
+    rng = np.random.default_rng(seed)
+    orders = {split: _shuffled(combinations(split), rng) for split in ("test", "judge")}
+    seen: set[tuple[str, str]] = set()
+    prompts = []
+    for index in range(count):
+        order = orders["test" if index % 4 == 0 else "judge"]
+        place = next((i for i, o in enumerate(order) if o[:2] not in seen), 0)
+        shape, color, background = order.pop(place)
+        seen.add((shape, color))
+        accessory = "none" if rng.random() < 0.6 else list(ACCESSORIES)[1 + rng.integers(len(ACCESSORIES) - 1)]
+        spec = StickerSpec(shape, color, background, accessory)
+        named = {"shape": shape, "color": color, "background": background}
+        prompts.append(HeldOutPrompt(caption(spec), "rendered", f"{color} {shape}", named, spec))
+    return prompts
+
+
+def _shuffled(options: list, rng: np.random.Generator) -> list:
+    return [options[i] for i in rng.permutation(len(options))]
+
+
+def real_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
+    """Prompts on real emoji of the table's test split: first the captions that no training emoji has."""
+    rng = np.random.default_rng(seed)
+    table = list(read_table().values())
+    trained = {row["caption"] for row in table if row["split"] == "train"}
+    faces: dict[str, dict[str, str]] = {}
+    for row in table:
+        if row["split"] == "test":
+            faces.setdefault(row["caption"], row)
+    order = sorted(_shuffled([faces[k] for k in sorted(faces)], rng), key=lambda row: row["caption"] in trained)
+    prompts = []
+    for index in range(count):
+        row = order[index % len(order)]
+        background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
+        named = {"color": row["color"], "background": background}
+        prompts.append(HeldOutPrompt(f"{row['caption']} on a {background} background", "real", row["character"], named))
+    return prompts
