@@ -22,7 +22,7 @@ FLOORS = (
     ("models", "media"),
     ("pipelines", "data", "stickers"),
     ("embedded",),
-    ("training", "eval"),
+    ("training", "eval", "curation"),
     ("studio",),
     ("commands",),
 )
@@ -37,6 +37,7 @@ ABOUT = {
     "data": "tables, records, buckets",
     "stickers": "drawn and imported faces",
     "embedded": "the shipped weights",
+    "curation": "clips to a labelled table",
     "training": "config, run, trainer",
     "eval": "metrics, judges, report",
     "commands": "what people run",
