@@ -1,8 +1,8 @@
 """Training, validation and test parts that share no film, no character and no near-duplicate.
 
 Clips are joined to clusters first: by their group, and by perceptual hashes that nearly agree. A cluster goes to one
-part as a whole. Clusters are dealt out one by one, the largest first, each to the part that lacks most of what it holds, so
-that every part has about the same shares of domains and emotions.
+part as a whole. Clusters are dealt out one by one, the largest first, each to the part that lacks most of what it
+holds, so that every part has about the same shares of domains and emotions.
 """
 
 from __future__ import annotations
