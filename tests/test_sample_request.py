@@ -49,16 +49,24 @@ def test_jsonl_rows_and_all_emotions(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        (["a face,joyy,"], "prompt,emotion,seed", r"a\.csv:1: --emotion: .*did you mean joy"),
-        (["a face,joy,1", ",joy,1"], "prompt,emotion,seed", r"a\.csv:2: --prompt is empty"),
-        (["a face,joy,x"], "prompt,emotion,seed", r"a\.csv:1: seed is 'x'"),
-        (["a face,joy,12"], "prompt,emotion,num_frames", r"a\.csv:1: --num_frames is 12; .*9 or 13"),
-        (["a face,joy,1"], "prompt,emotion,strength", r"a\.csv:1: no option 'strength'"),
-        (["a face,joy,wan"], "prompt,emotion,model", r"a\.csv:1: model holds for all rows"),
-        (["a face,joy,yes"], "prompt,emotion,loop", r"a\.csv:1: loop is 'yes': it takes true or false"),
-        (["a, face,joy,1"], "prompt,emotion,seed", r"a\.csv:1: more values than the header"),
-        (["a,joy,x.gif", "b,joy,x.gif"], "prompt,emotion,output", r"a\.csv:2: output .*x\.gif is row 1's too"),
-        (["a,joy,none.png"], "prompt,emotion,image", r"a\.csv:1: --image: no file .*none\.png"),
+        (["a face,joyy,"], "prompt,emotion,seed", r"a\.csv row 2: --emotion: .*did you mean joy"),
+        (["a face,joy,1", ",joy,1"], "prompt,emotion,seed", r"a\.csv row 3: --prompt is empty"),
+        (["a face,joy,x"], "prompt,emotion,seed", r"a\.csv row 2: 'seed' must be a number, not 'x'"),
+        (["a face,joy,1.7"], "prompt,emotion,seed", r"a\.csv row 2: 'seed' must be a whole number, not '1\.7'"),
+        (["a face,joy,12"], "prompt,emotion,num_frames", r"a\.csv row 2: --num_frames is 12; .*9 or 13"),
+        (["a face,joy,1"], "prompt,emotion,strength", r"a\.csv row 2: no option 'strength'"),
+        (["a face,joy,wan"], "prompt,emotion,model", r"a\.csv row 2: model holds for all rows"),
+        (["a face,joy,maybe"], "prompt,emotion,loop", r"a\.csv row 2: 'loop' must be true or false, not 'maybe'"),
+        (["a, face,joy,1"], "prompt,emotion,seed", r"a\.csv row 2: 4 cells under a header of 3"),
+        (
+            ["a,joy,x.gif", "b,joy,x.gif"],
+            "prompt,emotion,output",
+            r"a\.csv row 3: output .*x\.gif is that of row 2 too",
+        ),
+        (["a,joy,X.gif", "b,joy,./x.gif"], "prompt,emotion,output", r"a\.csv row 3: .*row 2 too, written .*X\.gif"),
+        (["a,joy,../x.gif"], "prompt,emotion,output", r"a\.csv row 2: '\.\./x\.gif' leaves the output folder"),
+        (["a,joy,/etc/x.gif"], "prompt,emotion,output", r"a\.csv row 2: '/etc/x\.gif' leaves the output folder"),
+        (["a,joy,none.png"], "prompt,emotion,image", r"a\.csv row 2: --image: no file .*none\.png"),
         ([], "prompt,emotion,seed", r"holds no rows"),
     ],
 )
@@ -67,11 +75,28 @@ def test_a_wrong_row_is_named(tmp_path, rows, header, message):
         batch(table(tmp_path / "a.csv", rows, header))
 
 
+def test_what_spreadsheets_write_is_read(tmp_path):
+    """pandas' whole numbers with a point, "yes", semicolons, a `sep=` line; a text that spreads over two lines."""
+    (tmp_path / "a.csv").write_text('sep=;\nPrompt; emotion;seed;loop\n"a face\nsecond line"; joy;1.0;YES\n')
+    (job,) = batch(tmp_path / "a.csv")
+    assert (job.prompt, job.emotion, job.seed, job.loop) == ("a face\nsecond line", "joy", 1, True)
+    (tmp_path / "b.jsonl").write_text('{"prompt": "a\u2028b", "seed": 2.0, "loop": "no"}\r', encoding="utf-8")
+    (job,) = batch(tmp_path / "b.jsonl")
+    assert (job.prompt, job.seed, job.loop) == ("a\u2028b", 2, False)
+    for wrong, message in (
+        ('{"prompt": 5}', "'prompt' must be text, not 5"),
+        ('{"prompt": "a", "prompt": "b"}', "twice"),
+    ):
+        (tmp_path / "b.jsonl").write_text(wrong)
+        with pytest.raises(RequestError, match=rf"b\.jsonl:1: .*{message}"):
+            batch(tmp_path / "b.jsonl")
+
+
 def test_wrong_files(tmp_path):
     with pytest.raises(RequestError, match=r"--batch: no file"):
         batch(tmp_path / "none.csv")
     (tmp_path / "a.txt").write_text("x\n")
-    with pytest.raises(RequestError, match=r"takes \.csv and \.jsonl"):
+    with pytest.raises(RequestError, match=r"a\.txt: a table is a \.jsonl file .* a \.csv or a \.parquet"):
         batch(tmp_path / "a.txt")
     (tmp_path / "a.jsonl").write_text('{"prompt": "a"}\n[1]\n')
     with pytest.raises(RequestError, match=r"a\.jsonl:2: expected an object"):

@@ -10,29 +10,32 @@ rows hold `file_name` (relative to the file's own folder), `caption` (or `text`)
 - `split` and `domain`, and any other key, which is kept but not interpreted.
 
 One metadata file may describe the whole set, or each split's folder has its own (`train/metadata.jsonl`,
-`validation/metadata.csv`). A row's `split` wins over the folder it lies in; without either it is "train".
+`validation/metadata.csv`). A row's `split` wins over the folder it lies in; without either it is "train". Clips in
+folders named by emotions need no metadata file (`emogen.data.sorted_folder`).
 """
 
 from __future__ import annotations
 
-import math
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from emogen.data.sorted_folder import is_sorted, sorted_rows
 from emogen.data.sources import (
+    NoMetadataError,
     Table,
     fetch_clips,
     fetch_metadata,
     find_tables,
+    inside_folder,
     is_hub_id,
     normal_split,
     split_of_path,
 )
 from emogen.data.survey import Leak, count_emotions, describe, find_leaks, is_image, missing_clips
-from emogen.data.tables import NAMES, NUMBERS, RecordError, place, read_rows
+from emogen.data.tables import METADATA, NAMES, RecordError, place, read_rows
 from emogen.emotion import EmotionArc, EmotionState, parse_emotion
 
 __all__ = [
@@ -47,7 +50,7 @@ __all__ = [
     "read_records",
 ]
 
-_KNOWN = ("file_name", "caption", "emotion", "split", "domain", "label_source", *NUMBERS)
+_KNOWN = frozenset(METADATA.types) - {"text"}
 _SHOWN = 20  # problems listed in one error
 
 
@@ -73,7 +76,7 @@ class ClipRecord:
     confidence: float | None = None
     """Probability in [0, 1] that a classifier gave the label."""
     metadata: str = NAMES[0]
-    """The metadata file's name inside the data set."""
+    """The metadata file's name inside the data set; "" where the clips are sorted into folders instead."""
     arc: EmotionArc | None = None
     """The emotion over time of a clip in which it changes."""
 
@@ -85,7 +88,7 @@ class ClipRecord:
     @property
     def where(self) -> str:
         """The metadata file and row, for messages."""
-        return place(self.metadata, self.row)
+        return place(self.metadata, self.row) if self.metadata else self.file_name
 
     def soft_target(self) -> EmotionState:
         """The emotion, as unsure as its label is.
@@ -128,7 +131,7 @@ def read_records(metadata: str | Path, revision: str | None = None) -> list[Clip
     if hub is not None:
         source = fetch_metadata(hub, revision)
     if source.is_dir():
-        tables = find_tables(source)
+        tables = _tables_of(source, hub is not None)
     elif source.is_file():
         tables = [Table(source)]
     else:
@@ -139,13 +142,22 @@ def read_records(metadata: str | Path, revision: str | None = None) -> list[Clip
     return records
 
 
+def _tables_of(folder: Path, is_remote: bool) -> list[Table]:
+    try:
+        return [replace(table, is_remote=is_remote) for table in find_tables(folder)]
+    except NoMetadataError:
+        if is_remote or not is_sorted(folder):
+            raise
+        return [Table(folder)]
+
+
 def _read_tables(tables: Sequence[Table], source: Path) -> list[ClipRecord]:
     records: list[ClipRecord] = []
     problems: list[str] = []
     first: dict[str, ClipRecord] = {}
     for table in tables:
-        for number, values in read_rows(table.path):
-            here = place(table.name, number)
+        for number, values in read_rows(table.path) if table.name else sorted_rows(table.path):
+            here = place(table.name, number) if table.name else str(table.path)
             try:
                 if isinstance(values, ValueError):
                     raise values
@@ -169,16 +181,14 @@ def _read_tables(tables: Sequence[Table], source: Path) -> list[ClipRecord]:
 
 
 def _parse_row(values: Mapping[str, Any], row: int, table: Table) -> ClipRecord:
-    file_name = _text(values, "file_name")
-    if Path(file_name).is_absolute() or ".." in Path(file_name).parts:
-        raise ValueError(f"file_name {file_name!r} must lie inside the metadata's folder")
+    file_name = inside_folder(_text(values, "file_name"), table)
     word = "text" if values.get("caption") is None and values.get("text") is not None else "caption"
     inside = table.prefix + file_name
     split = _optional(values, "split")
     arc = _arc(values)
     known = {*_KNOWN, word}
     return ClipRecord(
-        path=table.path.parent / file_name,
+        path=table.folder / file_name,
         file_name=inside,
         caption=_text(values, word, empty=True),
         emotion=_emotion(values) if arc is None else _last_of(arc),
@@ -195,25 +205,21 @@ def _parse_row(values: Mapping[str, Any], row: int, table: Table) -> ClipRecord:
 
 
 def _text(values: Mapping[str, Any], key: str, empty: bool = False) -> str:
-    value = values.get(key)
-    if not isinstance(value, str) or not (value.strip() or empty):
-        raise ValueError(f"{key!r} is missing" if value is None else f"{key!r} must be text, not {value!r}")
+    value = values.get(key, "")
+    if key not in values or not (value.strip() or empty):
+        raise ValueError(f"{key!r} is missing")
     return value
 
 
 def _optional(values: Mapping[str, Any], key: str) -> str | None:
-    return _text(values, key) if values.get(key) is not None else None
+    return (values.get(key) or "").strip() or None
 
 
 def _number(values: Mapping[str, Any], key: str, low: float, high: float) -> float | None:
     value = values.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{key!r} must be a number, not {value!r}")
-    if not low <= value <= high:
+    if value is not None and not low <= value <= high:
         raise ValueError(f"{key!r} must lie between {low:g} and {high:g}, not {value:g}")
-    return float(value)
+    return value
 
 
 def _arc(values: Mapping[str, Any]) -> EmotionArc | None:

@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from emogen.data.tables import NAMES, SUFFIXES, RecordError
 
@@ -21,6 +21,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MANY = 1000  # clips asked for by name; more are asked for by folder and ending
 
 
+class NoMetadataError(RecordError):
+    """A folder holds no metadata file."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A metadata file of a data set."""
@@ -29,15 +33,50 @@ class Table:
     prefix: str = ""
     """Its folder inside the data set, "" or ending in a slash."""
 
+    is_remote: bool = False
+    """Whether its clips are still to be downloaded."""
+
     @property
     def name(self) -> str:
-        """The file's name inside the data set."""
-        return self.prefix + self.path.name
+        """The file's name inside the data set; "" for a folder that is sorted by emotions and has no such file."""
+        return "" if self.path.is_dir() else self.prefix + self.path.name
+
+    @property
+    def folder(self) -> Path:
+        """What names of clips are relative to."""
+        return self.path if self.path.is_dir() else self.path.parent
 
 
 def normal_split(word: str) -> str:
-    """The split that a word stands for: the words Hugging Face uses become "train", "val" or "test", others stay."""
-    return _SPLITS.get(word.lower(), word)
+    """The split that a word stands for, in any case: "train", "val" or "test".
+
+    Raises:
+        ValueError: it is none of the words that Hugging Face uses for these.
+    """
+    split = _SPLITS.get(word.strip().lower())
+    if split is None:
+        raise ValueError(f"'split' is {word!r}; write train, val or test, or leave the row out")
+    return split
+
+
+def inside_folder(file_name: str, table: Table) -> str:
+    """The name of a clip with slashes, relative to the folder of its table. Backslashes, as Windows writes them, are
+    read as slashes if the clip is found so.
+
+    Raises:
+        ValueError: it lies outside the folder, or its backslashes lead nowhere.
+    """
+    slashed = file_name.replace("\\", "/")
+    parts = PurePosixPath(slashed).parts
+    if ".." in parts or slashed.startswith("/") or PureWindowsPath(file_name).drive:
+        raise ValueError(f"file_name {file_name!r} must lie inside the metadata's folder")
+    if "\0" in file_name:
+        raise ValueError(f"file_name {file_name!r} holds a zero character")
+    if slashed == file_name or (table.folder / file_name).exists():
+        return file_name
+    if not table.is_remote and not (table.folder / slashed).exists():
+        raise ValueError(f"file_name {file_name!r}: no such file; write the path with / and check it")
+    return slashed
 
 
 def split_of_path(file_name: str) -> str | None:
@@ -50,7 +89,8 @@ def find_tables(folder: Path) -> list[Table]:
     """The metadata files of a folder: its own, or those of its subfolders down to the second level.
 
     Raises:
-        RecordError: there is none, or two would describe the same clips.
+        NoMetadataError: there is none.
+        RecordError: two would describe the same clips.
     """
     found = []
     for level in ("", "*/", "*/*/"):
@@ -58,9 +98,10 @@ def find_tables(folder: Path) -> list[Table]:
             inside = (path.relative_to(folder) for path in folder.glob(level + name) if path.is_file())
             found += [path for path in inside if not any(part.startswith(".") for part in path.parts)]
     if not found:
-        raise RecordError(
+        raise NoMetadataError(
             f"{folder}: no such file as {', '.join(NAMES[:-1])} or {NAMES[-1]}, here or in folders like train/ and "
-            "validation/; it holds one row a clip with file_name, caption and emotion"
+            "validation/; it holds one row a clip with file_name, caption and emotion. Or sort the clips into folders "
+            "named by emotions, such as joy/a.mp4 with its caption in joy/a.txt"
         )
     for outer in found:
         for inner in found:

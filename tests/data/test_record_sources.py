@@ -1,9 +1,6 @@
-"""Where metadata rows come from: other forms of the table, split folders, data sets of the hub."""
+"""Where metadata rows come from: split folders, folders sorted by emotion, data sets of the hub."""
 
-import csv
 import json
-import sys
-from dataclasses import replace
 from fnmatch import fnmatchcase as fnmatch
 from types import SimpleNamespace
 
@@ -13,136 +10,8 @@ from emogen.data.records import (
     RecordError,
     read_records,
 )
-from emogen.emotion import EmotionState
 
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}
-
-
-# --- other forms of the same table
-
-COLUMNS = ["file_name", "caption", "emotion", "intensity", "agreement", "label_source", "author"]
-
-
-def spreadsheet(path, *rows, delimiter=",", mark=""):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(mark)
-        csv.writer(file, delimiter=delimiter).writerows(rows)
-    return path
-
-
-@pytest.mark.parametrize(("delimiter", "mark"), [(",", ""), (";", "\ufeff"), ("\t", "")])
-def test_a_spreadsheet_says_the_same_as_json_lines(tmp_path, delimiter, mark):
-    rows = [["a.mp4", 'a "red", round\nball; it rolls', "fear", "0.4", "0.75", "human", "x"],
-            [], ["b.mp4", "", "neutral", "", "", "", ""]]  # fmt: skip
-    spreadsheet(tmp_path / "metadata.csv", COLUMNS, *rows, delimiter=delimiter, mark=mark)
-    from_csv = read_records(tmp_path)
-    (tmp_path / "metadata.csv").unlink()
-    lines = [dict(zip(COLUMNS, row, strict=True)) for row in rows if row]
-    lines[0] |= {"intensity": 0.4, "agreement": 0.75}
-    lines[1] = {"file_name": "b.mp4", "caption": "", "emotion": "neutral"}
-    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    from_json = read_records(tmp_path)
-    assert [record.row for record in from_csv] == [2, 4]
-    assert from_csv == [replace(record, row=row, metadata="metadata.csv")
-                        for record, row in zip(from_json, (2, 4), strict=True)]  # fmt: skip
-    assert from_csv[0].extra == {"author": "x"} and from_csv[0].caption.count("\n") == 1
-
-
-def test_wrong_cells_are_named_by_the_row_of_the_spreadsheet(tmp_path):
-    """A caption of two lines is one row there, and so is an empty one."""
-    path = spreadsheet(
-        tmp_path / "metadata.csv",
-        COLUMNS,
-        ["a", "two\nlines", "fear", "", "", "", ""],
-        [],
-        ["b", "c", "feer", "", "", "", ""],
-        ["c", "c", "fear", "0,4", "", "", ""],
-        ["d", "c", "fear", "", "1.5", "", ""],
-        ["a", "c", "awe", "", "", "", ""],
-        ["e", "c"],
-        ["f", "c", "awe", "", "", "", "", "more"],
-        ["", "c", "awe", "", "", "", ""],
-    )
-    with pytest.raises(RecordError) as error:
-        read_records(path)
-    lines = str(error.value).splitlines()
-    assert lines[0] == f"{path}: 7 wrong rows"
-    assert [line.partition(": ")[0].strip() for line in lines[1:]] == [f"metadata.csv row {n}" for n in range(4, 11)]
-    messages = [line.partition(": ")[2] for line in lines[1:]]
-    assert "did you mean fear" in messages[0]
-    assert messages[1:] == [
-        "'intensity' must be a number, not '0,4'",
-        "'agreement' must lie between 0 and 1, not 1.5",
-        "'a' is already in row 2",
-        "2 cells under a header of 7; quote cells that contain separators",
-        "8 cells under a header of 7; quote cells that contain separators",
-        "'file_name' is missing",
-    ]
-
-
-def test_a_quotation_mark_that_is_not_closed_is_found(tmp_path):
-    (tmp_path / "metadata.csv").write_text('file_name,caption,emotion\na,b,fear\nb,"c,fear\nc,d,fear\n')
-    with pytest.raises(RecordError, match=r"metadata\.csv row 3: not valid CSV from here on"):
-        read_records(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("metadata.csv", b"", "the first row must name the columns"),
-        ("metadata.csv", b"name,caption\na,b\n", "with 'file_name'; it is 'name,caption'"),
-        ("metadata.csv", b"file_name,emotion,emotion\n", "column 'emotion' stands in the header twice"),
-        ("metadata.csv", b"file_name,caption\na,\xe9\n", "line 2 is not UTF-8 text; save the file as UTF-8"),
-        ("metadata.jsonl", b"\xff", "line 1 is not UTF-8"),
-        ("metadata.csv", b"file_name,caption,emotion\n", "holds no rows"),
-        ("clips.txt", b"a", "metadata is a .jsonl file .* not '.txt'"),
-    ],
-)
-def test_a_file_that_is_no_table_is_refused(tmp_path, name, data, message):
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(RecordError, match=message):
-        read_records(tmp_path / name)
-
-
-def test_a_line_separator_inside_a_caption_is_no_new_line(tmp_path):
-    row = GOOD | {"caption": "one\u2028two"}
-    (tmp_path / "metadata.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    assert read_records(tmp_path)[0].caption == "one\u2028two"
-
-
-def test_text_is_another_name_for_the_caption(write):
-    without = {key: value for key, value in GOOD.items() if key != "caption"}
-    first, second = read_records(write(without | {"text": "a cat"}, GOOD | {"file_name": "b", "text": "note"}))
-    assert (first.caption, first.extra) == ("a cat", {})
-    assert (second.caption, second.extra) == ("a ball rolls", {"text": "note"})
-
-
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
-    (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(RecordError, match=r"metadata.parquet: reading Parquet needs pyarrow: pip install pyarrow"):
-        read_records(tmp_path)
-
-
-def test_parquet_is_read_where_pyarrow_is(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "metadata.parquet"
-    rows = [GOOD | {"intensity": 0.5, "valence": float("nan"), "n": 3}, GOOD | {"file_name": "b", "emotion": "awe"}]
-    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    first, second = read_records(tmp_path)
-    assert (first.emotion.intensity, first.emotion.valence) == (0.5, EmotionState.of("fear").valence)
-    assert (first.extra, second.extra) == ({"n": 3}, {})
-    assert (first.row, second.row, second.where) == (1, 2, "metadata.parquet row 2")
-    parquet.write_table(pyarrow.Table.from_pylist([GOOD, GOOD | {"file_name": "b", "emotion": "feer"}]), path)
-    with pytest.raises(RecordError, match=r"metadata.parquet row 2: unknown emotion 'feer'"):
-        read_records(tmp_path)
-    parquet.write_table(pyarrow.Table.from_pylist([{"video": "a"}]), path)
-    with pytest.raises(RecordError, match="has no column 'file_name'; it has video"):
-        read_records(tmp_path)
-    path.write_bytes(b"PAR1")
-    with pytest.raises(RecordError, match="cannot be read as Parquet"):
-        read_records(tmp_path)
 
 
 # --- split folders
@@ -157,7 +26,7 @@ def table(folder, *rows):
 def test_every_split_may_have_its_own_metadata(tmp_path, data):
     root = tmp_path / data
     (root / "validation").mkdir(parents=True)
-    spreadsheet(root / "validation/metadata.csv", ["file_name", "text", "emotion"], ["a.mp4", "x", "awe"])
+    (root / "validation/metadata.csv").write_text("file_name,text,emotion\na.mp4,x,awe\n")
     table(root / "train", GOOD, GOOD | {"file_name": "b.mp4", "split": "test"})
     prefix = f"{data}/" if data else ""
     records = read_records(tmp_path)
@@ -213,6 +82,69 @@ def test_hidden_folders_are_not_looked_into(tmp_path):
     table(tmp_path, GOOD)
     table(tmp_path / ".cache", GOOD)
     assert len(read_records(tmp_path)) == 1
+
+
+# --- no metadata
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_clips_sorted_by_emotion_need_no_metadata(tmp_path):
+    touch(
+        tmp_path, "Joy/a.png", "Joy/b.mp4", "grossed-out/deep/c.webp", "neutral/d.gif", "Joy/notes.md", ".trash/e.png"
+    )
+    (tmp_path / "Joy/a.txt").write_text("a round\nyellow face\n")
+    records = read_records(tmp_path)
+    assert [(r.file_name, r.caption, r.label, r.split) for r in records] == [
+        ("Joy/a.png", "a round yellow face", "amusement", "train"),
+        ("Joy/b.mp4", "", "amusement", "train"),
+        ("grossed-out/deep/c.webp", "", "disgust", "train"),
+        ("neutral/d.gif", "", "neutral", "train"),
+    ]
+    assert records[0].path == tmp_path / "Joy/a.png" and records[0].where == "Joy/a.png"
+    touch(tmp_path, "stray.mp4")
+    (tmp_path / "Joy/b.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(
+        RecordError, match=r"(?s)b\.txt: line 1: byte 3 .*stray\.mp4: no folder above it is named by an emo"
+    ):
+        read_records(tmp_path)
+
+
+def test_sorted_folders_may_lie_in_split_folders(tmp_path):
+    touch(tmp_path, "train/joy/a.png", "validation/fear/a.png")
+    assert [(r.label, r.split) for r in read_records(tmp_path)] == [("amusement", "train"), ("fear", "val")]
+
+
+def test_clips_with_captions_beside_them_are_read(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    (tmp_path / "a.txt").write_text("a cat")
+    (tmp_path / "b.caption").write_text('a dog. The video is in the "awe" emotion.')
+    said = [(r.caption, r.label, r.label_source) for r in read_records(tmp_path)]
+    assert said[0] == ("a cat", "neutral", "none given") and said[1][1:] == ("awe", "the caption")
+    assert said[2] == ("", "neutral", "none given")
+
+
+def test_a_folder_of_clips_alone_is_no_data_set(tmp_path):
+    touch(tmp_path, "clips/a.mp4")
+    with pytest.raises(RecordError, match=r"no such file as metadata.*folders named by emotions, such as joy/a\.mp4"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("joy\\\\none.png", "no such file; write the path with /"), ("..\\\\a.png", "inside"), ("C:\\\\a.png", "inside")],
+)
+def test_backslashes_are_slashes_where_that_finds_the_clip(write, name, message):
+    folder = touch(write(GOOD | {"file_name": "clips\\a.png"}), "clips/a.png")
+    (record,) = read_records(folder)
+    assert record.path.is_file() and record.file_name == "clips/a.png"
+    with pytest.raises(RecordError, match=rf"metadata\.jsonl:1: file_name .*{message}"):
+        read_records(write(GOOD | {"file_name": name}))
 
 
 # --- data sets of the hub

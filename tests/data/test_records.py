@@ -172,9 +172,9 @@ def test_domains_are_counted_by_emotion(write):
 
 
 def test_splits_are_counted_in_the_usual_order(write):
-    splits = ("extra", "val", "test", "train")
+    splits = ("val", "test", "train")
     records = read_records(write(*(GOOD | {"file_name": split, "split": split} for split in splits)))
-    assert describe(records).splitlines()[0].split() == ["emotion", "train", "val", "test", "extra"]
+    assert describe(records).splitlines()[0].split() == ["emotion", "train", "val", "test"]
 
 
 def test_clips_that_leak_from_training_are_found(write, monkeypatch):
