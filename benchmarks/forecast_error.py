@@ -18,12 +18,12 @@ from collections.abc import Iterator
 import torch
 from arms import wan_config
 
+from emogen.training.config import AdapterSettings, LoraSettings
 from emogen.training.memory.footprint import Setup, meta_model
 from emogen.training.memory.forecast import Forecast, forecast
 from emogen.training.memory.step_trace import example_batch, training_step
 from emogen.training.memory.tracing import measure_saved_bytes, replace_tensors
 from emogen.training.objective import add_noise, flow_loss
-from emogen.training.schema import AdapterSettings, LoraSettings
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 KEPT, WORKING = "activations kept for backward", "working set"

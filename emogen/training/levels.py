@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from emogen.training.schema import ObjectiveConfig
+from emogen.training.config import ObjectiveConfig
 
 _PIXELS_480P = 480 * 832
 _WAN_SHIFT_480P = 2.0

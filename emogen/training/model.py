@@ -14,12 +14,11 @@ from torch import nn
 from emogen.models import EmotionAdapter, EmotionAdapterConfig, attach_emotion_adapter
 from emogen.models.lora_file import read_lora
 from emogen.models.storage import WEIGHTS_NAME
-from emogen.training.config import ConfigError
+from emogen.training.config import ConfigError, LoraSettings, TrainingConfig
 from emogen.training.data.batch import Batch
 from emogen.training.families.fold import fold_padding
 from emogen.training.families.loading import recompute_blocks
 from emogen.training.families.wan import WanSpecification, base_name
-from emogen.training.schema import LoraSettings, TrainingConfig
 
 
 class WanEmotionModel(nn.Module):

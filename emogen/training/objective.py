@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from emogen.training.schema import ObjectiveConfig
+from emogen.training.config import ObjectiveConfig
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from emogen.training.config import ConfigError
+from emogen.training.config import ConfigError, OptimizerConfig
 from emogen.training.model import WanEmotionModel
-from emogen.training.schema import OptimizerConfig
 
 
 def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:

@@ -14,6 +14,7 @@ from accelerate import Accelerator, init_empty_weights
 from accelerate.utils import gather_object, set_seed
 from diffusers import WanTransformer3DModel
 
+from emogen.training.config import TrainingConfig
 from emogen.training.data.cache import LatentCache
 from emogen.training.data.clips import PlannedClip
 from emogen.training.data.dataset import CachedClips
@@ -35,7 +36,6 @@ from emogen.training.parallel.deepspeed import ZeroStepper, without_deepspeed, z
 from emogen.training.parallel.sharing import Sharing, check_sharing, share_clips
 from emogen.training.parallel.stepper import Stepper
 from emogen.training.probe import LatentProbe, load_probe, probe_accuracy, save_probe, train_probe
-from emogen.training.schema import TrainingConfig
 from emogen.training.trainer import Trainer
 
 

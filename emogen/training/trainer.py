@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from emogen.training.config import TrainingConfig
 from emogen.training.data.dataset import CachedClips
 from emogen.training.data.order import BatchOrder
 from emogen.training.levels import NoiseLevels
@@ -28,7 +29,6 @@ from emogen.training.optim import make_optimizer, set_learning_rate
 from emogen.training.parallel.sharing import Sharing
 from emogen.training.parallel.stepper import Stepper
 from emogen.training.probe import LatentProbe, probe_loss
-from emogen.training.schema import TrainingConfig
 from emogen.training.validation import held_out_loss
 
 _PROBED = 5  # steps whose time tells the run's

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from emogen.training.config import ObjectiveConfig
 from emogen.training.objective import add_noise, clip_noise, draw_step, flow_loss, predicted_clean
-from emogen.training.schema import ObjectiveConfig
 
 
 def test_levels_are_stratified():

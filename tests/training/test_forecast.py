@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from emogen.training.config import ConfigError
+from emogen.training.config import AdapterSettings, ConfigError, LoraSettings
 from emogen.training.families.loading import load_transformer
 from emogen.training.families.wan import WanSpecification
 from emogen.training.memory import forecast as forecasts
@@ -18,7 +18,6 @@ from emogen.training.memory.step_trace import example_batch, training_step
 from emogen.training.memory.tracing import StepMeter, cuda_kernels, measure_saved_bytes, replace_tensors
 from emogen.training.model import build_model
 from emogen.training.objective import add_noise, flow_loss
-from emogen.training.schema import AdapterSettings, LoraSettings
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / "fixtures" / "wan21_configs.json").read_text())["transformer"]
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -6,11 +6,11 @@ import torch
 
 from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
+from emogen.training.config import DataConfig
 from emogen.training.data.cache import LatentCache, fingerprint_file
 from emogen.training.data.clips import ClipError, PlannedClip, load_clip, resolve_geometry
 from emogen.training.data.encode import encode_captions, encode_clips, encode_pixels, scrub_records
 from emogen.training.families.wan import WanSpecification
-from emogen.training.schema import DataConfig
 
 CPU = torch.device("cpu")
 

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from emogen.training.config import ObjectiveConfig
 from emogen.training.levels import NoiseLevels, histogram
-from emogen.training.schema import ObjectiveConfig
 
 U = torch.tensor([0.1, 0.5, 0.9])
 

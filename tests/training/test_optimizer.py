@@ -1,10 +1,9 @@
 import pytest
 import torch
 
-from emogen.training.config import ConfigError
+from emogen.training.config import ConfigError, OptimizerConfig
 from emogen.training.life.average import MovingAverage
 from emogen.training.optim import find_optimizer, learning_rate_factor, make_optimizer
-from emogen.training.schema import OptimizerConfig
 
 
 def test_warmup_then_cosine():

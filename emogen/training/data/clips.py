@@ -13,7 +13,7 @@ from emogen.data.buckets import Bucket
 from emogen.data.records import ClipRecord
 from emogen.media.video import read_video, resample_frames
 from emogen.pipelines.defaults import GenerationDefaults
-from emogen.training.schema import DataConfig
+from emogen.training.config import DataConfig
 
 # Wan2.1 at 480p, for a model whose folder does not say what it was made for
 _WAN_DEFAULTS = {"height": 480, "width": 832, "num_frames": 81, "fps": 16.0, "max_sequence_length": 512}

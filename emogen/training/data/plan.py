@@ -16,13 +16,12 @@ from emogen.data.records import ClipRecord, describe, find_leaks, is_image, miss
 from emogen.emotion import emotion_prompt
 from emogen.media.video import probe_video
 from emogen.stickers.dataset import write_sticker_dataset
-from emogen.training.config import ConfigError
+from emogen.training.config import ConfigError, TrainingConfig
 from emogen.training.data.clips import ClipGeometry, PlannedClip, resolve_geometry
 from emogen.training.data.encode import scrub_records
 from emogen.training.data.placebo import shuffle_labels
 from emogen.training.families.wan import WanSpecification, resolve_model
 from emogen.training.life.checkpoint import CheckpointError, find_resume
-from emogen.training.schema import TrainingConfig
 
 STICKERS = "stickers"
 _SHOWN = 10

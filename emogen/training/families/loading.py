@@ -13,8 +13,7 @@ from diffusers import WanTransformer3DModel
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from emogen.training.config import ConfigError
-from emogen.training.schema import ModelConfig
+from emogen.training.config import ConfigError, ModelConfig
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 BYTES_PER_PARAMETER = {"same": None, "fp8": 1.0, "int8": 1.0, "nf4": 0.5}

@@ -13,11 +13,11 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import nn
 
+from emogen.training.config import AdapterSettings, DataConfig, LoraSettings, ModelConfig, RunConfig, TrainingConfig
 from emogen.training.families.loading import DTYPES
 from emogen.training.families.wan import WanSpecification
 from emogen.training.model import WanEmotionModel, build_model
 from emogen.training.optim import find_optimizer
-from emogen.training.schema import AdapterSettings, DataConfig, LoraSettings, ModelConfig, RunConfig, TrainingConfig
 
 EIGHT_BIT_STATE = 2 + 8 / 256  # two moments of a byte, and a float32 scale for 256 of each
 # bitsandbytes: 4 bits and a float32 scale for 64 values; 8 bits, whose scale for each row is next to nothing.

@@ -21,7 +21,7 @@ from emogen.models import save_emotion_adapter
 from emogen.models.lora_formats import export_lora
 from emogen.training.families.loading import DTYPES
 from emogen.training.model import WanEmotionModel
-from emogen.training.schema import TrainingConfig
+from emogen.training.config import TrainingConfig
 
 
 def export_weights(

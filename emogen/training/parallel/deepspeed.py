@@ -19,11 +19,10 @@ import torch
 from accelerate import Accelerator, DeepSpeedPlugin
 from accelerate.utils import patch_environment
 
-from emogen.training.config import ConfigError
+from emogen.training.config import ConfigError, RunConfig, TrainingConfig
 from emogen.training.life import checkpoint as checkpoints
 from emogen.training.model import WanEmotionModel
 from emogen.training.parallel.stepper import Stepper
-from emogen.training.schema import RunConfig, TrainingConfig
 
 _ASKED = "ACCELERATE_USE_DEEPSPEED"  # what `accelerate launch` sets
 # ZeRO lays a group's weights end to end and cuts them anywhere: right for optimizers that treat each number by itself.
