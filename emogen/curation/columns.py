@@ -1,0 +1,92 @@
+"""The columns of the working table, `clips.parquet`: a row a clip, finished or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    # identity
+    "clip_id": ("string", "of the source's contents and the span"),
+    "source_path": ("string", "below the folder that was ingested"),
+    "source_folder": ("string", "the folder that was ingested"),
+    "source_sha256": ("string", "of the source's bytes"),
+    "phash": ("string", "difference hashes of three frames, 192 bits in hexadecimal"),
+    "duplicate_of": ("string", "the first clip with the same source and span"),
+    "domain": ("string", "such as animation, movie, sticker"),
+    "group": ("string", "film, character or code point: what never stands on two sides of a split"),
+    "license": ("string", "of the source"),
+    "origin": ("string", "where the source comes from"),
+    # what the file is
+    "kind": ("string", "video or image"),
+    "width": ("int32", "as displayed, pixels"),
+    "height": ("int32", "as displayed, pixels"),
+    "fps": ("float64", "mean, from presentation stamps"),
+    "variable_rate": ("bool", "whether frames come at unequal times"),
+    "frames_declared": ("int64", "by the file's header; null where it does not say"),
+    "frames_decoded": ("int64", "that could be read"),
+    "truncated": ("bool", "fewer frames could be read than are declared"),
+    "damaged": ("string", "what the decoder complained of"),
+    "alpha": ("bool", "whether pixels can be transparent"),
+    "has_audio": ("bool", ""),
+    "audio_file": ("string", "below the output folder"),
+    # scene
+    "order": ("int32", "of the scene in its source, from 0"),
+    "start": ("float64", "seconds in the source"),
+    "end": ("float64", "seconds in the source"),
+    "duration": ("float64", "seconds"),
+    "gap_before": ("float64", "seconds from the end of the scene before; null for the first"),
+    "detector": ("string", "what found the cut"),
+    # look
+    "paper_hue": ("int32", "degrees, as the paper rounds"),
+    "paper_colourfulness": ("float64", "mean saturation, one decimal"),
+    "paper_brightness": ("float64", "mean value, one decimal"),
+    "hue": ("float64", "degrees, chroma-weighted; null where there is no direction"),
+    "hue_strength": ("float64", "resultant length, 0 to 1"),
+    "saturation": ("float64", "0 to 1"),
+    "brightness": ("float64", "0 to 1"),
+    "contrast": ("float64", "standard deviation of the value, 0 to 0.5"),
+    "motion": ("float64", "mean change of the value, 1 / s"),
+    "letterbox": ("float64", "share of bars"),
+    "transparent": ("float64", "share of transparent pixels"),
+    "frames_sampled": ("int32", "for the attributes"),
+    # text
+    "caption": ("string", ""),
+    "caption_by": ("string", "imported, unicode name, or the model"),
+    # label
+    "emotion": ("string", "one of the eight; null where there is none"),
+    "emotion_soft": ("string", "the votes as a mixture"),
+    "label_kind": ("string", "human or model"),
+    "agreement": ("float64", "share of the leading answer"),
+    "confidence": ("float64", "a model's"),
+    "judge": ("string", "the model and its card"),
+    "votes": ("int32", "answers that count"),
+    "split": ("string", "train, val, test or benchmark"),
+    # life
+    "dropped": ("string", "why the clip is left out, if it is"),
+    "stage": ("string", "the last stage that has worked on it"),
+    "error": ("string", "why a stage failed on it"),
+}
+"""Name -> (type, meaning)."""
+
+
+def as_table(rows: list[dict[str, Any]]) -> Any:
+    """The rows as a `pyarrow.Table` with every column, missing values null; other keys of the rows come after them as
+    text."""
+    import json
+
+    import pyarrow
+
+    others = sorted({key for row in rows for key in row} - set(COLUMNS))
+    columns = {
+        name: pyarrow.array([row.get(name) for row in rows], pyarrow.type_for_alias(kind))
+        for name, (kind, _) in COLUMNS.items()
+    }
+    for name in others:
+        columns[name] = pyarrow.array(
+            [
+                value if value is None or isinstance(value, str) else json.dumps(value)
+                for value in (row.get(name) for row in rows)
+            ],
+            pyarrow.string(),
+        )
+    return pyarrow.table(columns)
