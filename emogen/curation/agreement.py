@@ -117,9 +117,7 @@ def _counts(answers: Mapping[str, Mapping[str, str]], clips: Sequence[str]) -> n
 def _figure(tables: np.ndarray, clips: Sequence[str], groups: Mapping[str, str] | None, of) -> Figure:
     """`of` a sum of tables, with the interval from sums over resampled groups. `of` takes `[..., *table]`."""
     names = [groups[clip] if groups is not None else clip for clip in clips]
-    order = {
-        name: row for row, name in enumerate(sorted(set(names)))
-    }  # the interval must not depend on the rows' order
+    order = {name: row for row, name in enumerate(sorted(set(names)))}
     by_group = np.zeros((len(order), *tables.shape[1:]))
     np.add.at(by_group, [order[name] for name in names], tables)
     value = _or_none(of(by_group.sum(0))) if len(clips) else None

@@ -42,8 +42,8 @@ class Plan:
     Args:
         annotators: people a clip.
         repeat_every: after so many answers a person sees an earlier clip again; 0 for never.
-        audit_share: share of the clips that are drawn at random, strewn among the others and marked, so that rates can be
-            estimated for all clips and not only for the difficult ones.
+        audit_share: share of the clips that are drawn at random, strewn among the others and marked, so that rates can
+            be estimated for all clips and not only for the difficult ones.
     """
 
     annotators: int = 3
