@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 from emogen.data.tables import Row
-from emogen.emotion.lexicon import LEXICON, normal_word
-from emogen.emotion.mikels import NEUTRAL
+from emogen.emotion import LEXICON, NEUTRAL
+from emogen.emotion.lexicon import normal_word
 from emogen.text_files import TextError, read_text
 
 CLIPS = (

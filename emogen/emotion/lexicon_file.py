@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from emogen.emotion.lexicon import LEXICON, normal_word, register_word
 from emogen.emotion.mikels import MIKELS
+from emogen.text_files import TextError, object_of_pairs, read_csv, read_text
 
 COLUMNS = ("word", *MIKELS, "intensity", "valence", "arousal", "source")
 KEYS = ("blend", "intensity", "va", "source")
@@ -65,29 +65,22 @@ def load_lexicon(path: str | Path) -> int:
     return len(lines)
 
 
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")  # spreadsheets write a byte order mark
-    except UnicodeDecodeError as error:
-        raise _LineError(data.count(b"\n", 0, error.start) + 1, "not UTF-8 text; save the file as UTF-8") from error
-
-
 def _read_csv(path: Path) -> Iterator[Row]:
-    table = csv.reader(_text(path).splitlines(keepends=True))
-    header = [name.strip().lower() for name in next(table, [])]
     columns = f"the columns are {', '.join(COLUMNS)}"
-    if unknown := [name for name in header if name not in COLUMNS]:
+    try:
+        header, rows = read_csv(read_text(path), lambda names: "word" in map(str.lower, names), "have a column 'word'")
+    except TextError as error:
+        raise _LineError(1, f"{error}; {columns}") from error
+    names = {name: name.lower() for name in header}
+    if unknown := [name for name in header if names[name] not in COLUMNS]:
         raise _LineError(1, f"unknown column {unknown[0]!r}; {columns}")
-    if "word" not in header or len(set(header)) < len(header):
-        raise _LineError(1, f"the header must have a column 'word', and each column once; {columns}")
-    for cells in table:
-        line, cells = table.line_num, [cell.strip() for cell in cells]
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise _LineError(line, f"{len(cells)} cells under a header of {len(header)}")
-        row = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+    if len(set(names.values())) < len(header):
+        raise _LineError(1, f"a column stands in the header twice, in two spellings; {columns}")
+    for table_row in rows:
+        line, cells = table_row.line, table_row.cells
+        if isinstance(cells, TextError):
+            raise _LineError(line, cells)
+        row = {names[name]: cell for name, cell in cells.items() if cell}
         word = row.pop("word", "")
         values: dict[str, Any] = {"source": row.pop("source")} if "source" in row else {}
         numbers: dict[str, float] = {}
@@ -106,22 +99,27 @@ def _read_csv(path: Path) -> Iterator[Row]:
 
 
 def _read_json(path: Path) -> Iterator[Row]:
-    text = _text(path)
+    text = read_text(path)
     try:
         whole = json.loads(text)
     except json.JSONDecodeError as error:
         raise _LineError(error.lineno, f"not JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:
+        raise _LineError(1, f"not usable JSON ({error})") from error
     if not isinstance(whole, dict):
         raise _LineError(1, 'a lexicon is an object of words, such as {"giddy": {"blend": {"excitement": 1}}}')
     # The text is valid JSON, so this walk over its top level only has to keep count of where each word stands.
-    decode = json.JSONDecoder().raw_decode
+    decode = json.JSONDecoder(object_pairs_hook=object_of_pairs).raw_decode
     at = text.index("{") + 1
     while whole:
         at = _SPACE.match(text, at).end()
         line = text.count("\n", 0, at) + 1
         word, at = decode(text, at)
         at = _SPACE.match(text, at).end() + 1  # the colon
-        item, at = decode(text, _SPACE.match(text, at).end())
+        try:
+            item, at = decode(text, _SPACE.match(text, at).end())
+        except TextError as error:
+            raise _LineError(line, f"{word!r}: {error}") from error
         at = _SPACE.match(text, at).end()
         if not isinstance(item, dict):
             raise _LineError(line, f"{word!r} must be an object with any of {', '.join(KEYS)}")

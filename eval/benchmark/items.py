@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from emogen.data.tables import Columns, RecordError, good_rows
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
 from emogen.eval.benchmark.heldout import HeldOutPrompt, real_prompts, rendered_prompts
+
+_COLUMNS = Columns(dict.fromkeys(("prompt", "image", "domain", "character"), str), needs=("prompt",))
 
 
 @dataclass(frozen=True)
@@ -34,28 +37,32 @@ def load_prompts(config: EvalConfig) -> list[HeldOutPrompt]:
     if config.prompts == "stickers":
         count = config.num_prompts
         return rendered_prompts(count.get("rendered", 0)) + real_prompts(count.get("real", 0))
+    try:
+        return _read_prompts(Path(config.prompts), config.num_prompts)
+    except RecordError as error:
+        raise EvalConfigError(f"prompts: {error}") from error
+
+
+def _read_prompts(path: Path, limits: Mapping[str, int]) -> list[HeldOutPrompt]:
     found: list[HeldOutPrompt] = []
-    for row, line in enumerate(Path(config.prompts).read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-            text = values["prompt"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            message = f"{config.prompts}:{row}: expected an object with prompt, not {line[:60]!r}"
-            raise EvalConfigError(message) from error
+    for where, _, values in good_rows(path, _COLUMNS):
+        text = values.get("prompt", "")
+        if not text.strip():
+            raise EvalConfigError(f"{where}: 'prompt' is missing")
         image = values.get("image")
         if image is not None:
-            image = str(Path(config.prompts).parent / image)
+            image = str(path.parent / image)
             if not Path(image).is_file():
-                raise EvalConfigError(f"{config.prompts}:{row}: image: no file {image}")
-        domain = str(values.get("domain", "all"))
-        limit = config.num_prompts.get(domain)
+                raise EvalConfigError(f"{where}: image: no file {image}")
+        named = values.get("named", {})
+        if not isinstance(named, dict):
+            raise EvalConfigError(f"{where}: 'named' must be an object, not {named!r}")
+        domain = values.get("domain", "all")
+        limit = limits.get(domain)
         if limit is None or sum(one.domain == domain for one in found) < limit:
-            character, named = str(values.get("character", text)), values.get("named", {})
-            found.append(HeldOutPrompt(text, domain, character, named, image=image))
+            found.append(HeldOutPrompt(text, domain, values.get("character", text), named, image=image))
     if not found:
-        raise EvalConfigError(f"{config.prompts}: holds no prompts")
+        raise EvalConfigError(f"{path}: holds no prompts of the domains that num_prompts asks for")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from emogen.data.tables import Columns, RecordError, good_rows
 from emogen.emotion import EmotionState, emotion_prompt
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConfig
 from emogen.eval.benchmark.first_frames import first_frame
 from emogen.eval.benchmark.items import Item
 from emogen.media.video import read_video, to_uint8, write_video
+
+_CLIPS = Columns({**dict.fromkeys(("file_name", "prompt", "emotion"), str), "seed": int})
 
 
 def clip_path(out: Path, config: EvalConfig, system: str, item: Item) -> Path:
@@ -55,17 +57,15 @@ def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
         )
     by_ask = {(item.prompt.text, item.emotion, item.seed): item.key for item in items}
     found: dict[str, Path] = {}
-    for row, line in enumerate(metadata.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-            ask = (values["prompt"], values["emotion"], int(values.get("seed", items[0].seed)))
-            path = folder / values["file_name"]
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise EvalConfigError(f"{metadata}:{row}: needs file_name, prompt and emotion: {error}") from error
-        if ask in by_ask:
-            found[by_ask[ask]] = path
+    try:
+        for where, _, values in good_rows(metadata, _CLIPS):
+            if missing := [name for name in ("file_name", "prompt", "emotion") if name not in values]:
+                raise RecordError(f"{where}: {missing[0]!r} is missing; a clip needs file_name, prompt and emotion")
+            ask = (values["prompt"], values["emotion"], values.get("seed", items[0].seed))
+            if ask in by_ask:
+                found[by_ask[ask]] = folder / values["file_name"]
+    except RecordError as error:
+        raise EvalConfigError(f"systems.{system.name}: {error}") from error
     if not found:
         raise EvalConfigError(f"systems.{system.name}: no clip of {metadata} is of this run's prompts")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from emogen.eval.agreement import rate
 from emogen.eval.benchmark.config import EvalConfigError
 from emogen.eval.benchmark.summary import cohen_kappa
 from emogen.eval.statistics import clustered_mean, sign_flip
+from emogen.text_files import TextError, read_json
 
 
 def read_votes(key: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, Any]]:
@@ -25,9 +25,9 @@ def read_votes(key: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, 
     votes, voters = [], {}
     for file in files:
         try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
+            raw = read_json(file)
             study, voter, answers = raw["study"], raw["voter"], raw["votes"]
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        except (OSError, TextError, KeyError, TypeError) as error:
             raise EvalConfigError(f"{file}: is no file of votes ({error})") from error
         if study != key["study"]:
             raise EvalConfigError(f"{file}: belongs to study {study}, not {key['study']}")

@@ -201,14 +201,14 @@ def test_loading_an_object(tmp_path):
     [
         ("a.csv", "word,awe\nok,1\nbad,much\n", r"a\.csv, line 3: awe of 'bad' is 'much', not a number"),
         ("a.csv", "word,joy\nx,1\n", "line 1: unknown column 'joy'; the columns are word, amusement"),
-        ("a.csv", "awe,fear\n1,1\n", "line 1: the header must have a column 'word'"),
+        ("a.csv", "awe,fear\n1,1\n", "line 1: the first row must have a column 'word'; it is 'awe,fear'"),
         ("a.csv", "word,awe\nok,1,2\n", "line 2: 3 cells under a header of 2"),
         ("a.csv", "word,awe\nok,1\nOK,1\n", "line 3: 'OK' stands on line 2 already"),
         ("a.csv", "word,valence\nok,1\n", "line 2: 'ok' needs both valence and arousal"),
         ("a.csv", "word,awe\nok,1\nsad:ish,1\n", "line 3: 'sad:ish' cannot be a lexicon word"),
         ("a.csv", "word,awe\nok,-1\n", "line 2: 'ok': the share of awe is -1"),
         ("a.csv", "word,awe\n", "line 1: no words in the file"),
-        ("a.csv", "", "line 1: the header must have"),
+        ("a.csv", "", "line 1: the first row must have"),
         (
             "a.json",
             '{"ok": {"blend": {"awe": 1}},\n "bad": {"blend": {"joy": 1}}}',
@@ -220,6 +220,14 @@ def test_loading_an_object(tmp_path):
         ("a.json", '{"a": 3}', "line 1: 'a' must be an object"),
         ("a.json", '{"a": {"va": 3}}', "line 1: "),
         ("a.json", "{\n oops}", "line 2: not JSON"),
+        ("a.csv", 'word,awe\n"ok,1\n', "line 2: not valid CSV"),
+        ("a.csv", "word,Awe,awe\nok,1,1\n", "line 1: a column stands in the header twice"),
+        (
+            "a.json",
+            '{"a": {"va": [0, 1]},\n "b": {"va": [0, 0], "va": [0, 0]}}',
+            "line 2: 'b': the key 'va' stands twice",
+        ),
+        ("a.json", "[" * 100_000, "line 1: not usable JSON"),
         ("a.json", "[1]", "line 1: a lexicon is an object"),
         ("a.json", "{}", "line 1: no words"),
         ("a.txt", "joy", r"a\.txt: a lexicon is a \.csv or a \.json file"),
@@ -234,8 +242,17 @@ def test_a_bad_file_is_named_with_its_line_and_changes_nothing(tmp_path, name, t
 
 def test_text_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"word,awe\ncaf\xe9,1\n")
-    with pytest.raises(ValueError, match="line 2: not UTF-8"):
+    with pytest.raises(ValueError, match=r"a\.csv: line 2: byte 12 is 0xE9, which is not UTF-8"):
         load_lexicon(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeffWord; AWE\r\ngiddy;1\r\n", "sep=|\rword|awe\rgiddy|1\r", 'word, awe\n"giddy",1']
+)
+def test_a_spreadsheet_of_any_make_is_read(tmp_path, text):
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+        assert load_lexicon(tmp_path / "a.csv") == 1 and parse_emotion("giddy").dominant == "awe"
 
 
 def test_norms_of_the_eight_are_not_the_conditioning_positions():

@@ -174,8 +174,22 @@ def test_prompts_from_a_file(tmp_path):
     assert [p for p in dict.fromkeys(i.prompt.text for i in items)] == ["p0", "p1", "p2", "p3", "p4"]
     assert len(items) == 5 * 2 * 2 and len({item.key for item in items}) == 20
     file.write_text('{"text": "p"}\n')
-    with pytest.raises(EvalConfigError, match=r"prompts\.jsonl:1: expected an object with prompt"):
+    with pytest.raises(EvalConfigError, match=r"prompts\.jsonl:1: 'prompt' is missing"):
         make_items(made)
+    for row, message in (
+        ('{"prompt": 5}', "'prompt' must be text, not 5"),
+        ('{"prompt": "a", "named": "b"}', "'named' must be an object"),
+        ('{"prompt": "a", "domain": 3}', "'domain' must be text"),
+        ('{"prompt": "a", "prompt": "b"}', "stands twice"),
+    ):
+        file.write_text(row)
+        with pytest.raises(EvalConfigError, match=rf"prompts\.jsonl:1: .*{message}"):
+            make_items(made)
+    file.write_text('{"prompt": "a\u2028b"}\r', encoding="utf-8")
+    assert make_items(made)[0].prompt.text == "a\u2028b"
+    (tmp_path / "prompts.csv").write_text('prompt;domain\n"two\nlines";film\n')
+    made = config({"a": {"clips": str(tmp_path)}}, prompts=str(tmp_path / "prompts.csv"), num_prompts={})
+    assert (make_items(made)[0].prompt.text, make_items(made)[0].prompt.domain) == ("two\nlines", "film")
 
 
 def test_figures_by_hand():
