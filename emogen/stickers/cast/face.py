@@ -1,0 +1,75 @@
+"""A face: cheeks, eyes, brows, nose and mouth where a character has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emogen.stickers.cast import geometry
+from emogen.stickers.cast.character import FaceLayout
+from emogen.stickers.cast.colors import INK, role
+from emogen.stickers.cast.eyes import draw_brow, draw_eye, ink_for
+from emogen.stickers.cast.mouth import draw_mouth
+from emogen.stickers.cast.pen import Pen, luminance
+from emogen.stickers.cast.pose import Pose
+from emogen.stickers.palette import mix
+
+if TYPE_CHECKING:
+    from emogen.stickers.cast.draw import Stage
+
+
+def face_pen(body: Pen, layout: FaceLayout, pose: Pose, mirror: int) -> Pen:
+    """The face's own coordinates on a body; a mirrored face has its one-sided movements on the other side."""
+    x, y, s = layout.x, layout.y, layout.scale
+    return body.moved(x + pose.face_x * mirror, y + pose.face_y, 0.0, s * mirror, s)
+
+
+def draw_face(stage: Stage, face: Pen) -> None:
+    """Draw the stage's face; `face` is `face_pen`'s."""
+    who, pose, look, style = stage.who, stage.moment.pose, stage.look, stage.style
+    layout = who.face
+    skin = stage.color(layout.skin)
+    dark = luminance(role(layout.skin, stage.main)) < 96
+    ink = ink_for(dark, layout.eye_pale)
+    for side in (-1, 1):
+        cheek = mix(skin, (255, 84, 110), 0.75)
+        face.glow(side * layout.cheek_x, layout.cheek_y, 0.24, 0.17, cheek, 0.85 * min(1.0, pose.blush))
+    size = layout.eye_size * look.eye_size
+    for side in (-1, 1):
+        eye = face.moved(side * layout.eye_x * look.eye_gap, layout.eye_y)
+        draw_eye(eye, style, pose, ink, side, size)
+    for side in (-1, 1):
+        draw_brow(face.moved(side * layout.eye_x * look.eye_gap, layout.eye_y), style, pose, ink, side)
+    if pose.wrinkle > 0.05:
+        _wrinkles(face, style, pose, ink.line, layout)
+    lips = role(layout.lips, stage.main) if layout.lips else None
+    mouth = face.moved(0, layout.mouth_y)
+    draw_mouth(mouth, style, pose, ink, layout.mouth_size * look.mouth_size, lips, stage.t)
+    _nose(face, style, who.nose, pose)
+
+
+def _wrinkles(face: Pen, style, pose: Pose, color, layout: FaceLayout) -> None:
+    """Short lines at the root of the nose."""
+    length = 0.10 * min(1.0, pose.wrinkle)
+    for side in (-1, 1):
+        for x, y in ((0.05, -0.14), (0.09, -0.02)):
+            line = [(side * x, y), (side * (x + 0.6 * length), y + 0.9 * length)]
+            style.line(face, line, color, 0.045)
+
+
+def _nose(face: Pen, style, kind: str, pose: Pose) -> None:
+    up = -0.03 * pose.wrinkle
+    if kind == "cat":
+        nose = geometry.rounded([(-0.11, 0.10 + up), (0.11, 0.10 + up), (0.0, 0.21 + up)], 2, 0.2)
+        style.feature(face, nose, (86, 50, 56), INK)
+    elif kind == "rabbit":
+        nose = geometry.rounded([(-0.10, 0.10 + up), (0.10, 0.10 + up), (0.0, 0.20 + up)], 2, 0.2)
+        style.feature(face, nose, (250, 130, 150), (150, 60, 80))
+    elif kind in ("dog", "bear"):
+        wide = 0.17 if kind == "dog" else 0.14
+        face.fill(geometry.ellipse(0, 0.14 + up, wide, wide * 0.72, 24, 2.6), INK)
+        face.ellipse(-wide * 0.3, 0.10 + up, wide * 0.26, wide * 0.16, (170, 150, 156))
+    elif kind == "pig":
+        snout = geometry.ellipse(0, 0.16 + up, 0.27, 0.19, 32, 2.4)
+        style.feature(face, snout, (255, 130, 158), (176, 70, 100))
+        for side in (-1, 1):
+            face.ellipse(side * 0.10, 0.16 + up, 0.045, 0.075, (170, 60, 92))
