@@ -141,7 +141,7 @@ class Stage:
         scale = who.fit[0] * look.size * big
         feet = who.feet if who.feet is not None else float(max(part.outline[:, 1].max() for part in who.body)) + 0.12
         lift = pose.lift + (0.03 * math.sin(2 * math.pi * self.t) if who.feet is None else 0.0)
-        ground = np.array([look.x, who.fit[1] + look.y]) * big + (0, (feet + 0.06) * scale)
+        ground = np.array([look.x * big, (who.fit[1] + look.y) * big + (feet + 0.06) * scale])
         self._shadow(image, ground, scale, lift)
         # The body stands on its feet: it leans and stretches about the point between them.
         stretch = 1 + pose.stretch
@@ -186,7 +186,7 @@ class Stage:
         elif part.moves == "spin":
             outline = geometry.turned(outline, math.radians(2 * pose.tail))
         elif part.moves == "face":
-            outline = (*outline, pose.face_x * self.look.mirror, pose.face_y)
+            outline = outline + np.array([pose.face_x * self.look.mirror, pose.face_y])
         return outline, self.color(part.color)
 
     def _parts(self, body: Pen, parts: Sequence[Part]) -> None:
@@ -209,7 +209,7 @@ class Stage:
         width = who.arm * self.look.limb
         for side, (hx, hy) in zip((-1, 1), hands, strict=True):
             start = np.array([side * sx, sy])
-            hand = (*np.array([hx, hy]), side * (sx - 0.84) * 0.9, (sy - 0.4) * 0.6)
+            hand = np.array([hx + side * (sx - 0.84) * 0.9, hy + (sy - 0.40) * 0.6])
             elbow = (start + hand) / 2 + np.array([side * 0.10, 0.08])
             t = np.linspace(0, 1, 7)[:, None]
             curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * elbow + t**2 * hand
