@@ -62,10 +62,13 @@ def answers(votes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """
     found: dict[str, dict[str, str]] = {}
     for vote in votes:
+        missing = [name for name in ("clip_id", "annotator", "emotion") if vote.get(name) in (None, "")]
+        if missing:
+            raise VoteError(f"a vote lacks {' and '.join(missing)}: {dict(vote)}")
         clip, annotator, emotion = str(vote["clip_id"]), str(vote["annotator"]), str(vote["emotion"]).strip().lower()
         if emotion not in (*ANSWERS, UNSURE):
             raise VoteError(
-                f"clip {clip}, annotator {annotator}: {vote['emotion']!r} is no answer; use {', '.join(ANSWERS)} or "
+                f"clip {clip}, annotator {annotator}: {str(vote['emotion'])[:80]!r} is no answer; use {', '.join(ANSWERS)} or "
                 f"{UNSURE}"
             )
         if emotion != UNSURE:

@@ -1,0 +1,404 @@
+"""Bad and unusual inputs at every door: each must end in a right result or in a sentence, never in another way.
+
+    python benchmarks/bad_inputs.py                    # 100 inputs a door, counts by door
+    python benchmarks/bad_inputs.py --count 1000 --seed 7
+    python benchmarks/bad_inputs.py --door tables --count 200 --show
+
+A door is a function that reads something from outside: a clip, a picture, a table, a configuration, an emotion,
+weights, options, votes. An input is made from a good one by damage that its seed decides. The outcomes are `read` (it
+was taken), `refused` (a ValueError or OSError with a readable sentence), and the faults: `crashed` (another
+exception), `mute` (a refusal without a sentence, or with a page of them), `slow` (more than `LIMIT` seconds),
+`outside` (a file where none may be).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import string
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LIMIT = 20
+ROOT = Path(__file__).parents[1]
+_ODD = [
+    "", " ", "nan", "inf", "-inf", "1e30", "1e400", "-1", "0", "2**70", str(2**70), "9" * 400, "null", "true", "yes",
+    "[]", "{}", "\u2028", "\ud800", "\x00", "../x", "/etc/passwd", "C:\\x", "a" * 5000, "'", '"', "\t", "é", "💙",
+    "<script>", "${HOME}", "%s", "{0}", "*", "-", "--", "2025-11-24", "12:30", "1_000", "0x10", "1e3", "~", "on",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input: `kind` as above, and the message or the exception."""
+
+    kind: str
+    detail: str = ""
+
+
+class Doors:
+    """Every door, as a method that makes one input with a random generator in an empty folder and goes through."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._samples: dict[str, bytes] = {}
+
+    # clips and pictures
+
+    def clips(self, rng: random.Random, here: Path) -> None:
+        from emogen.media import probe, read_frames
+
+        name = rng.choice(sorted(self._clips()))
+        path = here / f"clip{rng.choice([Path(name).suffix, '.mp4', '.gif', '.webm', '.png', '', '.avi'])}"
+        path.write_bytes(_damaged(self._clips()[name], rng))
+        about = probe(path)
+        frames, times = read_frames(path, fps=rng.choice([None, 8.0, 16.0]), num_frames=rng.choice([None, 5]))
+        assert len(frames) == len(times) and frames.ndim == 4 and about.width > 0, "frames and times differ"
+
+    def _clips(self) -> dict[str, bytes]:
+        if not self._samples:
+            import numpy as np
+
+            from emogen.media import write_video
+
+            frames = np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), dtype=np.uint8)
+            for ending in (".mp4", ".webm", ".gif", ".webp", ".apng"):
+                path = self.folder / f"good{ending}"
+                write_video(path, frames, 8)
+                self._samples[path.name] = path.read_bytes()
+        return self._samples
+
+    def pictures(self, rng: random.Random, here: Path) -> None:
+        import io
+
+        from PIL import Image
+
+        from emogen.pipelines.images import read_image
+
+        mode = rng.choice(["RGB", "L", "RGBA", "P", "1", "LA", "CMYK", "I;16"])
+        size = rng.choice([(64, 48), (1, 1), (3, 900), (900, 2), (17, 31)])
+        form = {"CMYK": "JPEG", "I;16": "PNG"}.get(mode, rng.choice(["PNG", "GIF", "WEBP", "TIFF", "BMP"]))
+        if mode == "LA" and form in ("BMP", "GIF", "WEBP"):
+            form = "PNG"
+        content = io.BytesIO()
+        Image.new(mode, size).save(content, form)
+        path = here / f"picture.{rng.choice([form.lower(), 'png', 'jpg', 'txt'])}"
+        path.write_bytes(_damaged(content.getvalue(), rng))
+        read_image(str(path))
+
+    # tables
+
+    def tables(self, rng: random.Random, here: Path) -> None:
+        from emogen.data.records import read_records
+
+        for number in range(3):
+            (here / f"{number}.png").write_bytes(b"x")
+        columns = ["file_name", "caption", "emotion", "intensity", "valence", "split"]
+        _write_table(rng, here, "metadata", columns, ["#.png", "a face", "joy", "0.5", "0.2", "train"])
+        read_records(here)
+
+    def batches(self, rng: random.Random, here: Path) -> None:
+        from emogen.commands.sample_batch import read_batch
+        from emogen.commands.sample_options import build_parser
+
+        path = _write_table(rng, here, "batch", ["prompt", "emotion", "seed", "output", "num_frames", "loop", "fps"],
+                            ["a face", "joy", "3", "#.mp4", "13", "true", "8"])  # fmt: skip
+        out = here / "out"
+        out.mkdir()
+        read_batch(path, build_parser().parse_args(["--output_dir", str(out)]))
+
+    def lexicons(self, rng: random.Random, here: Path) -> None:
+        from emogen.emotion.lexicon_file import load_lexicon
+
+        columns = ["word", "amusement", "fear", "intensity", "valence"]
+        load_lexicon(_write_table(rng, here, "words", columns, [f"zz{rng.randrange(10**9)}#", "1", "0", "0.5", "0.1"]))
+
+    def votes(self, rng: random.Random, here: Path) -> None:
+        from emogen.curation.labels import answers
+        from emogen.data.tables import Columns, good_rows
+
+        columns = ["clip_id", "annotator", "emotion"]
+        path = _write_table(rng, here, "votes", columns, ["c#", "ann", "fear"])
+        answers(row for _, _, row in good_rows(path, Columns(dict.fromkeys(columns, str), needs=("clip_id",))))
+
+    # configurations
+
+    def training_configs(self, rng: random.Random, here: Path) -> None:
+        from emogen.training.config import load_config
+
+        name = rng.choice(["learning_rate", "seed", "output_dir", "rank", "fps", "nonsense"])
+        flags = [f"--{name}", rng.choice(_ODD)]
+        load_config(_damaged_yaml(rng, here, rng.choice(_configs("configs"))), flags if rng.random() < 0.5 else ())
+
+    def evaluation_configs(self, rng: random.Random, here: Path) -> None:
+        from emogen.eval.benchmark.config import load_eval_config
+
+        load_eval_config(_damaged_yaml(rng, here, rng.choice(_configs("configs/eval", without="controls"))))
+
+    def controls_configs(self, rng: random.Random, here: Path) -> None:
+        from emogen.eval.controls.config import load_controls_config
+
+        load_controls_config(_damaged_yaml(rng, here, ROOT / "configs/eval/controls.yaml"))
+
+    # words and options
+
+    def emotions(self, rng: random.Random, here: Path) -> None:
+        from emogen.emotion import parse_emotion_or_arc
+
+        good = ["joy", "sadness:0.6", "joy:0.7+awe:0.3", "va:0.8,0.3", "0:fear 0.6:fear 1:amusement", "state:awe"]
+        made = parse_emotion_or_arc(_damaged_text(rng.choice(good), rng))
+        again = parse_emotion_or_arc(str(made))
+        assert str(again) == str(made), f"{made} reads back as {again}"
+
+    def options(self, rng: random.Random, here: Path) -> None:
+        from emogen.commands import sample
+
+        names = ["--emotion_scale", "--guidance_scale", "--fps", "--num_frames", "--height", "--seed", "--max_kb",
+                 "--num_inference_steps", "--emotion", "--avoid", "--emotion_guidance_scale", "--output", "--image",
+                 "--platform", "--from", "--batch", "--lora"]  # fmt: skip
+        value = rng.choice([*_ODD, "0.5", "13", str(here / "a.mp4"), str(here / "no" / "a.mp4"), str(here), "a:b.mp4"])
+        words = ["--prompt", "a face", rng.choice(names), value.replace("\x00", "")]
+        if rng.random() < 0.3:
+            words += [rng.choice(names), rng.choice(_ODD).replace("\x00", "")]
+        parser = sample.build_parser()
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            try:
+                args = sample.parse(parser, words)
+            except SystemExit as error:  # argparse's own refusal
+                assert error.code == 2, f"exit {error.code}"
+                return
+            if args.batch is None and args.output is None:
+                args.output = str(here / "out.mp4")
+            sample.check(args)
+
+    # files of weights
+
+    def adapters(self, rng: random.Random, here: Path) -> None:
+        from emogen.embedded import embedded_adapter
+        from emogen.models.storage import read_emotion_adapter
+
+        for file in ("config.json", "emotion_adapter.safetensors"):
+            content = (Path(embedded_adapter()) / file).read_bytes()
+            (here / file).write_bytes(_damaged(content, rng) if rng.random() < 0.7 else content)
+        read_emotion_adapter(here, {"transformer": _transformer()})
+
+    def loras(self, rng: random.Random, here: Path) -> None:
+        import torch
+        from safetensors.torch import save_file
+
+        from emogen.models.lora import read_lora
+
+        prefix = rng.choice(["transformer.", "diffusion_model.", "base_model.model.", "lora_unet_", "", "x"])
+        layer = rng.choice(["blocks.0.attn1.to_q", "blocks.0.self_attn.q", "blocks_0_self_attn_q", "(a+)+$", "nowhere"])
+        ends = rng.choice([("lora_A", "lora_B"), ("lora_down", "lora_up"), ("lora_A.default", "lora_B.default")])
+        dtype = rng.choice([torch.float32, torch.float16, torch.bfloat16, torch.int8])
+        value = rng.choice([0.5, float("nan"), float("inf"), 0.0])
+        shapes = [(4, 16), (16, 4)] if rng.random() < 0.7 else [(4, 16), (16, 3)]
+        tensors = {
+            f"{prefix}{layer}.{end}.weight": torch.full(shape, value).to(dtype)
+            for end, shape in zip(ends, shapes, strict=True)
+        }
+        if rng.random() < 0.4:
+            tensors[f"{prefix}{layer}.alpha"] = torch.tensor(rng.choice([4.0, 0.0, float("nan"), -1.0]))
+        if rng.random() < 0.2:
+            tensors = dict(list(tensors.items())[: rng.randrange(len(tensors))])
+        values = {"transformer.lora_alpha": rng.choice(_ODD), "transformer.r": 4}
+        metadata = {"lora_adapter_metadata": json.dumps(values)}
+        path = here / "lora.safetensors"
+        save_file(tensors, path, metadata if rng.random() < 0.3 else None)
+        if rng.random() < 0.3:
+            path.write_bytes(_damaged(path.read_bytes(), rng))
+        read_lora(path)
+
+    def results(self, rng: random.Random, here: Path) -> None:
+        from emogen.eval.report.build import reread
+
+        good = {"config": {"name": "x", "systems": []}, "summary": {"systems": {}}, "rows": [], "judges": {}}
+        text = json.dumps(good)
+        (here / "results.json").write_bytes(_damaged(text.encode(), rng) if rng.random() < 0.8 else text.encode())
+        reread(here)
+
+
+def doors() -> list[str]:
+    """The names of all doors."""
+    return [name for name in vars(Doors) if not name.startswith("_")]
+
+
+def go_through(door: str, seed: int, folder: Path, all_doors: Doors | None = None) -> Outcome:
+    """Make input number `seed` of a door in a new folder below `folder`, and see what becomes of it."""
+    rng = random.Random(f"{door}/{seed}")
+    here = folder / f"{door}-{seed}" / "in"
+    here.mkdir(parents=True)
+    try:
+        with _time_limit(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            getattr(all_doors or Doors(folder), door)(rng, here)
+    except TimeoutError as error:
+        return Outcome("slow", str(error))
+    except (ValueError, OSError) as error:
+        text = str(error).strip()
+        if isinstance(error, UnicodeError) or len(text) < 8 or " " not in text or len(text) > 3000:
+            return Outcome("mute", f"{type(error).__name__}: {text[:200]}")
+        return Outcome("refused", text)
+    except Exception as error:  # every other way to end is a fault
+        return Outcome("crashed", f"{type(error).__name__}: {str(error)[:300]}")
+    strangers = [path for path in here.parent.iterdir() if path.name != "in"]
+    return Outcome("outside", str(strangers[0])) if strangers else Outcome("read")
+
+
+@contextlib.contextmanager
+def _time_limit() -> Iterator[None]:
+    def too_long(*_: object) -> None:
+        raise TimeoutError(f"more than {LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _damaged(content: bytes, rng: random.Random) -> bytes:
+    """A file's bytes after what happens to files: cut, overwritten, repeated, emptied, or nothing."""
+    size = len(content)
+
+    def overwritten() -> bytes:
+        at, length = rng.randrange(size), rng.randrange(1, max(2, size // 4))
+        return content[:at] + rng.randbytes(length) + content[at + length :]
+
+    ways: list[Callable[[], bytes]] = [
+        lambda: content[: rng.randrange(size)],
+        overwritten,
+        lambda: bytes(b ^ (rng.random() < 0.01) * rng.randrange(256) for b in content),
+        lambda: content + content,
+        lambda: rng.randbytes(rng.randrange(1, 400)),
+        lambda: b"",
+        lambda: content[size // 2 :],
+        lambda: b"\xff\xfe" + content,
+        lambda: content,
+    ]
+    return rng.choice(ways)()
+
+
+def _damaged_text(text: str, rng: random.Random) -> str:
+    ways: list[Callable[[], str]] = [
+        lambda: text.replace(rng.choice(text), rng.choice(_ODD), 1),
+        lambda: text + rng.choice(_ODD),
+        lambda: rng.choice(_ODD) + text,
+        lambda: rng.choice(_ODD),
+        lambda: "".join(rng.sample(text, len(text))),
+        lambda: text + "+" + text,
+        lambda: text * rng.choice([2, 50]),
+        lambda: "".join(rng.choice(string.printable) for _ in range(rng.randrange(30))),
+        lambda: text.upper(),
+    ]
+    return rng.choice(ways)()
+
+
+def _write_table(rng: random.Random, here: Path, name: str, columns: list[str], row: list[str]) -> Path:
+    """A table of three rows in some form and encoding, with some cells replaced."""
+    rows = [[cell.replace("#", str(number)) for cell in row] for number in range(3)]
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        rows[rng.randrange(3)][rng.randrange(len(row))] = rng.choice(_ODD)
+    if rng.random() < 0.2:
+        columns = [*columns]
+        columns[rng.randrange(len(columns))] = rng.choice([*_ODD, columns[0]])
+    if rng.random() < 0.5:
+        path = here / f"{name}.jsonl"
+        typed = [
+            {
+                c: rng.choice([5, None, [v], {"a": v}, True, 1e400]) if rng.random() < 0.03 else v
+                for c, v in zip(columns, r, strict=True)
+            }
+            for r in rows
+        ]
+        text = "".join(json.dumps(values, ensure_ascii=rng.random() < 0.5) + "\n" for values in typed)
+    else:
+        path = here / f"{name}.csv"
+        mark, end = rng.choice([",", ";", "\t", ", "]), rng.choice(["\n", "\r\n", "\r"])
+        text = end.join(mark.join(cells) for cells in [columns, *rows]) + rng.choice(
+            [end, end, "", '"', f"{mark}x{end}"]
+        )
+    encoding = rng.choice(["utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1", "utf-32"])
+    content = text.encode(encoding, errors="replace" if encoding == "latin-1" else "surrogatepass")
+    path.write_bytes(_damaged(content, rng) if rng.random() < 0.15 else content)
+    return path
+
+
+def _configs(folder: str, without: str = "\n") -> list[Path]:
+    return sorted(path for path in (ROOT / folder).glob("*.yaml") if without not in path.name)
+
+
+def _damaged_yaml(rng: random.Random, here: Path, source: Path) -> Path:
+    lines = source.read_text(encoding="utf-8").splitlines()
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(lines))
+        key, _, value = lines[at].partition(":")
+        odd = rng.choice(_ODD)
+        lines[at] = rng.choice(
+            [f"{key}: {odd}", f"{key}{odd}:{value}", key, f"{key}: [{odd}, 1]", f"{key}: {{a: {odd}}}", lines[at] * 2,
+             "  " + lines[at], f"{key}: &a [*a]", f"<<: {value}", "", f"{key}: !!python/object:x", f"{key}: '{odd}"]
+        )  # fmt: skip
+    path = here / source.name
+    content = "\n".join(lines).encode(errors="surrogatepass")
+    path.write_bytes(_damaged(content, rng) if rng.random() < 0.1 else content)
+    return path
+
+
+def _transformer() -> object:
+    global _TRANSFORMER
+    if _TRANSFORMER is None:
+        from accelerate import init_empty_weights
+        from diffusers import WanTransformer3DModel
+
+        from emogen.embedded import embedded_model
+
+        with init_empty_weights():
+            config = WanTransformer3DModel.load_config(embedded_model(), subfolder="transformer")
+            _TRANSFORMER = WanTransformer3DModel.from_config(config)
+    return _TRANSFORMER
+
+
+_TRANSFORMER: object | None = None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--door", choices=doors(), nargs="+", default=doors())
+    parser.add_argument("--count", type=int, default=100, help="inputs a door")
+    parser.add_argument("--seed", type=int, default=0, help="of the first input")
+    parser.add_argument("--show", action="store_true", help="print every refusal too")
+    args = parser.parse_args()
+    kinds = ("read", "refused", "crashed", "mute", "slow", "outside")
+    print(f"{'door':20}" + "".join(f"{kind:>9}" for kind in kinds))
+    faults: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        every = Doors(Path(folder))
+        for door in args.door:
+            counts: Counter[str] = Counter()
+            for seed in range(args.seed, args.seed + args.count):
+                outcome = go_through(door, seed, Path(folder), every)
+                counts[outcome.kind] += 1
+                if outcome.kind not in ("read", "refused"):
+                    faults.append(f"{door} {seed}: {outcome.kind}: {outcome.detail}")
+                elif args.show:
+                    print(f"  {seed}: {outcome.kind} {outcome.detail}")
+            print(f"{door:20}" + "".join(f"{counts[kind]:9}" for kind in kinds), flush=True)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
