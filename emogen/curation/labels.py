@@ -67,10 +67,9 @@ def answers(votes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
             raise VoteError(f"a vote lacks {' and '.join(missing)}: {dict(vote)}")
         clip, annotator, emotion = str(vote["clip_id"]), str(vote["annotator"]), str(vote["emotion"]).strip().lower()
         if emotion not in (*ANSWERS, UNSURE):
-            raise VoteError(
-                f"clip {clip}, annotator {annotator}: {str(vote['emotion'])[:80]!r} is no answer; use {', '.join(ANSWERS)} or "
-                f"{UNSURE}"
-            )
+            known = ", ".join((*ANSWERS, UNSURE))
+            said = str(vote["emotion"])[:80]
+            raise VoteError(f"clip {clip}, annotator {annotator}: {said!r} is no answer; use one of {known}")
         if emotion != UNSURE:
             found.setdefault(clip, {}).setdefault(annotator, emotion)
     return found
