@@ -23,6 +23,7 @@ from emogen.models import (
     get_emotion_adapter,
     latent_frame_count,
 )
+from emogen.models.text_limit import fit_prompts
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.pipelines.emotions import EmotionLike, all_neutral, emotion_tensors, read_emotions
 from emogen.pipelines.folders import AdapterFolderMixin
@@ -160,11 +161,14 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
         neutral = scale == 0 or (all_neutral(emotions) and all_neutral(negatives))
         steps = arguments.get("num_inference_steps", _default_of(call, "num_inference_steps"))
         adapter = self.emotion_adapter
+        limit = arguments.get("max_sequence_length", _default_of(call, "max_sequence_length"))
         guidance_scales = read_emotion_guidance(emotion_guidance_scale, guidance_interval, steps, adapter is not None)
         if adapter is None:
             if not neutral:
-                arguments["prompt"] = self._prompts_with_emotion(arguments.get("prompt"), emotions, negatives)
+                arguments["prompt"] = self._prompts_with_emotion(arguments.get("prompt"), emotions, negatives, limit)
             return call(**arguments)
+        if isinstance(arguments.get("prompt"), (str, list, tuple)):
+            fit_prompts(self.tokenizer, limit, as_list(arguments["prompt"]))  # warns of what is not read
         before = adapter.scale, adapter.text_length
         guided = contextlib.nullcontext()
         try:
@@ -288,6 +292,7 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
         prompt: str | list[str] | None,
         emotions: Sequence[EmotionState | EmotionArc],
         negatives: Sequence[EmotionState | EmotionArc],
+        limit: int,
     ) -> str | list[str]:
         """Without an adapter: the emotion as a sentence of the prompt, as EmoVid's authors prompt their
         model."""
@@ -305,12 +310,13 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
                 "load_emotion_adapter for conditioning that the model was trained on",
                 stacklevel=4,
             )
-        single = isinstance(prompt, str)
-        texts = [
-            text if emotion.is_neutral else f"{text.rstrip()} {emotion_prompt(emotion)}".strip()
-            for text, emotion in zip([prompt] if single else prompt, emotions, strict=True)
-        ]
-        return texts[0] if single else texts
+        texts = fit_prompts(self.tokenizer, limit, as_list(prompt), [emotion_prompt(e) for e in emotions])
+        return texts[0] if isinstance(prompt, str) else texts
+
+
+def as_list(prompt: str | Sequence[str]) -> list[str]:
+    """One prompt or several, as a list."""
+    return [prompt] if isinstance(prompt, str) else list(prompt)
 
 
 def _default_of(call: Callable, name: str) -> Any:

@@ -246,9 +246,7 @@ def test_text_that_is_not_utf8_is_named(tmp_path):
         load_lexicon(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize(
-    "text", ["Word; AWE\r\ngiddy;1\r\n", "sep=|\rword|awe\rgiddy|1\r", 'word, awe\n"giddy",1']
-)
+@pytest.mark.parametrize("text", ["Word; AWE\r\ngiddy;1\r\n", "sep=|\rword|awe\rgiddy|1\r", 'word, awe\n"giddy",1'])
 def test_a_spreadsheet_of_any_make_is_read(tmp_path, text):
     for encoding in ("utf-8", "utf-16"):
         (tmp_path / "a.csv").write_bytes(text.encode(encoding))

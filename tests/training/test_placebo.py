@@ -80,7 +80,7 @@ def test_the_plan_of_a_placebo(make_config, clips_folder):
 
 
 def test_a_sentence_in_the_caption_says_the_shuffled_label(make_config):
-    plan, _ = plan_of(make_config(data={"shuffle_labels": True, "emotion_in_caption": True}))
+    plan, _ = plan_of(make_config(data={"shuffle_labels": True, "emotion_in_caption": True, "max_sequence_length": 24}))
     bare, _ = plan_of(make_config(data={"shuffle_labels": True}))
     sentences = {}
     for said, plain in zip(plan.split("train"), bare.split("train"), strict=True):

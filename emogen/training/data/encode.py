@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanPipeline
@@ -18,7 +18,6 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from emogen.data.records import ClipRecord
-from emogen.emotion import scrub_emotion_words
 from emogen.training.data.cache import LatentCache
 from emogen.training.data.clips import PlannedClip, load_clip
 from emogen.training.families.wan import WanSpecification
@@ -30,33 +29,6 @@ class BadClip:
 
     record: ClipRecord
     reason: str
-
-
-@dataclass(frozen=True)
-class ScrubbedCaption:
-    """A caption before and after its emotion words were taken out."""
-
-    row: int
-    before: str
-    after: str
-    words: list[str]
-
-
-def scrub_records(records: Iterable[ClipRecord]) -> tuple[list[ClipRecord], list[ScrubbedCaption]]:
-    """Take the emotion words out of every caption, so that the emotion reaches the model only through the
-    adapter and not through the text. Captions without such words stay exactly as they are.
-
-    Returns:
-        All records, and what changed.
-    """
-    kept, changed = [], []
-    for record in records:
-        caption, words = scrub_emotion_words(record.caption)
-        if words:
-            changed.append(ScrubbedCaption(record.row, record.caption, caption, words))
-            record = replace(record, caption=caption)
-        kept.append(record)
-    return kept, changed
 
 
 @torch.no_grad()

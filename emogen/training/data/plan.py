@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,12 +12,12 @@ from tqdm import tqdm
 
 from emogen.data.buckets import Bucket, BucketError, BucketReport, Note, Placement, check_multiple, parse_bucket, place
 from emogen.data.records import ClipRecord, describe, find_leaks, is_image, missing_clips, read_records
-from emogen.emotion import emotion_prompt
 from emogen.media.video import probe_video
+from emogen.models.text_limit import TextLimit
 from emogen.stickers.dataset import write_sticker_dataset
 from emogen.training.config import ConfigError, TrainingConfig
+from emogen.training.data.captions import fit_captions, say_scrubbed, scrub_records
 from emogen.training.data.clips import ClipGeometry, PlannedClip, resolve_geometry
-from emogen.training.data.encode import scrub_records
 from emogen.training.data.placebo import shuffle_labels
 from emogen.training.families.wan import WanSpecification, resolve_model
 from emogen.training.life.checkpoint import CheckpointError, find_resume
@@ -68,11 +67,16 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     buckets = _buckets(config, specification, geometry)
     records = read_records(_dataset(config, specification, geometry, say))
     if config.data.scrub_captions:
-        records = _scrub(records, say)
+        total = len(records)
+        records, changed = scrub_records(records)
+        say_scrubbed(changed, total, say)
     if config.data.shuffle_labels:  # before the emotion is written into captions, which then say the shuffled one
         records = _placebo(records, config.run.seed, say)
-    if config.data.emotion_in_caption:
-        records = [replace(r, caption=f"{r.caption} {emotion_prompt(r.emotion)}".strip()) for r in records]
+    limit = TextLimit.from_folder(folder, geometry.max_sequence_length)
+    try:
+        records = fit_captions(records, limit, config.data.emotion_in_caption, say)
+    except ValueError as error:
+        raise DataError(f"data.emotion_in_caption: {error}") from error
     say(describe(records))
     dropped = {record.file_name: "no such file" for record in missing_clips(records)}
     total = len(records)
@@ -173,17 +177,6 @@ def _dataset(
 
 def cache_folder(config: TrainingConfig) -> Path:
     return Path(config.data.cache_dir) if config.data.cache_dir else Path(config.run.output_dir) / "cache"
-
-
-def _scrub(records: list[ClipRecord], say: Callable[[str], None]) -> list[ClipRecord]:
-    records, changed = scrub_records(records)
-    say(f"captions: emotion words taken out of {len(changed)} of {len(records)}")
-    words = Counter(word for caption in changed for word in caption.words)
-    if words:
-        say("  " + ", ".join(f"{word} {count}" for word, count in words.most_common(_SHOWN)))
-    for caption in changed[:3]:
-        say(f"  row {caption.row}: {caption.before!r} -> {caption.after!r}")
-    return records
 
 
 def _buckets(config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry) -> list[Bucket]:
