@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             out = finished(args.report)
             write_report(reread(out), out)
         else:
-            config = load_eval_config(args.config)
+            config = load_eval_config(args.config, args.trust_remote_code)
             from emogen.eval.benchmark.run import run_benchmark
 
             if not run_benchmark(config, args.output_dir, args.quiet):

@@ -28,6 +28,11 @@ def measuring_parser(module: str, description: str, examples: str, configs: str)
     what.add_argument("--config", metavar="FILE", help=f"a YAML file; see {configs}")
     what.add_argument("--report", metavar="DIR", type=Path, help="only write the page of finished results anew")
     parser.add_argument("--output_dir", type=Path, help="where clips, results.json and report.html go")
+    parser.add_argument(
+        "--trust_remote_code",
+        action="store_true",
+        help="let a judge of the configuration run the code that lies beside its model, where it asks for that",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 

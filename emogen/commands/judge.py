@@ -65,6 +65,9 @@ def build_parser() -> argparse.ArgumentParser:
         choices=["held_out", "all", "train", "val", "test"],
         help="which clips (default: val and test if there are any, else all)",
     )
+    check.add_argument(
+        "--trust_remote_code", action="store_true", help="let the judge run the code beside its model if it asks to"
+    )
     check.add_argument("--card", type=Path, metavar="FILE", help="where the card goes (default: NAME.card.json here)")
     return parser
 
@@ -110,9 +113,12 @@ def _check(args: argparse.Namespace) -> int:
     from emogen.eval.judges.check import check_judge, check_text, checked_card
     from emogen.eval.judges.data import labelled_records
     from emogen.eval.judges.registry import load_judge
+    from emogen.eval.judges.spec import read_spec, refuse_remote_code
 
+    spec = read_spec(args.judge)
+    refuse_remote_code(spec, "--judge", args.trust_remote_code)
     records = labelled_records(args.data, args.split)
-    judge = load_judge(_spec(args.judge), args.device)
+    judge = load_judge(spec, args.device)
     for warning in warnings_for(judge, records):
         warning = warning.replace("the generator was trained on", "it is checked on")
         print(f"warning: {warning.replace('those of the generator', 'these')}", file=sys.stderr)
@@ -126,17 +132,3 @@ def _check(args: argparse.Namespace) -> int:
     words = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(card.name).name)
     print(f"\n{card.save(args.card or Path(f'{words}.card.json'))}")
     return 0
-
-
-def _spec(text: str) -> object:
-    """A mapping if it is written as one, otherwise the text."""
-    import yaml
-
-    from emogen.eval.judges.spec import JudgeError
-
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise JudgeError(f"--judge: {text!r} is no mapping in YAML: {error}") from error

@@ -89,7 +89,7 @@ def _sentence(cls: type, document: Document, error: Mapping[str, Any], missing: 
     key = document.as_written(checked)
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "unexpected_keyword_argument":
-        return f"{document.place(checked)}: unknown key {dotted(key)!r}{_nearest_key(cls, checked)}"
+        return f"{document.place(checked)}: unknown key {dotted(key)!r}{_nearest_key(cls, checked, document)}"
     if kind == "missing":
         return f"{document.place(checked[:-1])}: {dotted(key)} must be set{missing.format(key[-1])}"
     if kind == "value_error":
@@ -116,13 +116,13 @@ def dotted(key: Key) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
 
 
-def _nearest_key(cls: type, key: Key) -> str:
+def _nearest_key(cls: type, key: Key, document: Document) -> str:
     """The nearest key at this place; if there is none, the nearest of all."""
     holder = _holder(cls, key[:-1])
     known = [field.name for field in dataclasses.fields(holder)] if holder is not None else []
     last = str(key[-1])
     if close := difflib.get_close_matches(last, known, n=1, cutoff=0.6):
-        return f"; did you mean {dotted((*key[:-1], close[0]))!r}?"
+        return f"; did you mean {dotted((*document.as_written(key[:-1]), close[0]))!r}?"
     everywhere = {name.rpartition(".")[2]: name for name in keys_of(cls)}
     if close := difflib.get_close_matches(last, everywhere, n=1, cutoff=0.5):
         return f"; did you mean {everywhere[close[0]]!r}?"

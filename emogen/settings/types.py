@@ -99,6 +99,13 @@ def as_number(value: Any) -> float:
     return float(number)
 
 
+def as_number_as_written(value: Any) -> int | float:
+    """The same, but 2 stays a whole number: for what is written into names and fingerprints."""
+    number = as_number(value)
+    whole = isinstance(value, int) or (isinstance(value, str) and _WHOLE.fullmatch(value.strip()))
+    return int(number) if whole else number
+
+
 def as_flag(value: Any) -> bool:
     """true or false, also as yes, no, on and off."""
     if isinstance(value, bool):
@@ -203,6 +210,7 @@ Seed = Annotated[int, _read(as_whole), Field(ge=0, le=LARGEST)]
 Number = Annotated[float, _read(as_number)]
 Flag = Annotated[bool, _read(as_flag)]
 FlagOrWhole = Annotated[bool | int, _read(as_flag_or_whole)]
+NumberAsWritten = Annotated[int | float, _read(as_number_as_written)]
 Listed = Annotated[list[T], _read(as_list)]
 Several = Annotated[tuple[T, ...], _read(as_list)]
 Sentences = Annotated[list[str], _read(as_sentences)]

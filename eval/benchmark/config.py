@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import yaml
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
 
 from emogen.emotion import MIKELS, parse_emotion
-from emogen.eval.judges.spec import JudgeError, check_spec, judge_name
+from emogen.eval.judges.spec import JudgeError, check_spec, judge_name, refuse_remote_code
+from emogen.settings import ConfigError, Document, build, nearest, read_yaml, refuser
+from emogen.settings.types import Flag, Free, Name, Several, Text, Whole
 
-WAYS = ("adapter", "sentence", "none")
+EvalConfigError = ConfigError
 METRICS = ("agreement", "content", "attributes", "temporal_flickering", "first_frame_psnr", "frechet_transnetv2", "fvd",
            "fvd_videomae", "clip_score")  # fmt: skip
 WEIGHTS = {"fvd": "i3d", "fvd_videomae": "videomae", "clip_score": "clip"}
 """Metrics whose weights have to be given under `weights`, and by which key."""
+MOST_SEED = 10**14
+"""Every prompt samples with `100_003 * seed` and its number, which torch takes up to 2**64."""
+
+SampleSeed = Annotated[Whole, Field(ge=0, le=MOST_SEED)]
 
 
-class EvalConfigError(ValueError):
-    """A key is unknown, missing, or does not go with another; the message says where and which."""
+def _spec(value: Any) -> Any:
+    try:
+        return check_spec(value, "")
+    except JudgeError as error:
+        raise ValueError(str(error).removeprefix(": ")) from None
 
 
-@dataclass(frozen=True, kw_only=True)
+JudgeSpec = Annotated[Any, BeforeValidator(_spec)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class SystemConfig:
     """One thing to compare: a model that generates, or clips that exist.
 
@@ -42,18 +53,18 @@ class SystemConfig:
         call: further arguments of the pipeline's call.
     """
 
-    name: str
-    model: str | None = None
-    pipeline: str | None = None
-    adapter: str | None = None
-    load: str = "both"
-    image: bool = False
-    emotion: str = "adapter"
-    clips: str | None = None
-    call: Mapping[str, Any] = field(default_factory=dict)
+    name: Text
+    model: Name | None = None
+    pipeline: Name | None = None
+    adapter: Name | None = None
+    load: Literal["both", "adapter", "lora"] = "both"
+    image: Flag = False
+    emotion: Literal["adapter", "sentence", "none"] = "adapter"
+    clips: Name | None = None
+    call: Free = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class EvalConfig:
     """An evaluation.
 
@@ -72,19 +83,19 @@ class EvalConfig:
         clip_format: "png" (animated, lossless) or "mp4".
     """
 
-    name: str
+    name: Text
     systems: tuple[SystemConfig, ...]
-    prompts: str = "stickers"
-    num_prompts: Mapping[str, int] = field(default_factory=lambda: {"rendered": 4, "real": 0})
-    emotions: tuple[str, ...] = MIKELS
-    seeds: tuple[int, ...] = (0,)
-    baseline: str | None = None
-    reference: str | None = None
-    judges: tuple[str | Mapping[str, Any], ...] = ("embedded",)
-    metrics: tuple[str, ...] = ("agreement", "attributes", "temporal_flickering")
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
-    clip_format: str = "png"
+    prompts: Name = "stickers"
+    num_prompts: dict[Name, Annotated[Whole, Field(ge=0)]] = Field(default_factory=lambda: {"rendered": 4, "real": 0})
+    emotions: Several[Text] = MIKELS
+    seeds: Several[SampleSeed] = (0,)
+    baseline: Text | None = None
+    reference: Text | None = None
+    judges: Several[JudgeSpec] = ("embedded",)
+    metrics: Several[Text] = ("agreement", "attributes", "temporal_flickering")
+    generation: Free = Field(default_factory=dict)
+    weights: dict[Name, Name] = Field(default_factory=dict)
+    clip_format: Literal["png", "mp4"] = "png"
 
     @property
     def judge_names(self) -> tuple[str, ...]:
@@ -95,113 +106,136 @@ class EvalConfig:
         return next(system for system in self.systems if system.name == name)
 
 
-def load_eval_config(path: str | Path) -> EvalConfig:
+def load_eval_config(path: str | Path, trust_remote_code: bool = False) -> EvalConfig:
     """Read and check a YAML file.
 
-    Raises:
-        EvalConfigError: naming the file and the key, and the nearest known one.
-    """
-    return eval_config(read_yaml(path), str(path))
-
-
-def read_yaml(path: str | Path) -> Mapping[str, Any]:
-    """A YAML file of keys and values.
+    Args:
+        trust_remote_code: whether a judge may ask for its repository's code to be run.
 
     Raises:
-        EvalConfigError: no such file, no YAML, or no keys.
+        ConfigError: naming the file, line and key, and the nearest known one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise EvalConfigError(f"{path}: no such configuration file")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise EvalConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(raw, Mapping):
-        raise EvalConfigError(f"{path}: expected keys such as name")
-    return raw
+    return _checked(read_yaml(path), trust_remote_code)
 
 
-def eval_config(raw: Mapping[str, Any], source: str = "configuration") -> EvalConfig:
+def eval_config(raw: Mapping[str, Any], source: str = "configuration", trust_remote_code: bool = False) -> EvalConfig:
     """The same checks for a mapping."""
-    raw = dict(raw)
-    systems = raw.pop("systems", None)
-    if not isinstance(systems, Mapping) or not systems:
-        raise EvalConfigError(f"{source}: systems must name what is compared, such as base: {{model: embedded}}")
-    made = []
-    for name, values in systems.items():
-        values = dict(values or {})
-        check_keys(values, SystemConfig, f"{source}: systems.{name}")
-        made.append(SystemConfig(name=str(name), **values))
-    check_keys(raw, EvalConfig, source)
-    if not isinstance(raw.get("name"), str):
-        raise EvalConfigError(f"{source}: name is missing")
-    for key in ("emotions", "seeds", "judges", "metrics"):
-        if key in raw:
-            if not isinstance(raw[key], list) or not raw[key]:
-                raise EvalConfigError(f"{source}: {key} must be a list such as [a, b], not {raw[key]!r}")
-            raw[key] = tuple(raw[key])
-    config = EvalConfig(systems=tuple(made), **raw)
-    _check(config, source)
+    return _checked(Document.of(raw, source), trust_remote_code)
+
+
+def check_metric(name: str) -> None:
+    """Refuse a metric that is not known (`ValueError`, with the nearest name)."""
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}{nearest(name, METRICS)}")
+
+
+def check_judges(judges: tuple[Any, ...], document: Document, trust_remote_code: bool) -> None:
+    """Rules for judges together: no two of one name, and no code of strangers unless the command allows it.
+
+    Raises:
+        ConfigError: one is broken.
+    """
+    for place, spec in enumerate(judges):
+        refuse_remote_code(spec, f"{document.place(('judges', place))}: judges[{place}]", trust_remote_code)
+    names = [judge_name(spec) for spec in judges]
+    refuser(document)(len(set(names)) < len(names), "judges", f"judges: two are called {names}")
+
+
+def _checked(document: Document, trust_remote_code: bool) -> EvalConfig:
+    _name_systems(document)
+    config = build(EvalConfig, document)
+    refuse = refuser(document)
+    names = [system.name for system in config.systems]
+    for system in config.systems:
+        _check_system(system, refuse)
+    for key in ("baseline", "reference"):
+        value = getattr(config, key)
+        refuse(value is not None and value not in names, key, f"{key}: {value!r} is no system ({', '.join(names)})")
+    for emotion in config.emotions:
+        try:
+            known = parse_emotion(emotion).dominant == emotion
+        except ValueError as error:
+            refuse(True, "emotions", f"emotions: {error}")
+        refuse(not known, "emotions", f"emotions: {emotion!r} is none of {', '.join(MIKELS)}")
+    for key in ("emotions", "seeds"):
+        values = getattr(config, key)
+        refuse(len(set(values)) < len(values), key, f"{key}: one is named twice")
+    _check_metrics(config, refuse)
+    for place, spec in enumerate(config.judges):
+        refuse(isinstance(spec, Mapping) and not spec.get("name"), "judges", f"judges[{place}]: a mapping needs a name")
+    check_judges(config.judges, document, trust_remote_code)
+    refuse(
+        config.prompts != "stickers" and not os.path.isfile(config.prompts),
+        "prompts",
+        f"prompts: no file {config.prompts}",
+    )
+    refuse(
+        any(system.clips == "stickers" for system in config.systems) and config.prompts != "stickers",
+        "prompts",
+        "clips: stickers can be drawn only for prompts: stickers",
+    )
     return config
 
 
-def check_keys(values: Mapping[str, Any], cls: type, where: str) -> None:
-    """Refuse keys that are no fields of the dataclass, with the nearest name (`EvalConfigError`)."""
-    names = [item.name for item in dataclasses.fields(cls) if item.name != "systems"]
-    for key in values:
-        if key not in names:
-            close = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
-            raise EvalConfigError(f"{where}: unknown key {key!r}{hint}")
+def _name_systems(document: Document) -> None:
+    """`systems: {base: {...}}` as a list of systems that know their names.
+
+    Raises:
+        ConfigError: it is no mapping of mappings.
+    """
+    if not isinstance(document.values, dict):
+        return
+    systems, place = document.values.get("systems"), document.place(("systems",))
+    if not isinstance(systems, Mapping) or not systems:
+        raise ConfigError(f"{place}: systems must name what is compared, such as base: {{model: embedded}}")
+    named = []
+    for name, values in systems.items():
+        place = document.place(("systems", name))
+        if values is not None and not isinstance(values, Mapping):
+            raise ConfigError(f"{place}: systems.{name} must be a mapping such as {{model: embedded}}, not {values!r}")
+        if "name" in (values or {}):
+            raise ConfigError(f"{place}: systems.{name}.name: unknown key 'name'; {name!r} is the system's name")
+        document.names["systems", len(named)] = ("systems", name)
+        named.append({"name": name, **(values or {})})
+    document.values = {**document.values, "systems": named}
 
 
-def _check(config: EvalConfig, source: str) -> None:
-    def refuse(wrong: bool, message: str) -> None:
-        if wrong:
-            raise EvalConfigError(f"{source}: {message}")
+def _check_system(system: SystemConfig, refuse: Callable[[bool, str, str], None]) -> None:
+    where = f"systems.{system.name}"
 
-    names = [system.name for system in config.systems]
-    for system in config.systems:
-        where = f"systems.{system.name}"
-        refuse(not system.name.replace("_", "").replace("-", "").isalnum(), f"{where}: use letters, digits, - and _")
-        refuse((system.model is None) == (system.clips is None), f"{where}: give a model or clips, one of them")
-        refuse(system.emotion not in WAYS, f"{where}: emotion must be one of {', '.join(WAYS)}, not {system.emotion!r}")
-        refuse(system.load not in ("both", "adapter", "lora"), f"{where}: load must be both, adapter or lora")
-        needs = system.model is not None and system.emotion == "adapter" and system.adapter is None
-        refuse(needs, f"{where}: emotion: adapter needs an adapter; say emotion: sentence or none without one")
-        refuse(
-            system.emotion == "adapter" and system.load == "lora" and system.adapter is not None,
-            f"{where}: load: lora leaves no adapter for emotion: adapter; say emotion: sentence",
-        )
-        refuse(system.pipeline is not None and system.adapter is not None, f"{where}: adapters are for Wan models")
-    for key in ("baseline", "reference"):
-        value = getattr(config, key)
-        refuse(value is not None and value not in names, f"{key}: {value!r} is no system ({', '.join(names)})")
-    for emotion in config.emotions:
-        try:
-            refuse(parse_emotion(emotion).dominant != emotion, f"emotions: {emotion!r} is none of {', '.join(MIKELS)}")
-        except ValueError as error:
-            refuse(True, f"emotions: {error}")
+    def check(wrong: bool, key: str, message: str) -> None:
+        refuse(wrong, f"{where}.{key}", f"{where}: {message}")
+
+    plain = system.name.replace("_", "").replace("-", "")
+    check(not (plain.isascii() and plain.isalnum()), "name", "use letters, digits, - and _")
+    check((system.model is None) == (system.clips is None), "model", "give a model or clips, one of them")
+    check(
+        system.model is not None and system.emotion == "adapter" and system.adapter is None,
+        "emotion",
+        "emotion: adapter needs an adapter; say emotion: sentence or none without one",
+    )
+    check(
+        system.emotion == "adapter" and system.load == "lora" and system.adapter is not None,
+        "load",
+        "load: lora leaves no adapter for emotion: adapter; say emotion: sentence",
+    )
+    check(system.pipeline is not None and system.adapter is not None, "pipeline", "adapters are for Wan models")
+
+
+def _check_metrics(config: EvalConfig, refuse: Callable[[bool, str, str], None]) -> None:
     for metric in config.metrics:
-        refuse(metric not in METRICS, f"metrics: unknown metric {metric!r}; known are {', '.join(METRICS)}")
+        try:
+            check_metric(metric)
+        except ValueError as error:
+            refuse(True, "metrics", f"metrics: {error}")
         weights = WEIGHTS.get(metric)
         refuse(
             weights is not None and weights not in config.weights,
+            "metrics",
             f"metrics: {metric} needs weights.{weights}, a file or folder with the network",
         )
-        distance = metric.startswith(("fvd", "frechet"))
-        refuse(distance and config.reference is None, f"metrics: {metric} needs a reference: a system of real clips")
-    for place, spec in enumerate(config.judges):
-        refuse(isinstance(spec, Mapping) and not spec.get("name"), f"judges[{place}]: a mapping needs a name")
-        try:
-            check_spec(spec, f"judges[{place}]")
-        except JudgeError as error:
-            refuse(True, str(error))
-    refuse(len(set(config.judge_names)) < len(config.judges), f"judges: two are called {config.judge_names}")
-    for seed in config.seeds:
-        refuse(not isinstance(seed, int) or isinstance(seed, bool), f"seeds: {seed!r} is no whole number")
-    refuse(config.clip_format not in ("png", "mp4"), f"clip_format must be png or mp4, not {config.clip_format!r}")
-    refuse(config.prompts != "stickers" and not Path(config.prompts).is_file(), f"prompts: no file {config.prompts}")
-    stickers = any(system.clips == "stickers" for system in config.systems)
-    refuse(stickers and config.prompts != "stickers", "clips: stickers can be drawn only for prompts: stickers")
+        refuse(
+            metric.startswith(("fvd", "frechet")) and config.reference is None,
+            "metrics",
+            f"metrics: {metric} needs a reference: a system of real clips",
+        )

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             results = json.loads((out / "results.json").read_text(encoding="utf-8"))
             write_report(results, out)
         else:
-            config, out = load_controls_config(args.config), args.output_dir
+            config, out = load_controls_config(args.config, args.trust_remote_code), args.output_dir
             from emogen.eval.controls.run import run_controls
 
             results = run_controls(config, out, only, args.quiet)

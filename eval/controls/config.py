@@ -2,60 +2,98 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
 
 from emogen.emotion import MIKELS
-from emogen.eval.benchmark.config import EvalConfigError, SystemConfig, check_keys, read_yaml
-from emogen.eval.judges.spec import JudgeError, check_spec, judge_name
+from emogen.eval.benchmark.config import JudgeSpec, SampleSeed, SystemConfig, check_judges
+from emogen.settings import ConfigError, Document, build, read_yaml, refuser
+from emogen.settings.types import Count, Free, Name, Number, NumberAsWritten, Several, Text, Whole, as_whole, shown
 
 STUDIES = ("intensity", "plane", "mixtures", "arcs")
 SHAPES = ("step", "linear")
+PAIRS = len(MIKELS) * (len(MIKELS) - 1) // 2
+OURS = ("prompt", "emotion", "emotion_scale", "generator", "output_type")
+"""Arguments of the call that the studies set."""
 
 
-@dataclass(frozen=True, kw_only=True)
+def _emotion(value: Any) -> str:
+    if value not in MIKELS:
+        raise ValueError(f"{shown(value)} is none of {', '.join(MIKELS)}")
+    return str(value)
+
+
+def _pair(value: Any) -> tuple[str, str]:
+    two = isinstance(value, (list, tuple)) and len(value) == 2 and value[0] != value[1]
+    if not two or not all(one in MIKELS for one in value):
+        raise ValueError(f"{shown(value)} is no pair of two of {', '.join(MIKELS)}")
+    return str(value[0]), str(value[1])
+
+
+def _pairs(value: Any) -> Any:
+    """ "all", a number of pairs, or a list of them."""
+    if value == "all":
+        return "all"
+    if isinstance(value, (list, tuple)) and value:
+        return tuple(_pair(one) for one in value)
+    try:
+        number = as_whole(value)
+    except ValueError:
+        raise ValueError(f"must be all, a number or a list of pairs, not {shown(value)}") from None
+    if not 1 <= number <= PAIRS:
+        raise ValueError(f"there are {PAIRS} pairs, not {number}")
+    return number
+
+
+Emotion = Annotated[str, BeforeValidator(_emotion)]
+Pair = Annotated[tuple[str, str], BeforeValidator(_pair)]
+
+
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class IntensityStudy:
     """Attributes: emotions: of the eight. levels: how many intensities, evenly spaced from 0 to 1. scales: values of
     `emotion_scale` besides 1 at which intensity 1 is read too."""
 
-    emotions: tuple[str, ...] = MIKELS
-    levels: int = 7
-    scales: tuple[float, ...] = (-1.0, -0.5, 1.5, 2.0)
+    emotions: Several[Emotion] = MIKELS
+    levels: Whole = Field(7, ge=3)
+    scales: tuple[NumberAsWritten, ...] = (-1.0, -0.5, 1.5, 2.0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class PlaneStudy:
     """Attributes: grid: points a side of the grid over the square [-1, 1] x [-1, 1] of valence and arousal."""
 
-    grid: int = 5
+    grid: Whole = Field(5, ge=2)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class MixtureStudy:
     """Attributes: pairs: "all" 28, how many of them (spread by a fixed shuffle), or a list of [a, b]."""
 
-    pairs: str | int | tuple[tuple[str, str], ...] = "all"
+    pairs: Annotated[Any, BeforeValidator(_pairs)] = "all"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class ArcStudy:
     """Attributes: pairs: [from, to]. shapes: "step" (held until `switch`) and "linear" (over the whole clip). switch: a
     time between 0 and 1. window: video frames that the judge is shown at a time. stride: frames between windows."""
 
-    pairs: tuple[tuple[str, str], ...] = (
+    pairs: Several[Pair] = (
         ("fear", "amusement"), ("amusement", "sadness"), ("sadness", "excitement"), ("contentment", "anger"),
         ("disgust", "awe"), ("excitement", "fear"),
     )  # fmt: skip
-    shapes: tuple[str, ...] = SHAPES
-    switch: float = 0.5
-    window: int = 5
-    stride: int = 1
+    shapes: Several[Literal["step", "linear"]] = SHAPES
+    switch: Number = Field(0.5, gt=0, lt=1)
+    window: Count = 5
+    stride: Count = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class ControlsConfig:
     """A measurement.
 
@@ -70,121 +108,63 @@ class ControlsConfig:
         batch_size: clips made at a time.
     """
 
-    name: str
+    name: Text
     system: SystemConfig
-    prompts: str = "stickers"
-    num_prompts: int = 8
-    seeds: tuple[int, ...] = (0,)
-    judges: tuple[str | Mapping[str, Any], ...] = ("embedded",)
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: int = 8
-    intensity: IntensityStudy = field(default_factory=IntensityStudy)
-    plane: PlaneStudy = field(default_factory=PlaneStudy)
-    mixtures: MixtureStudy = field(default_factory=MixtureStudy)
-    arcs: ArcStudy = field(default_factory=ArcStudy)
+    prompts: Name = "stickers"
+    num_prompts: Count = 8
+    seeds: Several[SampleSeed] = (0,)
+    judges: Several[JudgeSpec] = ("embedded",)
+    generation: Free = Field(default_factory=dict)
+    batch_size: Count = 8
+    intensity: IntensityStudy = Field(default_factory=IntensityStudy)
+    plane: PlaneStudy = Field(default_factory=PlaneStudy)
+    mixtures: MixtureStudy = Field(default_factory=MixtureStudy)
+    arcs: ArcStudy = Field(default_factory=ArcStudy)
 
 
-_PARTS = {"intensity": IntensityStudy, "plane": PlaneStudy, "mixtures": MixtureStudy, "arcs": ArcStudy}
-
-
-def load_controls_config(path: str | Path) -> ControlsConfig:
+def load_controls_config(path: str | Path, trust_remote_code: bool = False) -> ControlsConfig:
     """Read and check a YAML file.
 
+    Args:
+        trust_remote_code: whether a judge may ask for its repository's code to be run.
+
     Raises:
-        EvalConfigError: naming the file and the key, and the nearest known one.
+        ConfigError: naming the file, line and key, and the nearest known one.
     """
-    return controls_config(read_yaml(path), str(path))
+    return _checked(read_yaml(path), trust_remote_code)
 
 
-def controls_config(raw: Mapping[str, Any], source: str = "configuration") -> ControlsConfig:
+def controls_config(
+    raw: Mapping[str, Any], source: str = "configuration", trust_remote_code: bool = False
+) -> ControlsConfig:
     """The same checks for a mapping."""
-    raw = {key: _frozen(value) for key, value in raw.items()}
-    system = raw.get("system")
-    if not isinstance(system, Mapping):
-        raise EvalConfigError(f"{source}: system must say what is measured: {{model: embedded, adapter: embedded}}")
-    check_keys(system, SystemConfig, f"{source}: system")
-    raw["system"] = SystemConfig(**{"name": "model", **system})
-    for key, part in _PARTS.items():
-        values = raw.pop(key, None) or {}
-        if not isinstance(values, Mapping):
-            raise EvalConfigError(f"{source}: {key} must be a mapping, not {values!r}; --only leaves studies out")
-        check_keys(values, part, f"{source}: {key}")
-        raw[key] = part(**{name: _frozen(value) for name, value in values.items()})
-    known = [item.name for item in dataclasses.fields(ControlsConfig)]
-    if extra := [key for key in raw if key not in known]:
-        raise EvalConfigError(f"{source}: unknown key {extra[0]!r}; known are {', '.join(known)}")
-    if not isinstance(raw.get("name"), str):
-        raise EvalConfigError(f"{source}: name is missing")
-    config = ControlsConfig(**raw)
-    _check(config, source)
-    return config
+    return _checked(Document.of(raw, source), trust_remote_code)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
-
-
-def _check(config: ControlsConfig, source: str) -> None:
-    def refuse(wrong: bool, message: str) -> None:
-        if wrong:
-            raise EvalConfigError(f"{source}: {message}")
-
-    system = config.system
-    refuse(system.model is None or system.adapter is None, "system: give a model and its adapter")
-    refuse(system.load not in ("both", "adapter"), f"system: load must be both or adapter, not {system.load!r}")
+def _checked(document: Document, trust_remote_code: bool) -> ControlsConfig:
+    if isinstance(document.values, dict):
+        system = document.values.get("system")
+        if not isinstance(system, Mapping):
+            place = document.place(("system",))
+            raise ConfigError(f"{place}: system must say what is measured: {{model: embedded, adapter: embedded}}")
+        document.values = {**document.values, "system": {"name": "model", **system}}
+    config = build(ControlsConfig, document)
+    refuse, system = refuser(document), config.system
+    refuse(system.model is None or system.adapter is None, "system", "system: give a model and its adapter")
+    refuse(system.load == "lora", "system.load", "system: load must be both or adapter, not 'lora'")
     refuse(
         system.image or system.pipeline is not None or system.clips is not None or system.emotion != "adapter",
+        "system",
         "system: give a Wan text-to-video model; image, pipeline, clips and emotion are a benchmark's",
     )
-    for where, number, least in (
-        ("num_prompts", config.num_prompts, 1),
-        ("batch_size", config.batch_size, 1),
-        ("intensity.levels", config.intensity.levels, 3),
-        ("plane.grid", config.plane.grid, 2),
-        ("arcs.window", config.arcs.window, 1),
-        ("arcs.stride", config.arcs.stride, 1),
-    ):
-        refuse(not _whole(number) or number < least, f"{where} must be a whole number from {least}, not {number!r}")
-    for where, values in (
-        ("seeds", config.seeds),
-        ("judges", config.judges),
-        ("arcs.shapes", config.arcs.shapes),
-        ("arcs.pairs", config.arcs.pairs),
-        ("intensity.emotions", config.intensity.emotions),
-    ):
-        refuse(not isinstance(values, tuple) or not values, f"{where} must be a list such as [a, b], not {values!r}")
-    for seed in config.seeds:
-        refuse(not _whole(seed), f"seeds: {seed!r} is no whole number")
-    refuse(not isinstance(config.generation, Mapping), f"generation must be a mapping, not {config.generation!r}")
-    for key in ("prompt", "emotion", "emotion_scale", "generator", "output_type"):
-        refuse(key in {**config.generation, **system.call}, f"generation: {key} is set by the studies")
-    for emotion in config.intensity.emotions:
-        refuse(emotion not in MIKELS, f"intensity.emotions: {emotion!r} is none of {', '.join(MIKELS)}")
-    scales = config.intensity.scales
-    fine = isinstance(scales, tuple) and all(isinstance(s, (int, float)) and not isinstance(s, bool) for s in scales)
-    refuse(not fine, f"intensity.scales must be a list of numbers such as [-1, 1.5, 2], not {scales!r}")
-    pairs = config.mixtures.pairs
-    if _whole(pairs):
-        refuse(not 1 <= pairs <= 28, f"mixtures.pairs: there are 28 pairs, not {pairs}")
-    elif pairs != "all":
-        refuse(not isinstance(pairs, tuple) or not pairs, f"mixtures.pairs is all, a number or a list, not {pairs!r}")
-    listed = {"mixtures.pairs": pairs if isinstance(pairs, tuple) else (), "arcs.pairs": config.arcs.pairs}
-    for where, pair in ((where, pair) for where, several in listed.items() for pair in several):
-        two = isinstance(pair, tuple) and len(pair) == 2 and pair[0] != pair[1]
-        refuse(not two or not set(pair) <= set(MIKELS), f"{where}: {pair!r} is no pair of two of {', '.join(MIKELS)}")
-    for shape in config.arcs.shapes:
-        refuse(shape not in SHAPES, f"arcs.shapes: {shape!r} is none of {', '.join(SHAPES)}")
-    switch = config.arcs.switch
-    refuse(not isinstance(switch, (int, float)) or not 0 < switch < 1, f"arcs.switch: {switch!r} is not within 0 to 1")
-    for place, spec in enumerate(config.judges):
-        try:
-            check_spec(spec, f"judges[{place}]")
-        except JudgeError as error:
-            refuse(True, str(error))
-    names = [judge_name(spec) for spec in config.judges]
-    refuse(len(set(names)) < len(names), f"judges: two are called {names}")
-    refuse(config.prompts != "stickers" and not Path(config.prompts).is_file(), f"prompts: no file {config.prompts}")
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    for key in OURS:
+        for part, values in (("generation", config.generation), ("system.call", system.call)):
+            refuse(key in values, f"{part}.{key}", f"{part}: {key} is set by the studies")
+    refuse(len(set(config.seeds)) < len(config.seeds), "seeds", "seeds: one is named twice")
+    check_judges(config.judges, document, trust_remote_code)
+    refuse(
+        config.prompts != "stickers" and not os.path.isfile(config.prompts),
+        "prompts",
+        f"prompts: no file {config.prompts}",
+    )
+    return config

@@ -37,7 +37,7 @@ def load_judge(spec: str | Mapping[str, Any], device: str | torch.device = "cpu"
     Raises:
         JudgeError: the specification is wrong, or its weights cannot be had.
     """
-    check_spec(spec)
+    spec = check_spec(spec)
     name = judge_name(spec)
     if isinstance(spec, str):
         spec = {"kind": spec} if spec in _EMBEDDED else {"kind": _kind_of_folder(spec), "folder": spec}

@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--splits", type=int, default=20, metavar="N", help="divisions into halves to average over (default: 20)")
     add("--seed", type=int, default=0, help="of drawing, dividing and spoiling (default: 0)")
     add("--device", default="cpu", help="such as cuda (default: cpu)")
+    add("--trust_remote_code", action="store_true", help="let a judge run the code beside its model if it asks to")
     add("--quiet", action="store_true", help="no progress bars")
     return parser
 
@@ -75,11 +76,12 @@ def _run(args: argparse.Namespace) -> int:
     from emogen.eval.sanity.run import PLOT, run_sanity, sanity_networks, sanity_records
     from emogen.eval.sanity.text import markdown
 
-    if args.seed < 0:
-        raise EvalConfigError(f"--seed must be 0 or more, not {args.seed}")
+    if not 0 <= args.seed < 2**63:
+        raise EvalConfigError(f"--seed must be from 0 to 2**63 - 1, not {args.seed}")
     strengths = {name: _numbers(name, text) for name in _WORST if (text := getattr(args, name)) is not None}
     check_strengths(strengths)
-    specs = _judges(args.judge if args.judge is not None else [] if args.data else ["embedded"])
+    asked = args.judge if args.judge is not None else [] if args.data else ["embedded"]
+    specs = _judges(asked, args.trust_remote_code)
     networks = sanity_networks(args.features, _weights(args.weights), args.device)
     judges = load_judges(specs)
     for judge in judges.values():
@@ -108,11 +110,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _numbers(name: str, text: str) -> list[float]:
     from emogen.eval.benchmark.config import EvalConfigError
+    from emogen.settings.types import as_number
 
     try:
-        return [float(word) for word in text.split(",")]
+        return [as_number(word) for word in text.split(",")]
     except ValueError as error:
-        raise EvalConfigError(f"--{name} {text}: must be numbers such as 1,2,4") from error
+        raise EvalConfigError(f"--{name} {text[:60]}: {error}; write numbers such as 1,2,4") from error
 
 
 def _weights(words: Sequence[str]) -> dict[str, str]:
@@ -125,19 +128,14 @@ def _weights(words: Sequence[str]) -> dict[str, str]:
     return {key: path for key, _, path in pairs}
 
 
-def _judges(texts: Sequence[str]) -> list[str | Mapping[str, Any]]:
+def _judges(texts: Sequence[str], trust_remote_code: bool = False) -> list[str | Mapping[str, Any]]:
     """The specifications, each a mapping if it is written as one; checked, and no name twice."""
-    import yaml
-
-    from emogen.eval.judges.spec import JudgeError, check_spec, judge_name
+    from emogen.eval.judges.spec import JudgeError, judge_name, read_spec, refuse_remote_code
 
     specs: list[str | Mapping[str, Any]] = []
     for text in texts:
-        try:
-            spec = yaml.safe_load(text) if text.lstrip().startswith("{") else text
-        except yaml.YAMLError as error:
-            raise JudgeError(f"--judge: {text!r} is no mapping in YAML: {error}") from error
-        check_spec(spec, "--judge")
+        spec = read_spec(text)
+        refuse_remote_code(spec, "--judge", trust_remote_code)
         if judge_name(spec) in [judge_name(other) for other in specs]:
             raise JudgeError(f"--judge: two are called {judge_name(spec)!r}; give one another name")
         specs.append(spec)

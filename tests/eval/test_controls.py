@@ -313,38 +313,6 @@ def test_the_prompts_are_not_those_of_the_table(tmp_path):
         held_out_prompts(dataclasses.replace(mine, num_prompts=3))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"system": {"model": "embedded"}}, "system: give a model and its adapter"),
-        ({"system": {"modell": "x"}}, "system: unknown key 'modell'; did you mean 'model'"),
-        ({"system": {"model": "a", "adapter": "b", "image": True}}, "text-to-video"),
-        ({"system": {"model": "a", "adapter": "b", "load": "lora"}}, "load must be both or adapter"),
-        ({"intensity": {"level": 7}}, "intensity: unknown key 'level'; did you mean 'levels'"),
-        ({"intensity": {"levels": 2}}, r"intensity.levels must be a whole number from 3"),
-        ({"intensity": {"emotions": ["joy"]}}, "'joy' is none of"),
-        ({"intensity": {"scales": ["big"]}}, "scales must be a list of numbers"),
-        ({"plane": {"grid": True}}, "plane.grid must be a whole number"),
-        ({"mixtures": {"pairs": 40}}, "there are 28 pairs"),
-        ({"mixtures": {"pairs": [["fear", "fear"]]}}, "mixtures.pairs: .* is no pair"),
-        ({"arcs": {"pairs": [["fear", "joy"]]}}, "arcs.pairs: .* is no pair"),
-        ({"arcs": {"switch": 1}}, "arcs.switch: 1 is not within"),
-        ({"arcs": {"shapes": ["jump"]}}, "'jump' is none of step, linear"),
-        ({"arcs": 3}, "arcs must be a mapping"),
-        ({"generation": {"emotion": "fear"}}, "generation: emotion is set by the studies"),
-        ({"judges": [{"kind": "clop"}]}, "unknown kind 'clop'"),
-        ({"judges": ["embedded", "embedded"]}, "two are called"),
-        ({"prompts": "nowhere.jsonl"}, "no file nowhere.jsonl"),
-        ({"numprompts": 3}, "unknown key 'numprompts'"),
-        ({"seeds": 0}, "seeds must be a list"),
-        ({"name": None}, "name is missing"),
-    ],
-)  # fmt: skip
-def test_a_wrong_configuration_is_refused(changes, message):
-    with pytest.raises(EvalConfigError, match=message):
-        controls_config({**RAW, **changes})
-
-
 def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
     assert main(["--config", str(tmp_path / "no.yaml"), "--output_dir", str(tmp_path)]) == 2
     assert "no such configuration file" in capsys.readouterr().err

@@ -19,9 +19,9 @@ from peft import get_peft_model_state_dict
 
 from emogen.models import save_emotion_adapter
 from emogen.models.lora_formats import export_lora
+from emogen.training.config import TrainingConfig
 from emogen.training.families.loading import DTYPES
 from emogen.training.model import WanEmotionModel
-from emogen.training.config import TrainingConfig
 
 
 def export_weights(

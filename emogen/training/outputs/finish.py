@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emogen.training.data.plan import Plan
+from emogen.training.model import WanEmotionModel
 from emogen.training.outputs.card import model_card
 from emogen.training.outputs.curves import draw_curves
 from emogen.training.outputs.export import write_text
-from emogen.training.model import WanEmotionModel
-from emogen.training.data.plan import Plan
 from emogen.training.outputs.previewer import FOLDER
 
 CURVES = "curves.png"

@@ -21,9 +21,9 @@ from PIL import Image
 from torch import nn
 
 from emogen.data.attributes import clip_attributes
-from emogen.media.video import to_uint8
 from emogen.emotion import MIKELS, NEUTRAL
 from emogen.eval.judges.embedded import Judge
+from emogen.media.video import to_uint8
 from emogen.training.families.fold import FoldedTextProcessor
 from emogen.training.outputs.preview_media import log_to_trackers, save_preview
 from emogen.training.outputs.preview_report import Preview, PreviewClip, asked_categories, read_clips, report
@@ -59,8 +59,8 @@ def sample_preview(
         emotions: as the pipeline takes them, in text; "neutral" among them is what the others are compared with.
         accelerator: the run's, for its processes and its autocast; None is one process and no autocast.
         ulysses: how many processes share a clip (see `emogen.training.parallel.sharing`).
-        judge: reads the clips (`emogen.eval.judges.embedded.Judge`). It must know the prompts' domain: the embedded judge
-            has seen nothing but stickers.
+        judge: reads the clips (`emogen.eval.judges.embedded.Judge`). It must know the prompts' domain: the embedded
+            judge has seen nothing but stickers.
         batch_size: clips sampled at once.
         images: for image-to-video, the first frame for each prompt.
         prompt_embeds, negative_prompt_embeds: `[prompts, L, D]` and `[1, L, D]`, for a pipeline without a text encoder.
@@ -155,8 +155,14 @@ def _folded(module: nn.Module) -> FoldedTextProcessor | None:
     return inner if isinstance(inner, FoldedTextProcessor) else None
 
 
-def _check(prompts: Sequence[str], emotions: Sequence[str], seeds: Sequence[int], batch_size: int,
-           images: Sequence | None, prompt_embeds: torch.Tensor | None) -> None:
+def _check(
+    prompts: Sequence[str],
+    emotions: Sequence[str],
+    seeds: Sequence[int],
+    batch_size: int,
+    images: Sequence | None,
+    prompt_embeds: torch.Tensor | None,
+) -> None:
     for name, values in (("prompts", prompts), ("emotions", emotions), ("seeds", seeds)):
         if isinstance(values, str) or not len(values):
             raise ValueError(f"{name} is {values!r}; give a list of at least one")

@@ -17,8 +17,8 @@ from accelerate import Accelerator
 from PIL import Image, ImageDraw, ImageFont
 
 from emogen.media.grid import label_grid
-from emogen.media.video import write_video
 from emogen.media.sheet import contact_sheet
+from emogen.media.video import write_video
 
 if TYPE_CHECKING:
     from emogen.training.outputs.preview_report import Preview

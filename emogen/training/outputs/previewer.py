@@ -19,11 +19,11 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from emogen.eval.judges.embedded import EmbeddedJudge
 from emogen.pipelines import EmotionWanPipeline
 from emogen.pipelines.defaults import GenerationDefaults
-from emogen.training.data.cache import LatentCache
 from emogen.training.config import ConfigError
+from emogen.training.data.cache import LatentCache
 from emogen.training.data.encode import free_memory
-from emogen.training.model import WanEmotionModel
 from emogen.training.data.plan import Plan
+from emogen.training.model import WanEmotionModel
 from emogen.training.outputs.preview import EMOTIONS, log_to_trackers, sample_preview, save_preview
 from emogen.training.parallel.sharing import Sharing
 
