@@ -59,16 +59,13 @@ def variants(ratios: list[float], steps: int, device: torch.device) -> dict[str,
 
 
 def load(args: argparse.Namespace, device: torch.device, move: bool = True) -> Any:
-    from emogen.embedded import embedded_adapter, embedded_model
-    from emogen.pipelines import EmotionWanPipeline
+    from emogen.pipelines.loading import open_pipeline
 
-    dtype = getattr(torch, args.dtype or ("float32" if device.type == "cpu" else "bfloat16"))
-    pipe = EmotionWanPipeline.from_pretrained(args.model or embedded_model(), dtype=dtype)
-    adapter = args.adapter or (None if args.model else embedded_adapter())
-    if adapter:
-        pipe.load_emotion_adapter(adapter)
+    adapter = args.adapter or (None if args.model else "embedded")
+    dtype = args.dtype or ("float32" if device.type == "cpu" else "bfloat16")
+    pipe = open_pipeline(args.model or "embedded", adapter, device=device if move else "cpu", dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device) if move else pipe
+    return pipe
 
 
 def make(pipe: Any, args: argparse.Namespace, prompt: str, emotion: str, seed: int) -> tuple[np.ndarray, float]:

@@ -1,32 +1,171 @@
-"""The emotion's LoRA together with others: identity, style, few-step distillation."""
+"""The emotion's LoRA together with others: identity, style, few-step distillation.
+
+What people type is read without loading model code, so that a command's `--help` is quick; the rest imports it.
+"""
 
 from __future__ import annotations
 
+import argparse
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from emogen.models.lora_file import scaled
-from emogen.models.lora_formats import LoraFile, LoraFormatError, read_lora
-from emogen.models.storage import LORA_NAME
-from emogen.pipelines.lora_options import LoraError, LoraSpec, add_lora_arguments, loras_from_args, on_hub
+    from emogen.models.lora import LoraFile
 
-__all__ = ["LoraError", "LoraSpec", "add_lora_arguments", "add_loras", "check_fits", "loras_from_args", "plain_weights"]
+
+class LoraError(ValueError):
+    """A LoRA that cannot be loaded, or a weight that is none; the message names the file and the way out."""
+
+
+@dataclass(frozen=True)
+class LoraSpec:
+    """One LoRA to load.
+
+    Args:
+        source: a file, a folder with `pytorch_lora_weights.safetensors`, a hub id, or "id/file.safetensors" on the hub.
+        weight: its strength; 1 as trained.
+    """
+
+    source: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> LoraSpec:
+        """Read "FILE_OR_ID" or "FILE_OR_ID:WEIGHT".
+
+        Raises:
+            LoraError: no source, or a weight that is no finite number.
+        """
+        source, colon, weight = text.rpartition(":")
+        # "C:\\x.safetensors": what comes after the colon is then a path.
+        if not colon or "/" in weight or "\\" in weight or weight.endswith(".safetensors"):
+            source, weight = text, "1"
+        try:
+            value = float(weight)
+        except ValueError:
+            value = math.nan
+        if not source.strip() or not math.isfinite(value):
+            raise LoraError(f"--lora {text!r}: give FILE_OR_ID or FILE_OR_ID:WEIGHT, such as style.safetensors:0.8")
+        return cls(source.strip(), value)
+
+
+def add_lora_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--lora`, which may be repeated, and `--emotion_lora_weight`."""
+    group = parser.add_argument_group("LoRAs beside the emotion's (docs/sampling.md)")
+    group.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FILE[:WEIGHT]",
+        help="another LoRA: a file of diffusers, ComfyUI, DiffSynth or musubi, a folder, or a hub id; may be repeated",
+    )
+    group.add_argument("--emotion_lora_weight", type=float, help="strength of the emotion's LoRA (default: 1)")
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """Which LoRAs stand beside the emotion's.
+
+    Args:
+        specs: those to load.
+        emotion_weight: strength of the emotion's LoRA; None leaves it.
+    """
+
+    specs: tuple[LoraSpec, ...] = ()
+    emotion_weight: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is asked for."""
+        return bool(self.specs) or self.emotion_weight is not None
+
+
+def loras_from_args(args: argparse.Namespace) -> LoraOptions:
+    """The LoRAs of parsed flags. Files that look local are looked up now, before a model is loaded.
+
+    Raises:
+        LoraError: a spec that is none, or a file that is not there.
+    """
+    specs = [LoraSpec.parse(text) for text in args.lora]
+    for spec in specs:
+        if not Path(spec.source).exists() and not on_hub(spec.source):
+            raise LoraError(f"--lora {spec.source}: no such file or folder")
+    weight = args.emotion_lora_weight
+    if weight is not None and not math.isfinite(weight):
+        raise LoraError(f"--emotion_lora_weight is {weight}; it has to be a finite number")
+    return LoraOptions(tuple(specs), weight)
+
+
+def on_hub(source: str) -> bool:
+    """Whether the text has the form of a hub id, or of a file of one."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(/[\w./-]+\.safetensors)?", source) is not None and not (
+        source.count("/") == 1 and source.endswith(".safetensors")
+    )
+
+
+class ActiveLoras:
+    """Which LoRAs act in some transformers, and how strongly, to be kept while others come and go: diffusers makes the
+    last one that is loaded the only one."""
+
+    def __init__(self, *transformers: nn.Module):
+        self._transformers = transformers
+        self._before = {
+            id(layer): (list(layer.active_adapters), dict(layer.scaling), layer.disable_adapters)
+            for layer in self._layers()
+        }
+
+    def weight(self, name: str) -> float:
+        """The strength of a LoRA that acts, 1 as trained; 0 of one that is switched off."""
+        for layer in self._layers():
+            active, scaling, disabled = self._before.get(id(layer), ([], {}, True))
+            if name in scaling:
+                if disabled or name not in active:
+                    return 0.0
+                now = layer.scaling[name]
+                layer.set_scale(name, 1.0)
+                full, layer.scaling[name] = layer.scaling[name], now
+                return scaling[name] / full if full else 0.0
+        return 0.0
+
+    def restore(self, added: Sequence[str] = (), weights: Mapping[str, float] | None = None) -> None:
+        """Let those act that did, as they did, and the `added` ones beside them; `weights` are new strengths."""
+        for layer in self._layers():
+            active, scaling, disabled = self._before.get(id(layer), ([], {}, False))
+            names = [name for name in dict.fromkeys([*active, *added]) if name in layer.scaling]
+            layer.set_adapter(names)
+            for name, scale in scaling.items():
+                if name in layer.scaling:
+                    layer.scaling[name] = scale
+            for name, weight in (weights or {}).items():
+                if name in layer.scaling:
+                    layer.set_scale(name, weight)
+            if disabled and not added:
+                layer.enable_adapters(False)
+
+    def _layers(self) -> Iterator[Any]:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for transformer in self._transformers:
+            yield from (module for module in transformer.modules() if isinstance(module, BaseTunerLayer))
 
 
 def add_loras(pipe: Any, specs: Sequence[LoraSpec | str], emotion_weight: float | None = None) -> dict[str, float]:
-    """Load LoRAs beside the emotion's, and set all strengths, by diffusers' `load_lora_weights` and `set_adapters`.
+    """Load LoRAs beside those that are there, the emotion's among them, by diffusers' `load_lora_weights`.
 
-    Call it after `load_emotion_adapter` and before `apply_speed`. Files of other programs are converted in memory: an
-    alpha is multiplied into the weights. LoRAs add up linearly; only a DoRA, which also divides, does not.
+    Those that are there keep their strengths. Call it after `load_emotion_adapter` and before `apply_speed`. Files of
+    other programs are converted in memory: an alpha is multiplied into the weights. LoRAs add up linearly; only a
+    DoRA, which also divides, does not.
 
     Args:
         pipe: an emotion pipeline of one transformer.
         specs: LoRAs, or texts for `LoraSpec.parse`.
-        emotion_weight: strength of the emotion's LoRA; None leaves 1.
+        emotion_weight: strength of the emotion's LoRA; None leaves what it has.
 
     Returns:
         Name -> weight of every LoRA that is now active; the emotion's keeps the name it was loaded by ("emotion"), the
@@ -45,34 +184,47 @@ def add_loras(pipe: Any, specs: Sequence[LoraSpec | str], emotion_weight: float 
     emotion = pipe._emotion_lora
     if emotion_weight is not None and emotion is None:
         raise LoraError("--emotion_lora_weight: no LoRA of the emotion is loaded")
+    if emotion_weight is not None and not math.isfinite(emotion_weight):
+        raise LoraError(f"--emotion_lora_weight is {emotion_weight}; it has to be a finite number")
     loras = [_read(spec.source) for spec in specs]
     for spec, (_, lora) in zip(specs, loras, strict=True):
-        check_fits(lora, pipe.transformer, spec.source)
+        check_fits(lora, pipe.transformer, f"--lora {spec.source}")
     present = list(getattr(pipe.transformer, "peft_config", {}))
-    weights = {name: 1.0 for name in present}
+    before = ActiveLoras(pipe.transformer)
+    weights = {name: before.weight(name) for name in present}
     if emotion_weight is not None:
         weights[emotion] = float(emotion_weight)
+    changed = {} if emotion_weight is None else {emotion: float(emotion_weight)}
     added: list[str] = []
     try:
         for spec, (file, lora) in zip(specs, loras, strict=True):
             name = _name(file, {*present, *added, "emotion"})
+            added.append(name)
             if lora.is_dora:  # its configuration has to come along
                 pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=name)
             else:
                 pipe.load_lora_weights(plain_weights(lora), adapter_name=name)
-            added.append(name)
-            weights[name] = spec.weight
-        if weights:
-            pipe.set_adapters(list(weights), list(weights.values()))
+            changed[name] = spec.weight
+        before.restore([*added, *(name for name in (emotion,) if emotion_weight is not None)], changed)
     except BaseException:
-        for name in added:
-            pipe.delete_adapters(name)
+        _forget(pipe, added)
+        before.restore()
         raise
-    return weights
+    return {name: weight for name, weight in (weights | changed).items() if weight or name in changed}
+
+
+def _forget(pipe: Any, names: Sequence[str]) -> None:
+    there = [name for name in names if name in getattr(pipe.transformer, "peft_config", {})]
+    if there and set(there) == set(pipe.transformer.peft_config):
+        pipe.unload_lora_weights()
+    elif there:
+        pipe.delete_adapters(there)
 
 
 def plain_weights(lora: LoraFile) -> dict[str, Any]:
     """A LoRA's tensors with alpha multiplied in, so that they act at full strength without any configuration."""
+    from emogen.models.lora import scaled
+
     scales = {f"transformer.{layer}": scale for layer, scale in lora.scales.items()}
     return {
         key: scaled(value, scales[key.partition(".lora_")[0]]) if ".lora_B." in key else value
@@ -91,7 +243,7 @@ def check_fits(lora: LoraFile, transformer: nn.Module, name: str) -> None:
             module = transformer.get_submodule(layer)
         except AttributeError:
             raise LoraError(
-                f"--lora {name}: it changes {layer}, which this model has not ({len(transformer.blocks)} blocks): "
+                f"{name}: it changes {layer}, which this model has not ({len(transformer.blocks)} blocks): "
                 "it was trained on another model"
             ) from None
         given = (
@@ -100,12 +252,15 @@ def check_fits(lora: LoraFile, transformer: nn.Module, name: str) -> None:
         )
         if given != (module.in_features, module.out_features):
             raise LoraError(
-                f"--lora {name}: {layer} is {given[0]} -> {given[1]} there and {module.in_features} -> "
+                f"{name}: {layer} is {given[0]} -> {given[1]} there and {module.in_features} -> "
                 f"{module.out_features} in this model: it was trained on a model of another size"
             )
 
 
 def _read(source: str) -> tuple[Path, LoraFile]:
+    from emogen.models.lora import LoraFormatError, read_lora
+    from emogen.models.storage import LORA_NAME
+
     path = Path(source)
     if not path.exists():
         if not on_hub(source):
@@ -121,6 +276,8 @@ def _download(source: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    from emogen.models.storage import LORA_NAME
+
     owner, name, *rest = source.split("/")
     file = "/".join(rest) or LORA_NAME
     try:
@@ -133,6 +290,8 @@ def _download(source: str) -> Path:
 
 
 def _name(file: Path, taken: set[str]) -> str:
+    from emogen.models.storage import LORA_NAME
+
     stem = file.parent.name if file.name == LORA_NAME else file.stem
     base = name = re.sub(r"[^\w-]+", "_", stem).strip("_") or "lora"  # peft's names hold no dots
     number = 2

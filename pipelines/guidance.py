@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from emogen.models.branches import Run, branch_calls
+from emogen.models.compat import GUIDANCE_SCALES
 
 EmotionGuidanceLike = float | Sequence[float | None] | Callable[[float], float | None]
 
@@ -123,7 +124,7 @@ class EmotionGuidance:
             ValueError: a g_t of 0, by which x would have to be divided.
         """
         # Now, and not at every step: the pipeline's loop keeps the numbers that it was called with.
-        self._text_scales = {"transformer": self._pipe._guidance_scale, "transformer_2": self._pipe._guidance_scale_2}
+        self._text_scales = {name: getattr(self._pipe, own) for name, own in GUIDANCE_SCALES.items()}
         if self._pipe.do_classifier_free_guidance and self._text_scales["transformer_2"] == 0:
             raise ValueError(
                 f"guidance_scale_2 is 0, and without any guidance of the text the emotion's cannot be added: give "

@@ -1,68 +1,41 @@
-"""What an emotion pipeline adds to a stock Wan pipeline: one adapter to load, save and scale, and
-`emotion=`."""
+"""What an emotion pipeline adds to a stock Wan pipeline beside its call: one adapter to load, save and scale."""
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import json
-import warnings
-from collections.abc import Callable, Sequence
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from emogen.emotion import EmotionArc, EmotionState, emotion_prompt
+from emogen.files import atomic
 from emogen.models import (
     EmotionAdapter,
     EmotionAdapterConfig,
     EmotionEncoder,
-    EmotionTensors,
-    get_emotion_adapter,
-    latent_frame_count,
+    attach_emotion_adapter,
+    load_emotion_adapter,
+    save_emotion_adapter,
 )
-from emogen.models.text_limit import fit_prompts
+from emogen.models.config import CONFIG_NAME
+from emogen.models.lora import read_lora
+from emogen.models.storage import LORA_NAME, WEIGHTS_NAME, read_emotion_adapter
+from emogen.pipelines.composition import ActiveLoras, check_fits
 from emogen.pipelines.defaults import GenerationDefaults
-from emogen.pipelines.emotions import EmotionLike, all_neutral, emotion_tensors, read_emotions
-from emogen.pipelines.folders import AdapterFolderMixin
-from emogen.pipelines.guidance import EmotionGuidance, EmotionGuidanceLike, read_emotion_guidance
-from emogen.pipelines.kinds import HUB_ARGUMENTS, ModelKindMixin
-from emogen.pipelines.speed_cache import reset_caches
+from emogen.pipelines.emotion_call import EmotionCallMixin, read_scale
+from emogen.pipelines.loading import HUB_ARGUMENTS, ModelKindMixin
 
 
-@dataclass(frozen=True)
-class EmotionRequest:
-    """What `encode_prompt` has to append during one call; without `cond`, nothing."""
-
-    cond: EmotionTensors | None = None
-    uncond: EmotionTensors | None = None
-    guidance: EmotionGuidance | None = None
-
-
-def merged_signature(call: Callable, extended: Callable) -> inspect.Signature:
-    """The parameters of a stock `__call__` followed by the keyword-only ones of the override."""
-    base = inspect.signature(call)
-    own = inspect.signature(extended).parameters.values()
-    added = [p for p in own if p.kind is p.KEYWORD_ONLY]
-    return base.replace(parameters=[*base.parameters.values(), *added])
-
-
-class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
+class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin):
     """For a subclass of a Wan pipeline, before it in the bases.
 
     The subclass sets `_stock_class_name` and overrides `__call__` to go through `_call_with_emotion`.
     """
 
     _stock_class_name: str
-    _emotion_request: EmotionRequest | None = None
-    _emotion_scale: float = 1.0
-    _warned_about_prompt = False
-    generation_defaults: GenerationDefaults = GenerationDefaults()
-    """What a call takes for arguments it is not given."""
-    batch_emotion_guidance: bool = False
-    """Makes the extra pass of `emotion_guidance_scale` in one forward of twice the batch (see `EmotionGuidance`)."""
+    _emotion_lora: str | None = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any):
@@ -106,15 +79,6 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
         return self.generation_defaults.fps
 
     @property
-    def emotion_adapter(self) -> EmotionAdapter | None:
-        """The adapter on this pipeline's transformer, if any."""
-        for transformer in self._wan_transformers().values():
-            adapter = get_emotion_adapter(transformer)
-            if adapter is not None:
-                return adapter
-        return None
-
-    @property
     def emotion_encoder(self) -> EmotionEncoder | None:
         adapter = self.emotion_adapter
         return adapter.encoder if adapter is not None else None
@@ -123,209 +87,166 @@ class EmotionAdapterMixin(ModelKindMixin, AdapterFolderMixin):
         self, config: EmotionAdapterConfig | None = None, *, dtype: torch.dtype = torch.float32
     ) -> EmotionAdapter:
         """Attach a new, untrained adapter to this pipeline's transformers (see `attach_emotion_adapter`)."""
-        return self._attach(config or EmotionAdapterConfig(), dtype)
+        first, *rest = self._wan_transformers().values()
+        config = config or EmotionAdapterConfig()
+        return attach_emotion_adapter(first, config, transformer_2=rest[0] if rest else None, dtype=dtype)
 
     def set_emotion_scale(self, scale: float) -> None:
         """A factor on every later call's `emotion_scale`.
 
         Raises:
             RuntimeError: no adapter is loaded.
+            ValueError: no finite number.
+        """
+        if self.emotion_adapter is None:
+            raise RuntimeError("no emotion adapter is loaded; call load_emotion_adapter first")
+        self._emotion_scale = read_scale(scale, "scale")
+
+    def load_emotion_adapter(
+        self,
+        pretrained: str | Path,
+        *,
+        load_lora: bool = True,
+        adapter_name: str = "emotion",
+        dtype: torch.dtype | None = None,
+        **hub: object,
+    ) -> None:
+        """Load an adapter, in place of one that is loaded. Load it before offloading or compiling.
+
+        LoRAs that were loaded otherwise stay as they are.
+
+        Args:
+            pretrained: a folder or a hub id with `config.json` and `emotion_adapter.safetensors`.
+            load_lora: load `pytorch_lora_weights.safetensors` of the folder too, if it is there.
+            adapter_name: the LoRA's name, for `set_adapters`.
+            dtype: of the adapter's weights; by default the transformer's.
+            hub: `cache_dir`, `token`, `revision`, `local_files_only`, `force_download` of huggingface_hub.
+
+        Raises:
+            FileNotFoundError: neither a folder nor a model on the hub.
+            AdapterMismatchError: the folder is no adapter's, or the adapter was made for another model.
+            LoraFormatError, LoraError: its LoRA cannot be read, or was made for another model.
+            ValueError: another LoRA has the name. After any error the pipeline is as it was.
+        """
+        folder = resolve_folder(pretrained, **hub)
+        transformers = list(self._wan_transformers().values())
+        names = ("transformer", "transformer_2")
+        read_emotion_adapter(folder, dict(zip(names, transformers, strict=False)))  # all errors, before any change
+        has_lora = load_lora and (folder / LORA_NAME).is_file()
+        if has_lora:
+            check_fits(read_lora(folder), transformers[0], str(folder / LORA_NAME))
+        loras = ActiveLoras(*transformers)
+        before = self._take_off()
+        try:
+            if has_lora:
+                # before the adapter, because peft freezes all it finds in the model
+                self.load_lora_weights(str(folder), weight_name=LORA_NAME, adapter_name=adapter_name)
+                self._emotion_lora = adapter_name
+            load_emotion_adapter(folder, *transformers, dtype=dtype)
+        except BaseException:
+            self._take_off()
+            self._put_back(before)
+            loras.restore()
+            raise
+        loras.restore([adapter_name] if has_lora else [])
+
+    def unload_emotion_adapter(self) -> None:
+        """Take the adapter off, and the LoRA that came with it. Without an adapter, nothing happens."""
+        loras = ActiveLoras(*self._wan_transformers().values())
+        self._take_off()
+        loras.restore()
+
+    def save_emotion_adapter(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write a folder that `load_emotion_adapter` reads, with the LoRA that came with the adapter; without one, a
+        LoRA that lies in the folder is removed, because it would be loaded with this adapter.
+
+        Raises:
+            RuntimeError: no adapter is loaded.
         """
         adapter = self.emotion_adapter
         if adapter is None:
-            raise RuntimeError("no emotion adapter is loaded; call load_emotion_adapter first")
-        self._emotion_scale = float(scale)
-
-    def _wan_transformers(self) -> dict[str, torch.nn.Module]:
-        found = {name: getattr(self, name, None) for name in ("transformer", "transformer_2")}
-        return {name: transformer for name, transformer in found.items() if transformer is not None}
-
-    def _call_with_emotion(
-        self,
-        call: Callable,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        emotion: EmotionLike | Sequence[EmotionLike | None] | None,
-        negative_emotion: EmotionLike | Sequence[EmotionLike | None] | None,
-        emotion_scale: float,
-        emotion_guidance_scale: EmotionGuidanceLike | None = None,
-        guidance_interval: Sequence[float] | None = None,
-    ) -> Any:
-        """Run a stock `__call__` with an emotion. Nothing of a call outlives it."""
-        arguments = inspect.signature(call).bind_partial(*args, **kwargs).arguments
-        arguments = self._with_defaults(arguments)
-        prompts = count_prompts(arguments)
-        emotions = read_emotions(emotion, prompts)
-        negatives = read_emotions(negative_emotion, prompts, "negative_emotion")
-        scale = self._emotion_scale * emotion_scale
-        neutral = scale == 0 or (all_neutral(emotions) and all_neutral(negatives))
-        steps = arguments.get("num_inference_steps", _default_of(call, "num_inference_steps"))
-        adapter = self.emotion_adapter
-        limit = arguments.get("max_sequence_length", _default_of(call, "max_sequence_length"))
-        guidance_scales = read_emotion_guidance(emotion_guidance_scale, guidance_interval, steps, adapter is not None)
-        if adapter is None:
-            if not neutral:
-                arguments["prompt"] = self._prompts_with_emotion(arguments.get("prompt"), emotions, negatives, limit)
-            return call(**arguments)
-        if isinstance(arguments.get("prompt"), (str, list, tuple)):
-            fit_prompts(self.tokenizer, limit, as_list(arguments["prompt"]))  # warns of what is not read
-        before = adapter.scale, adapter.text_length
-        guided = contextlib.nullcontext()
-        try:
-            self._emotion_request = EmotionRequest()
-            if not neutral:
-                self._check_dressed(adapter)
-                frames = self._latent_frames(arguments, call)
-                moving = any(isinstance(e, EmotionArc) for e in (*emotions, *negatives))
-                factor = self.vae_scale_factor_temporal
-                guidance = guidance_scales and EmotionGuidance(self, guidance_scales, self.batch_emotion_guidance)
-                self._emotion_request = EmotionRequest(
-                    emotion_tensors(emotions, frames, factor, moving),
-                    emotion_tensors(negatives, frames, factor, moving),
-                    guidance,
-                )
-                adapter.scale = scale
-                guided = guidance.around(self._wan_transformers()) if guidance else guided
-            with guided:
-                return call(**arguments)
-        finally:
-            self._emotion_request = None
-            adapter.scale, adapter.text_length = before
-            reset_caches(self)  # an interrupted call would leave its steps to the next one
-
-    def _with_defaults(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """A call's arguments with the model's defaults for those that are not given, or None."""
-        arguments = dict(arguments)
-        defaults = self.generation_defaults.call_arguments()
-        if arguments.get("negative_prompt_embeds") is not None:
-            defaults.pop("negative_prompt", None)
-        for name in (
-            "height",
-            "width",
-            "num_frames",
-            "num_inference_steps",
-            "guidance_scale",
-            "max_sequence_length",
-        ):
-            if arguments.get(name, 0) is None:
-                del arguments[name]
-        for name, value in defaults.items():
-            if arguments.get(name) is None:
-                arguments[name] = value
-        return arguments
-
-    def _latent_frames(self, arguments: dict[str, Any], call: Callable) -> int:
-        latents = arguments.get("latents")
-        if latents is not None:
-            return latents.shape[2]
-        frames = arguments.get("num_frames", _default_of(call, "num_frames"))
-        return latent_frame_count(frames, self.vae_scale_factor_temporal)
-
-    def _check_dressed(self, adapter: EmotionAdapter) -> None:
-        for name, transformer in self._wan_transformers().items():
-            if get_emotion_adapter(transformer) is not adapter:
-                raise RuntimeError(
-                    f"{name} does not carry the emotion adapter that the other transformer carries; call "
-                    f'emotion_adapter.add(pipe.{name}, "{name}") or load_emotion_adapter'
-                )
-
-    def encode_prompt(
-        self,
-        prompt: str | list[str],
-        negative_prompt: str | list[str] | None = None,
-        do_classifier_free_guidance: bool = True,
-        num_videos_per_prompt: int = 1,
-        prompt_embeds: torch.Tensor | None = None,
-        negative_prompt_embeds: torch.Tensor | None = None,
-        max_sequence_length: int = 226,
-        device: torch.device | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The stock method; inside a call with an emotion its tokens come after the text's."""
-        prompt_embeds, negative_prompt_embeds = super().encode_prompt(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            do_classifier_free_guidance=do_classifier_free_guidance,
-            num_videos_per_prompt=num_videos_per_prompt,
-            prompt_embeds=prompt_embeds,
-            negative_prompt_embeds=negative_prompt_embeds,
-            max_sequence_length=max_sequence_length,
-            device=device,
-            dtype=dtype,
-        )
-        prompt_embeds, negative_prompt_embeds = self._append_emotion(prompt_embeds, negative_prompt_embeds)
-        return prompt_embeds, negative_prompt_embeds
-
-    def _append_emotion(
-        self, prompt_embeds: torch.Tensor, negative_prompt_embeds: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """During a call with an emotion, [M, L, D] -> [M, L + tail, D] for the prompt and the negative
-        prompt."""
-        request = self._emotion_request
-        if request is None:
-            return prompt_embeds, negative_prompt_embeds
-        lengths = {e.shape[1] for e in (prompt_embeds, negative_prompt_embeds) if e is not None}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"prompt_embeds have {prompt_embeds.shape[1]} tokens and negative_prompt_embeds "
-                f"{negative_prompt_embeds.shape[1]}; with an emotion adapter both need the same number: pad "
-                "them"
+            raise RuntimeError("no emotion adapter is loaded; there is nothing to save")
+        save_emotion_adapter(folder, adapter, dtype=dtype)
+        lora = self._lora_of_the_emotion()
+        if lora is None:
+            (Path(folder) / LORA_NAME).unlink(missing_ok=True)
+            return
+        with atomic(Path(folder) / LORA_NAME) as temporary:
+            self.save_lora_weights(
+                temporary.parent,
+                weight_name=temporary.name,
+                transformer_lora_layers={k: v.to("cpu", dtype).contiguous() for k, v in lora.layers.items()},
+                transformer_lora_adapter_metadata=lora.config,
             )
-        self.emotion_adapter.text_length = prompt_embeds.shape[1]
-        if request.cond is not None:
-            if request.guidance is not None:
-                length = prompt_embeds.shape[1]
-                request.guidance.begin(self._with_tail(prompt_embeds, request.uncond)[:, length:], length)
-            prompt_embeds = self._with_tail(prompt_embeds, request.cond)
-            if negative_prompt_embeds is not None:
-                negative_prompt_embeds = self._with_tail(negative_prompt_embeds, request.uncond)
-        return prompt_embeds, negative_prompt_embeds
 
-    def _with_tail(self, embeds: torch.Tensor, emotions: EmotionTensors) -> torch.Tensor:
-        tail = self.emotion_adapter.tail(emotions, self._execution_device).to(embeds)
-        # several videos of one prompt stand next to each other
-        tail = tail.repeat_interleave(embeds.shape[0] // tail.shape[0], dim=0)
-        return torch.cat([embeds, tail], dim=1)
+    def _lora_of_the_emotion(self) -> _Lora | None:
+        name = self._emotion_lora
+        if name is None or name not in getattr(self.transformer, "peft_config", {}):
+            return None
+        from peft import get_peft_model_state_dict
 
-    def _prompts_with_emotion(
-        self,
-        prompt: str | list[str] | None,
-        emotions: Sequence[EmotionState | EmotionArc],
-        negatives: Sequence[EmotionState | EmotionArc],
-        limit: int,
-    ) -> str | list[str]:
-        """Without an adapter: the emotion as a sentence of the prompt, as EmoVid's authors prompt their
-        model."""
-        if prompt is None:
-            raise ValueError("emotion= with prompt_embeds needs an emotion adapter; call load_emotion_adapter")
-        if any(isinstance(e, EmotionArc) for e in emotions) or not all_neutral(negatives):
-            raise ValueError(
-                "an emotion that changes over the clip, or a negative_emotion, cannot be said in the prompt; "
-                "call load_emotion_adapter"
+        layers = get_peft_model_state_dict(self.transformer, adapter_name=name)
+        return _Lora(name, dict(layers), self.transformer.peft_config[name].to_dict())
+
+    def _take_off(self) -> _Dressed:
+        """Take off the adapter and its LoRA; what is returned puts them back."""
+        adapter, lora = self.emotion_adapter, self._lora_of_the_emotion()
+        taken = _Dressed(adapter, self._emotion_scale, lora)
+        if adapter is not None:
+            taken.parts = adapter.detach()
+        self._emotion_scale, self._emotion_lora = 1.0, None
+        loaded = {name for names in self.get_list_adapters().values() for name in names}
+        if lora is not None and loaded == {lora.name}:
+            self.unload_lora_weights()
+        elif lora is not None:
+            self.delete_adapters(lora.name)
+        return taken
+
+    def _put_back(self, taken: _Dressed) -> None:
+        if taken.lora is not None:
+            self.transformer.load_lora_adapter(
+                taken.lora.layers, prefix=None, adapter_name=taken.lora.name, metadata=taken.lora.config
             )
-        if not self._warned_about_prompt:
-            self._warned_about_prompt = True
-            warnings.warn(
-                "no emotion adapter is loaded, so the emotion is added to the prompt as a sentence; call "
-                "load_emotion_adapter for conditioning that the model was trained on",
-                stacklevel=4,
-            )
-        texts = fit_prompts(self.tokenizer, limit, as_list(prompt), [emotion_prompt(e) for e in emotions])
-        return texts[0] if isinstance(prompt, str) else texts
+            self._emotion_lora = taken.lora.name
+        if taken.adapter is not None:
+            taken.adapter.reattach(taken.parts)
+        self._emotion_scale = taken.scale
 
 
-def as_list(prompt: str | Sequence[str]) -> list[str]:
-    """One prompt or several, as a list."""
-    return [prompt] if isinstance(prompt, str) else list(prompt)
+@dataclass
+class _Lora:
+    """The emotion's LoRA in the transformer: its name, its tensors and peft's configuration."""
+
+    name: str
+    layers: dict[str, torch.Tensor]
+    config: dict[str, Any]
 
 
-def _default_of(call: Callable, name: str) -> Any:
-    return inspect.signature(call).parameters[name].default
+@dataclass
+class _Dressed:
+    """What a pipeline wore before it was taken off."""
+
+    adapter: EmotionAdapter | None
+    scale: float
+    lora: _Lora | None
+    parts: Any = None
 
 
-def count_prompts(arguments: dict[str, Any]) -> int:
-    """How many prompts, in text or embedded, a call's arguments hold."""
-    prompt, embeds = arguments.get("prompt"), arguments.get("prompt_embeds")
-    if isinstance(prompt, (list, tuple)):
-        return len(prompt)
-    return embeds.shape[0] if prompt is None and embeds is not None else 1
+def resolve_folder(pretrained: str | Path, **hub: object) -> Path:
+    """The local folder of an adapter: as given, or downloaded from the hub.
+
+    Raises:
+        FileNotFoundError: neither.
+    """
+    if os.path.isdir(pretrained):
+        return Path(pretrained)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        files = [CONFIG_NAME, WEIGHTS_NAME, LORA_NAME]
+        return Path(snapshot_download(str(pretrained), allow_patterns=files, **hub))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise FileNotFoundError(
+            f"{pretrained}: neither a folder nor an adapter on the hub that can be reached ({error})"
+        ) from error

@@ -6,9 +6,9 @@ from typing import Any
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from transformers import AutoTokenizer, UMT5EncoderModel
 
-from emogen.pipelines.emotions import EmotionLike
+from emogen.pipelines.emotion_call import EmotionArguments, EmotionLike, bound, merged_signature
 from emogen.pipelines.guidance import EmotionGuidanceLike
-from emogen.pipelines.mixin import EmotionAdapterMixin, merged_signature
+from emogen.pipelines.mixin import EmotionAdapterMixin
 
 
 class EmotionWanPipeline(EmotionAdapterMixin, WanPipeline):
@@ -81,18 +81,12 @@ class EmotionWanPipeline(EmotionAdapterMixin, WanPipeline):
 
         Raises:
             UnknownEmotionError: a word is no known emotion.
-            ValueError: a list of the wrong length; an arc or an `emotion_guidance_scale` without an adapter; a
-                negative scale; an interval that is reversed or outside 0-1.
+            ValueError: a number that is not finite; a list of the wrong length; an arc or an `emotion_guidance_scale`
+                without an adapter; a negative scale; an interval that is reversed or outside 0-1.
+            NotFiniteError: the sampling gave nan or infinity; the message names the step.
         """
-        return self._call_with_emotion(
-            super().__call__,
-            args,
-            kwargs,
-            emotion,
-            negative_emotion,
-            emotion_scale,
-            emotion_guidance_scale,
-            guidance_interval,
-        )
+        call = super().__call__
+        asked = EmotionArguments(emotion, negative_emotion, emotion_scale, emotion_guidance_scale, guidance_interval)
+        return self._call_with_emotion(call, bound(call, args, kwargs), asked)
 
     __call__.__signature__ = merged_signature(WanPipeline.__call__, __call__)

@@ -1,6 +1,7 @@
 """Wan image-to-video with an emotion."""
 
 import inspect
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,11 +12,32 @@ from transformers import AutoTokenizer, CLIPVisionModel, UMT5EncoderModel
 
 from emogen.emotion import EmotionArc
 from emogen.models import latent_frame_count
-from emogen.pipelines.emotions import EmotionLike, read_emotions
+from emogen.pipelines.emotion_call import (
+    EmotionArguments,
+    EmotionLike,
+    bound,
+    count_prompts,
+    merged_signature,
+    read_emotions,
+)
 from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.images import Colour, cover, fit_size, read_image
-from emogen.pipelines.mixin import EmotionAdapterMixin, count_prompts, merged_signature
-from emogen.pipelines.stock_i2v import CLIPImageProcessor, WanImageToVideoPipeline
+from emogen.pipelines.mixin import EmotionAdapterMixin
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Where torchvision is missing, transformers says on this import, which diffusers' pipeline makes too, that the
+    processor made with Pillow takes its place. That one is enough here, and there is nothing to be done about it."""
+    return not record.getMessage().startswith("`CLIPImageProcessor` requires torchvision")
+
+
+_logger = logging.getLogger("transformers.utils.import_utils")
+_logger.addFilter(_is_news)
+try:
+    from diffusers import WanImageToVideoPipeline
+    from transformers import CLIPImageProcessor
+finally:
+    _logger.removeFilter(_is_news)
 
 _PIXEL_MULTIPLE = 16  # the stock pipeline takes no other heights and widths
 _TEXT_LENGTH = 512  # where Wan's attention to image and text splits them
@@ -100,8 +122,7 @@ class EmotionWanImageToVideoPipeline(EmotionAdapterMixin, WanImageToVideoPipelin
                 image encoder; and what `EmotionWanPipeline.__call__` refuses.
         """
         call = super().__call__
-        arguments = inspect.signature(call).bind_partial(*args, **kwargs).arguments
-        arguments = self._with_defaults(self._with_pictures(call, arguments, background))
+        arguments = self._with_defaults(self._with_pictures(call, bound(call, args, kwargs), background))
         self._check_model(call, arguments)
         prompts = count_prompts(arguments)
         self._check_latents(call, arguments, prompts)
@@ -113,9 +134,8 @@ class EmotionWanImageToVideoPipeline(EmotionAdapterMixin, WanImageToVideoPipelin
         if repeats > 1 and self._model.config.image_dim is not None:
             arguments = _one_prompt_for_each_video(arguments, repeats)
             emotions, negatives = ([e for e in many for _ in range(repeats)] for many in (emotions, negatives))
-        return self._call_with_emotion(
-            call, (), arguments, emotions, negatives, emotion_scale, emotion_guidance_scale, guidance_interval
-        )
+        asked = EmotionArguments(emotions, negatives, emotion_scale, emotion_guidance_scale, guidance_interval)
+        return self._call_with_emotion(call, arguments, asked)
 
     __call__.__signature__ = merged_signature(WanImageToVideoPipeline.__call__, __call__)
 

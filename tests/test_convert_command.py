@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from emogen.cli import main
-from emogen.models.lora_formats import read_lora
+from emogen.models.lora import read_lora
 
 LORA = "pytorch_lora_weights.safetensors"
 LAYER = "transformer.blocks.0.attn1.to_q"

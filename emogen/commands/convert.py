@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status (2 for bad input)."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    from emogen.models.lora_formats import default_name, read_lora, write_lora
+    from emogen.models.lora import default_name, read_lora, write_lora
 
     output = args.output / default_name(args.to) if args.output.is_dir() else args.output
     if output.suffix != ".safetensors":

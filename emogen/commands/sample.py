@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check_run(args: Namespace, jobs: Sequence[Namespace]) -> None:
     """What concerns all clips of a run."""
-    from emogen.pipelines.lora_options import loras_from_args
+    from emogen.pipelines.composition import loras_from_args
     from emogen.pipelines.speed_options import speed_from_args
 
     speed = speed_from_args(args)

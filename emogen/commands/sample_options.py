@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from emogen.emotion import NEUTRAL
-from emogen.pipelines.lora_options import add_lora_arguments
+from emogen.pipelines.composition import add_lora_arguments
 from emogen.pipelines.speed_options import add_speed_arguments
 
 ENLARGE_TO = 384

@@ -27,28 +27,21 @@ def load(args: Namespace) -> tuple[Any, list[str]]:
     Raises:
         OSError, ValueError, RuntimeError: with what cannot be loaded, and why.
     """
-    import emogen.embedded as embedded
-    from emogen.pipelines.composition import add_loras, loras_from_args
-    from emogen.pipelines.loading import best_device, open_pipeline
-    from emogen.pipelines.speed import apply_speed, speed_from_args
+    from emogen.pipelines.composition import loras_from_args
+    from emogen.pipelines.loading import open_pipeline
+    from emogen.pipelines.speed_options import speed_from_args
 
-    image, device = args.image is not None, args.device or best_device()
-    model, adapter = (
-        (embedded.embedded_i2v_model, embedded.embedded_i2v_adapter)
-        if image
-        else (embedded.embedded_model, embedded.embedded_adapter)
+    pipe = open_pipeline(
+        args.model or "embedded",
+        args.adapter or ("embedded" if args.model is None else None),
+        kind="image" if args.image is not None else "text",
+        device=args.device,
+        dtype=args.dtype,
+        load="adapter" if args.no_lora else "both",
+        loras=loras_from_args(args),
+        speed=speed_from_args(args),
     )
-    folder = args.adapter or (adapter() if args.model is None else "none")
-    folder = None if folder.lower() == "none" else folder
-    pipe = open_pipeline(args.model or model(), folder, image=image, device=device, dtype=args.dtype,
-                         load_lora=not args.no_lora)  # fmt: skip
-    specs = loras_from_args(args)
-    if specs or args.emotion_lora_weight is not None:
-        add_loras(pipe, specs, args.emotion_lora_weight)
-    speed = speed_from_args(args)
-    if not speed.places_model:
-        pipe.to(device)
-    return pipe, apply_speed(pipe, speed, device)
+    return pipe, pipe.switched_on
 
 
 def sample(pipe: Any, args: Namespace, seed: int) -> np.ndarray:

@@ -86,10 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     import torch
 
-    from emogen import EmotionWanPipeline, embedded_adapter, embedded_model
+    from emogen.pipelines.loading import open_pipeline
 
-    pipe = EmotionWanPipeline.from_pretrained(embedded_model())
-    pipe.load_emotion_adapter(embedded_adapter())
+    pipe = open_pipeline("embedded", "embedded", dtype="stored")
 
     def sample(prompts: Sequence[str], asked: Sequence[str]) -> list[np.ndarray]:
         generators = [torch.Generator().manual_seed(args.seed) for _ in prompts]

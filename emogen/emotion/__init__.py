@@ -6,15 +6,25 @@ Pure Python: importing it loads no numerical library.
 from emogen.emotion.arc import EmotionArc, Keyframe, latent_frame_times, parse_emotion_or_arc
 from emogen.emotion.lexicon import LEXICON, LexiconEntry, UnknownEmotionError, lookup, register_word
 from emogen.emotion.lexicon_file import load_lexicon
-from emogen.emotion.mikels import MIKELS, MIKELS_VA, NEGATIVE, NEUTRAL, POSITIVE, WARRINER_VA, is_positive, valence_of
 from emogen.emotion.parse import format_emotion, parse_emotion
 from emogen.emotion.plausible import FILM_TRANSITIONS, estimate_transitions, sample_arc
 from emogen.emotion.prompts import EMOTION_WORDS, emotion_prompt, scrub_emotion_words
 from emogen.emotion.state import EmotionState
+from emogen.emotion.taxonomy import (
+    MIKELS,
+    MIKELS_VA,
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    WARRINER_VA,
+    Taxonomy,
+    is_positive,
+    valence_of,
+)
 
 __all__ = [
     "EMOTION_WORDS", "FILM_TRANSITIONS", "LEXICON", "MIKELS", "MIKELS_VA", "NEGATIVE", "NEUTRAL", "POSITIVE",
-    "WARRINER_VA", "EmotionArc", "EmotionState", "Keyframe", "LexiconEntry", "UnknownEmotionError",
+    "WARRINER_VA", "EmotionArc", "EmotionState", "Keyframe", "LexiconEntry", "Taxonomy", "UnknownEmotionError",
     "emotion_prompt", "estimate_transitions", "format_emotion", "is_positive", "latent_frame_times", "load_lexicon",
     "lookup", "parse_emotion", "parse_emotion_or_arc", "register_word", "sample_arc", "scrub_emotion_words",
     "valence_of",

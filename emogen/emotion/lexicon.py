@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from emogen.emotion.mikels import MIKELS, MIKELS_VA, NEUTRAL
 from emogen.emotion.state import EmotionState
+from emogen.emotion.taxonomy import MIKELS, MIKELS_VA, NEUTRAL
 
 EKMAN = "Ekman 1992, six basic emotions; blend: our reading"
 PLUTCHIK = "Plutchik 1980, wheel of emotions; blend: our reading"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emogen.emotion.lexicon import LEXICON, normal_word, register_word
-from emogen.emotion.mikels import MIKELS
+from emogen.emotion.taxonomy import MIKELS
 from emogen.text_files import TextError, object_of_pairs, read_csv, read_text
 
 COLUMNS = ("word", *MIKELS, "intensity", "valence", "arousal", "source")

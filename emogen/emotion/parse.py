@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from emogen.emotion.lexicon import BUILTIN, lookup
-from emogen.emotion.mikels import MIKELS, NEUTRAL
 from emogen.emotion.state import EmotionState
+from emogen.emotion.taxonomy import MIKELS, NEUTRAL
 
 FORMS = 'a word ("joy"), a strength ("sadness:0.6"), a mixture ("joy:0.7+awe:0.3") or a point ("va:0.8,0.3")'
 

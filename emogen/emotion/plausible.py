@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from emogen.emotion.arc import EmotionArc
-from emogen.emotion.mikels import MIKELS, NEGATIVE, POSITIVE
 from emogen.emotion.state import EmotionState
+from emogen.emotion.taxonomy import MIKELS, NEGATIVE, POSITIVE
 
 Transitions = Mapping[str, Mapping[str, float]]
 

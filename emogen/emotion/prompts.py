@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from emogen.emotion.lexicon import BUILTIN, LEXICON
-from emogen.emotion.mikels import NEUTRAL
 from emogen.emotion.state import EmotionState
+from emogen.emotion.taxonomy import NEUTRAL
 
 AMBIGUOUS = frozenset(
     {

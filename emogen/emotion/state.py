@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from emogen.emotion.mikels import MIKELS, MIKELS_VA, NEUTRAL
+from emogen.emotion.taxonomy import MIKELS, MIKELS_VA, NEUTRAL
 
 _ZERO = (0.0,) * len(MIKELS)
 

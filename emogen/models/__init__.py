@@ -1,5 +1,6 @@
 """Networks: the emotion encoder, the attention processor, and the adapter that holds them together."""
 
+from emogen.emotion import latent_frame_times
 from emogen.models.adapter import (
     EmotionAdapter,
     attach_emotion_adapter,
@@ -7,11 +8,9 @@ from emogen.models.adapter import (
     get_emotion_adapter,
 )
 from emogen.models.config import AdapterMismatchError, EmotionAdapterConfig
-from emogen.models.encoder import EmotionEncoder
-from emogen.models.layout import TailLayout, latent_frame_count, latent_frame_times
-from emogen.models.processor import EmotionWanAttnProcessor
+from emogen.models.encoder import EmotionEncoder, EmotionTensors
+from emogen.models.processor import EmotionWanAttnProcessor, TailLayout, latent_frame_count
 from emogen.models.storage import load_emotion_adapter, save_emotion_adapter
-from emogen.models.tensors import EmotionTensors
 
 __all__ = [
     "AdapterMismatchError",

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import functools
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from diffusers import ModelMixin
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import nn
 
+from emogen.models.compat import BACKEND, PARALLEL, is_offloaded, submodules
 from emogen.models.config import AdapterMismatchError, EmotionAdapterConfig, cross_attentions
-from emogen.models.encoder import EmotionEncoder
-from emogen.models.hooks import LINK_NAME, AdapterLink, install, uninstall
-from emogen.models.processor import EmotionWanAttnProcessor, LayoutHolder
-from emogen.models.tensors import EmotionTensors
+from emogen.models.encoder import EmotionEncoder, EmotionTensors
+from emogen.models.processor import (
+    ENCODER_NAME,
+    LINK_NAME,
+    AdapterLink,
+    EmotionWanAttnProcessor,
+    LayoutHolder,
+    embed_apart,
+    prepare_emotion,
+)
 
 _IMAGE_MODEL_TEXT_LENGTH = 512  # Wan's own processor splits image from text tokens at this length
+
+
+@dataclass(frozen=True)
+class DetachedParts:
+    """What `EmotionAdapter.detach` took off: the transformers, and the processors of each."""
+
+    transformers: dict[str, nn.Module]
+    processors: dict[str, dict[str, EmotionWanAttnProcessor]]
 
 
 class EmotionAdapter:
@@ -52,13 +73,13 @@ class EmotionAdapter:
             raise RuntimeError("this transformer carries an emotion adapter already; detach_emotion_adapter it first")
         self.config.for_transformer(transformer)
         attentions = cross_attentions(transformer)
-        self._check_text_length(self._text_length, attentions)
+        self._check_text_length(self._text_length, attentions.values())
         dtype = self.encoder.null.dtype
         holder = LayoutHolder(self.config.num_tokens, self._text_length)
         processors = {}
         for layer, attention in attentions.items():
             device = next(attention.parameters()).device
-            if device.type == "meta" and hasattr(attention.to_q, "_hf_hook"):
+            if device.type == "meta" and is_offloaded(attention.to_q):
                 raise RuntimeError("the transformer is offloaded already: attach the emotion adapter before that")
             before = attention.processor
             processor = EmotionWanAttnProcessor(
@@ -70,20 +91,37 @@ class EmotionAdapter:
                 device=device,
                 dtype=dtype,
             )
-            processor._attention_backend = getattr(before, "_attention_backend", None)
-            processor._parallel_config = getattr(before, "_parallel_config", None)
+            for setting in (BACKEND, PARALLEL):
+                setattr(processor, setting, getattr(before, setting, None))
             processor.scale.fill_(self._scale)
             attention.set_processor(processor)
             processors[layer] = processor
         self.transformers[name], self.processors[name] = transformer, processors
         install(transformer, AdapterLink(self, holder, list(attentions.values())), self.encoder)
 
-    def detach(self) -> None:
-        """Take the adapter off; every transformer is then as it was. This object keeps the weights, and
-        `add` does not take them up again: save first, or load into a new one."""
+    def detach(self) -> DetachedParts:
+        """Take the adapter off; every transformer is then as it was. What is returned keeps the processors' weights,
+        and `reattach` takes them up again."""
         for transformer in self.transformers.values():
             uninstall(transformer)
+        parts = DetachedParts(self.transformers, self.processors)
         self.transformers, self.processors = {}, {}
+        return parts
+
+    def reattach(self, parts: DetachedParts) -> None:
+        """Put the adapter back on the transformers that `detach` took it off.
+
+        Raises:
+            RuntimeError: one of them carries another adapter by now.
+        """
+        for name, transformer in parts.transformers.items():
+            self.add(transformer, name)
+            attentions = cross_attentions(transformer)
+            holder = getattr(transformer, LINK_NAME).holder
+            for layer, processor in parts.processors[name].items():
+                processor.holder, processor.inner = holder, attentions[layer].processor.inner
+                attentions[layer].set_processor(processor)
+                self.processors[name][layer] = processor
 
     def restore_processors(self) -> None:
         """Put the processors back after a `set_attn_processor` has replaced them; the weights are kept."""
@@ -111,11 +149,12 @@ class EmotionAdapter:
 
     @text_length.setter
     def text_length(self, value: int) -> None:
-        for transformer in self.transformers.values():
-            self._check_text_length(value, cross_attentions(transformer))
+        links = [getattr(transformer, LINK_NAME) for transformer in self.transformers.values()]
+        for link in links:
+            self._check_text_length(value, link.attentions)
         self._text_length = value
-        for transformer in self.transformers.values():
-            getattr(transformer, LINK_NAME).holder.text_length = value
+        for link in links:
+            link.holder.text_length = value
 
     def tail(self, emotions: EmotionTensors, device: torch.device | str | None = None) -> torch.Tensor:
         """Tokens [B, T*N + 1, text_dim] to put after the text, made on the encoder's device (or, where that
@@ -178,8 +217,8 @@ class EmotionAdapter:
                 value.copy_(state[name])
 
     @staticmethod
-    def _check_text_length(length: int, attentions: Mapping[str, nn.Module]) -> None:
-        for attention in attentions.values():
+    def _check_text_length(length: int, attentions: Iterable[nn.Module]) -> None:
+        for attention in attentions:
             if getattr(attention, "add_k_proj", None) is None:
                 continue
             # A processor in the place of Wan's own may split image from text elsewhere, and then says where.
@@ -279,4 +318,66 @@ def _new_encoder(config: EmotionAdapterConfig) -> EmotionEncoder:
         text_dim=config.text_dim,
         hidden_dim=config.hidden_dim,
         fourier_bands=config.fourier_bands,
+        num_emotions=len(config.taxonomy),
     )
+
+
+@contextlib.contextmanager
+def without_adapter_modules(transformer: nn.Module) -> Iterator[None]:
+    """The transformer as if no adapter were there: encoder and processors out of its module tree."""
+    attentions = list(cross_attentions(transformer).values())
+    kept = [attention.processor for attention in attentions]
+    encoder = submodules(transformer).pop(ENCODER_NAME, None)
+    for attention in attentions:
+        restore_stock_processor(attention)
+    try:
+        yield
+    finally:
+        for attention, processor in zip(attentions, kept, strict=True):
+            attention.set_processor(processor)
+        if encoder is not None:
+            setattr(transformer, ENCODER_NAME, encoder)
+
+
+def restore_stock_processor(attention: nn.Module) -> None:
+    """Put back what stood before an emotion processor, with its attention backend; others are left alone."""
+    emotion = attention.processor
+    if not isinstance(emotion, EmotionWanAttnProcessor):
+        return
+    before = emotion.inner
+    if before is None:
+        before = WanAttnProcessor()
+        for setting in (BACKEND, PARALLEL):
+            setattr(before, setting, getattr(emotion, setting))
+    del attention.processor
+    attention.set_processor(before)
+
+
+@functools.wraps(ModelMixin.save_pretrained)
+def _save_without_adapter(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    with without_adapter_modules(self):
+        return type(self).save_pretrained(self, *args, **kwargs)
+
+
+def install(transformer: nn.Module, link: AdapterLink, encoder: nn.Module) -> None:
+    """Register encoder, link, hook and `save_pretrained`."""
+    setattr(transformer, ENCODER_NAME, encoder)
+    setattr(transformer, LINK_NAME, link)
+    text_embedder = transformer.condition_embedder.text_embedder
+    setattr(text_embedder, LINK_NAME, link)
+    transformer._emotion_hook = transformer.register_forward_pre_hook(prepare_emotion, with_kwargs=True)
+    text_embedder._emotion_hook = text_embedder.register_forward_hook(embed_apart)
+    # A bound method, not a closure, so that a deep copy of the transformer saves the copy.
+    transformer.save_pretrained = types.MethodType(_save_without_adapter, transformer)
+
+
+def uninstall(transformer: nn.Module) -> None:
+    """Undo `install` and restore every stock processor."""
+    for attention in cross_attentions(transformer).values():
+        restore_stock_processor(attention)
+    delattr(transformer, ENCODER_NAME)
+    for module in (transformer, transformer.condition_embedder.text_embedder):
+        module._emotion_hook.remove()
+        delattr(module, LINK_NAME)
+        del module._emotion_hook
+    del transformer.__dict__["save_pretrained"]

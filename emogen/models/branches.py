@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from emogen.models.compat import COMPILED_CALL, plain_call
+
 Run = Callable[..., torch.Tensor]
 """`run(context, **inputs)`: one forward of the transformer within the cache context of that name."""
 
@@ -34,8 +36,8 @@ def branch_calls(transformer: nn.Module, on_branch: OnBranch) -> Iterator[None]:
         RuntimeError: at a call outside of any `cache_context`, whose branch cannot be known.
     """
     own = vars(transformer)
-    before = {name: own[name] for name in ("_compiled_call_impl", "cache_context") if name in own}
-    plain = transformer._compiled_call_impl or transformer._call_impl
+    before = {name: own[name] for name in (COMPILED_CALL, "cache_context") if name in own}
+    plain = plain_call(transformer)
     stock_context = transformer.cache_context
     running: list[tuple[str, dict[str, Any]]] = []
 
@@ -64,10 +66,10 @@ def branch_calls(transformer: nn.Module, on_branch: OnBranch) -> Iterator[None]:
             )
         return (on_branch(running[-1][0], run, inputs),)
 
-    own.update(_compiled_call_impl=call, cache_context=cache_context)
+    own.update({COMPILED_CALL: call, "cache_context": cache_context})
     try:
         yield
     finally:
-        for name in ("_compiled_call_impl", "cache_context"):
+        for name in (COMPILED_CALL, "cache_context"):
             del own[name]
         own.update(before)

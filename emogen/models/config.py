@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from emogen.emotion import MIKELS, Taxonomy
+
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
 
@@ -34,6 +36,7 @@ class EmotionAdapterConfig:
         inner_dim: width of the transformer.
         num_layers: cross-attentions that the adapter serves (blocks and VACE blocks).
         base_model: for which model it was trained; informative.
+        taxonomy: what the rows of the encoder's table of emotions stand for, in their order.
     """
 
     num_tokens: int = 4
@@ -46,11 +49,16 @@ class EmotionAdapterConfig:
     inner_dim: int | None = None
     num_layers: int | None = None
     base_model: str | None = None
+    taxonomy: Taxonomy = MIKELS
 
     def __post_init__(self) -> None:
         for name in ("num_tokens", "rank", "head_dim", "hidden_dim", "fourier_bands", "text_length"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"EmotionAdapterConfig.{name} must be a whole number of at least 1, not {value!r}")
+        for name in ("text_dim", "inner_dim", "num_layers"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"EmotionAdapterConfig.{name} must be a whole number of at least 1, not {value!r}")
         if self.rank % self.head_dim:
             raise ValueError(
@@ -78,15 +86,20 @@ class EmotionAdapterConfig:
         return f"inner_dim {self.inner_dim}, num_layers {self.num_layers}, text_dim {self.text_dim}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"_class_name": "EmotionAdapter", "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        head = {"_class_name": "EmotionAdapter", "format_version": FORMAT_VERSION}
+        return head | values | {"taxonomy": self.taxonomy.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "config") -> EmotionAdapterConfig:
         """The inverse of `to_dict`; `source` names the file in errors.
 
         Raises:
-            AdapterMismatchError: not an adapter's config, or one that a newer emogen wrote.
+            AdapterMismatchError: not an adapter's config, one that a newer emogen wrote, a value of the wrong type, or
+                an adapter of another taxonomy. A config without a taxonomy is of Mikels' eight.
         """
+        if not isinstance(values, Mapping):
+            raise AdapterMismatchError(f"{source}: holds a {type(values).__name__} where an object belongs")
         if values.get("_class_name") != "EmotionAdapter":
             raise AdapterMismatchError(
                 f"{source}: _class_name is {values.get('_class_name')!r}, so this is not an emotion adapter's folder"
@@ -101,7 +114,17 @@ class EmotionAdapterConfig:
         unknown = sorted(given.keys() - fields)
         if unknown:
             raise AdapterMismatchError(f"{source}: unknown key {unknown[0]!r}")
-        return cls(**given)
+        try:
+            given["taxonomy"] = Taxonomy.from_dict(given["taxonomy"]) if "taxonomy" in given else MIKELS
+            config = cls(**given)
+        except ValueError as error:
+            raise AdapterMismatchError(f"{source}: {error}") from error
+        if config.taxonomy != MIKELS:
+            raise AdapterMismatchError(
+                f"{source}: the adapter's emotions are {', '.join(config.taxonomy)} ({config.taxonomy.name}), and here "
+                f"they are {', '.join(MIKELS)} ({MIKELS.name}), in this order; use an adapter of these"
+            )
+        return config
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> EmotionAdapterConfig:
@@ -120,6 +143,8 @@ class EmotionAdapterConfig:
             values = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise AdapterMismatchError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from error
+        except (ValueError, RecursionError) as error:  # no UTF-8, numbers of thousands of digits, thousands of brackets
+            raise AdapterMismatchError(f"{path}: cannot be read as JSON ({error})") from error
         return cls.from_dict(values, str(path))
 
 

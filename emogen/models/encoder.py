@@ -1,17 +1,67 @@
-"""From an emotion to tokens of the text encoder's width."""
+"""From an emotion to tensors, and from these to tokens of the text encoder's width."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from emogen.emotion import MIKELS, EmotionArc, EmotionState
+
+
+class EmotionTensors(NamedTuple):
+    """A batch of emotions, constant or one for each latent frame.
+
+    distribution: [B, E] or [B, F, E], weights of the taxonomy's E categories in its order, summing to 1, or all 0.
+    valence_arousal: [B, 2] or [B, F, 2] in [-1, 1].
+    intensity: [B] or [B, F]; 0 is no emotion, 1 full, more exaggerates, negative turns it around.
+    """
+
+    distribution: torch.Tensor
+    valence_arousal: torch.Tensor
+    intensity: torch.Tensor
+
+    @classmethod
+    def from_states(cls, states: Sequence[EmotionState], device: torch.device | str | None = None) -> EmotionTensors:
+        """Constant emotions, one for each clip of the batch."""
+        return cls(
+            torch.tensor([state.distribution for state in states], dtype=torch.float32, device=device),
+            torch.tensor([(s.valence, s.arousal) for s in states], dtype=torch.float32, device=device),
+            torch.tensor([state.intensity for state in states], dtype=torch.float32, device=device),
+        )
+
+    @classmethod
+    def from_arcs(
+        cls, arcs: Sequence[EmotionArc], times: Sequence[float], device: torch.device | str | None = None
+    ) -> EmotionTensors:
+        """Emotions over time, read at `times` in [0, 1] (see `latent_frame_times`); tensors have an axis of
+        `len(times)` after the batch's."""
+        rows = [cls.from_states([arc.at(time) for time in times], device) for arc in arcs]
+        return cls(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+    def over_time(self, frames: int) -> EmotionTensors:
+        """Constant emotions repeated for each of `frames` latent frames: an axis after the batch's."""
+        return EmotionTensors(*(value.unsqueeze(1).repeat(1, frames, *[1] * (value.ndim - 1)) for value in self))
+
+    def mean_over_time(self) -> EmotionTensors:
+        """One emotion a clip; of one that changes, the mean intensity, and shares and places weighted by it."""
+        if self.intensity.ndim == 1:
+            return self
+        weights = self.intensity / self.intensity.sum(1, keepdim=True).clamp_min(1e-6)
+        blended = ((value * weights[..., None]).sum(1) for value in self[:2])
+        return EmotionTensors(*blended, self.intensity.mean(1))
+
+    def to(self, device: torch.device | str) -> EmotionTensors:
+        return EmotionTensors(*(value.to(device) for value in self))
+
 
 class EmotionEncoder(ModelMixin, ConfigMixin):
-    """Turns a distribution over eight emotions, valence-arousal and an intensity into N tokens.
+    """Turns a distribution over emotions, valence-arousal and an intensity into N tokens.
 
     `tokens = null + intensity * (mixture(distribution) + mlp(fourier(valence, arousal)) - null)`: a blend of
     emotions is the blend of their learned tokens, valence and arousal move it continuously, and the intensity
@@ -35,7 +85,7 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
         text_dim: int = 4096,
         hidden_dim: int = 256,
         fourier_bands: int = 4,
-        num_emotions: int = 8,
+        num_emotions: int = len(MIKELS),
     ):
         super().__init__()
         # Token entries start at unit scale, as the normalised text features beside them; null starts at zero,
@@ -53,7 +103,7 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
         """Tokens [B, N, D], or [B, T*N, D] (moment after moment) for inputs with an axis of T moments.
 
         Args:
-            distribution: [B, 8] or [B, T, 8].
+            distribution: [B, E] or [B, T, E], E is `num_emotions`.
             valence_arousal: [B, 2] or [B, T, 2], in [-1, 1].
             intensity: [B] or [B, T].
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from emogen.files import atomic, write_json
 from emogen.models.adapter import (
     EmotionAdapter,
     attach_emotion_adapter,
@@ -53,12 +52,19 @@ def save_emotion_adapter(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.to("cpu", dtype).contiguous() for name, value in (state or adapter.state_dict()).items()}
-    temporary = folder / f".{WEIGHTS_NAME}.{os.getpid()}"
-    save_file(state, temporary, metadata={"format": "pt"})
-    os.replace(temporary, folder / WEIGHTS_NAME)
-    temporary = folder / f".{CONFIG_NAME}.{os.getpid()}"
-    temporary.write_text(json.dumps(adapter.config.to_dict(), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / CONFIG_NAME)
+    with atomic(folder / WEIGHTS_NAME) as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
+    write_json(folder / CONFIG_NAME, adapter.config.to_dict())
+
+
+def not_finite(state: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of the first tensor that holds nan or infinity, if there is one."""
+    for name in sorted(state):
+        value = state[name]
+        # float8 has no test of its own
+        if value.is_floating_point() and not (value.float() if value.dtype.itemsize == 1 else value).isfinite().all():
+            return name
+    return None
 
 
 def read_emotion_adapter(
@@ -84,6 +90,15 @@ def read_emotion_adapter(
     except SafetensorError as error:
         raise AdapterMismatchError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
     check_state(state, expected_shapes(config, transformers), str(path))
+    for name, value in state.items():
+        if not value.is_floating_point():
+            raise AdapterMismatchError(
+                f"{path}: {name} holds {value.dtype}, not floating point numbers; save the adapter unquantised"
+            )
+    if (bad := not_finite(state)) is not None:
+        raise AdapterMismatchError(
+            f"{path}: {bad} holds values that are not finite (nan or infinity); train it again or fetch it again"
+        )
     return config, state
 
 

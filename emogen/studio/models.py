@@ -125,9 +125,8 @@ def load_pipeline(source: Source, device: str | None = None) -> Any:
         OSError, ValueError: diffusers cannot read it, or it is a model of the other kind.
     """
     model, adapter = source.resolve()
-    from emogen.pipelines.loading import best_device, open_pipeline
+    from emogen.pipelines.loading import open_pipeline
 
-    device = device or best_device()
-    pipe = open_pipeline(model, adapter, image=source.kind == IMAGE, device=device).to(device)
+    pipe = open_pipeline(model, adapter, kind=source.kind, device=device)
     pipe.set_progress_bar_config(disable=True)
     return pipe

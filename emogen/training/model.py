@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from emogen.models import EmotionAdapter, EmotionAdapterConfig, attach_emotion_adapter
-from emogen.models.lora_file import read_lora
+from emogen.models.lora import read_lora
 from emogen.models.storage import WEIGHTS_NAME
 from emogen.training.config import ConfigError, LoraSettings, TrainingConfig
 from emogen.training.data.batch import Batch

@@ -18,7 +18,7 @@ from emogen.data.records import (
     read_records,
 )
 from emogen.emotion import EmotionState
-from emogen.emotion.mikels import MIKELS
+from emogen.emotion.taxonomy import MIKELS
 from emogen.media.video import VideoError, write_video
 
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}

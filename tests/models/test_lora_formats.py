@@ -14,9 +14,8 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from emogen.models import lora_formats
-from emogen.models.lora_formats import FORMATS, LoraFormatError, export_lora, read_lora, write_lora
-from emogen.models.lora_names import parse_key, wan_name
+from emogen.models import lora as lora_formats
+from emogen.models.lora import FORMATS, LoraFormatError, export_lora, parse_key, read_lora, wan_name, write_lora
 
 pytestmark = pytest.mark.filterwarnings(  # of peft, on biases it does not expect and on patterns without a layer
     "ignore:Adapter 'default'", "ignore:The following rank_pattern"
@@ -291,7 +290,7 @@ def test_a_broken_write_leaves_the_old_file(step, make_lora, monkeypatch):
     if step == "save":
         monkeypatch.setattr(lora_formats, "save_file", fail_halfway)
     else:
-        monkeypatch.setattr(lora_formats.os, "replace", fail)
+        monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_lora(read_lora(folder), folder / "x.safetensors", "comfyui")
     assert (folder / "x.safetensors").read_bytes() == b"old"

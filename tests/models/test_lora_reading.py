@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from emogen import embedded_adapter
-from emogen.models.lora_formats import LoraFormatError, read_lora, write_lora
+from emogen.models.lora import LoraFormatError, read_lora, write_lora
 
 LORA = "pytorch_lora_weights.safetensors"
 A, B = "transformer.blocks.0.attn1.to_q.lora_A.weight", "transformer.blocks.0.attn1.to_q.lora_B.weight"
@@ -36,7 +36,7 @@ PAIR = {A: torch.ones(2, 8), B: torch.ones(8, 2)}
         (PAIR, "[1]", "lora_adapter_metadata of its header is not a JSON object"),
         (PAIR, '{"transformer.r": 4}', "header says rank 4 for blocks.0.attn1.to_q, its tensors have rank 2"),
         (PAIR, '{"transformer.use_dora": true}', "but no lora_magnitude_vector"),
-        ({}, None, "holds no tensors"),
+        ({}, None, "is empty: it holds no layer"),
     ],
 )
 def test_what_is_no_lora_of_wan_is_refused(tensors, header, message, tmp_path):

@@ -9,10 +9,11 @@ from diffusers import WanPipeline
 from diffusers.training_utils import _collate_lora_metadata
 from peft import LoraConfig, get_peft_model_state_dict
 
-from emogen.models.lora_formats import LoraFile, read_lora, write_lora
+from emogen.models.lora import LoraFile, read_lora, write_lora
 from emogen.models.storage import LORA_NAME
 from emogen.pipelines.composition import (
     LoraError,
+    LoraOptions,
     LoraSpec,
     add_lora_arguments,
     add_loras,
@@ -202,9 +203,8 @@ def test_flags(style):
     parser = argparse.ArgumentParser()
     add_lora_arguments(parser)
     args = parser.parse_args(["--lora", f"{style}:0.5", "--lora", "owner/name", "--emotion_lora_weight", "0.8"])
-    assert loras_from_args(args) == [LoraSpec(str(style), 0.5), LoraSpec("owner/name")]
-    assert args.emotion_lora_weight == 0.8
-    assert loras_from_args(parser.parse_args([])) == []
+    assert loras_from_args(args) == LoraOptions((LoraSpec(str(style), 0.5), LoraSpec("owner/name")), 0.8)
+    assert not loras_from_args(parser.parse_args([])).any
     with pytest.raises(LoraError, match=r"--lora none.safetensors: no such file"):
         loras_from_args(parser.parse_args(["--lora", "none.safetensors"]))
     with pytest.raises(LoraError, match="--emotion_lora_weight is nan"):

@@ -6,7 +6,7 @@ from diffusers import FlowMatchHeunDiscreteScheduler
 
 from emogen.emotion import EmotionArc
 from emogen.models.branches import branch_calls
-from emogen.pipelines.emotions import emotion_tensors, read_emotion
+from emogen.pipelines.emotion_call import emotion_tensors, read_emotion
 
 NOISE = torch.randn(2, 4, 2, 4, 4, generator=torch.Generator().manual_seed(9))
 

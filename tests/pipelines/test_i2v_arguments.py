@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,6 +49,7 @@ def called(monkeypatch):
     def note(self, **arguments):
         seen.clear()
         seen.update(arguments)
+        return SimpleNamespace(frames=None)
 
     note.__signature__ = signature
     monkeypatch.setattr(WanImageToVideoPipeline, "__call__", note)

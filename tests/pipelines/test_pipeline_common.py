@@ -5,7 +5,7 @@ import torch
 from case_parts import ImageToVideo, TextToVideo, quiet
 from peft import LoraConfig, get_peft_model_state_dict
 
-from emogen.pipelines.speed_memory import offload
+from emogen.pipelines.speed import offload
 
 FEAR = {"emotion": "fear"}
 CALLS = ({}, FEAR, {"emotion": "0:fear 1:awe"}, {"emotion": "fear", "emotion_guidance_scale": 6.0})

@@ -9,16 +9,16 @@ import torch
 from diffusers import PyramidAttentionBroadcastConfig, WanPipeline
 from diffusers.models.attention_dispatch import AttentionBackendName
 
-from emogen.pipelines.emotions import emotion_tensors, read_emotion
+from emogen.pipelines.emotion_call import emotion_tensors, read_emotion
 from emogen.pipelines.speed import (
     SpeedError,
     SpeedOptions,
     apply_speed,
+    check_backend,
     measure_mag_ratios,
+    offload,
     reset_caches,
 )
-from emogen.pipelines.speed_attention import check_backend
-from emogen.pipelines.speed_memory import offload
 
 STEPS = {"num_inference_steps": 6, "output_type": "latent"}
 RATIOS = (1.0, 1.0, 0.99, 0.98, 0.97, 0.96)
@@ -198,7 +198,7 @@ def test_a_backend_is_the_transformers_alone(make):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("xformers", r"needs a CUDA device, and this runs on cpu: pip install \"emogen\[xformers\]\""),
+        ("xformers", r"needs a CUDA device, and this runs on cpu: pip install -e \"\.\[xformers\]\""),
         ("flash", "needs a CUDA device, and this runs on cpu: the package flash-attn"),
         ("sage", "needs a CUDA device, and this runs on cpu: the package sageattention"),
         ("flash_hub", "needs a CUDA device, and this runs on cpu: pip install kernels"),
@@ -214,7 +214,7 @@ def test_backends_that_are_not_there(name, message, dressed, generate):
 
 
 def test_a_backend_that_fails_or_errs_is_found_out_by_trial(dressed, monkeypatch):
-    from emogen.pipelines import speed_attention
+    from emogen.pipelines import speed as speed_attention
 
     right = speed_attention.dispatch_attention_fn
     arguments = "flex", dressed.transformer, torch.device("cpu"), dressed.emotion_adapter

@@ -85,8 +85,8 @@ def test_scales_multiply(dressed, generate):
 def test_an_arc_moves_its_own_frames(dressed, generate):
     """Two arcs that differ in the last latent frame's emotion give the tails that differ there alone."""
     seen = []
-    encode = dressed._with_tail
-    dressed._with_tail = lambda embeds, emotions: seen.append(emotions) or encode(embeds, emotions)
+    encode = dressed._tail
+    dressed._tail = lambda emotions, like: seen.append(emotions) or encode(emotions, like)
     generate(dressed, emotion="0:fear 1:awe", num_frames=9)
     cond, uncond = seen
     arc = EmotionArc.parse("0:fear 1:awe")
@@ -135,21 +135,25 @@ def test_positional_arguments(dressed, generate):
 
 
 def test_embeddings_can_be_changed_between_steps(dressed, generate):
-    """The tail is part of prompt_embeds, so a callback can fade an emotion over the steps."""
-    base, lengths = generate(dressed, emotion="fear"), []
+    """A callback sees the text alone, as with the stock pipeline, and the emotion stays with what it gives back."""
+    seen = []
 
-    def fade(pipe, step, timestep, tensors):
-        embeds = tensors["prompt_embeds"]
-        lengths.append(embeds.shape[1])
-        return {"prompt_embeds": torch.cat([embeds[:, :12], embeds[:, -1:].expand(-1, 5, -1)], dim=1)}
+    def run(replace, emotion="fear", inputs=("prompt_embeds", "negative_prompt_embeds")):
+        def callback(pipe, step, timestep, tensors):
+            seen.append({name: value.shape[1] for name, value in tensors.items()})
+            return {name: replace(value) for name, value in tensors.items()}
 
-    faded = generate(
-        dressed,
-        emotion="fear",
-        callback_on_step_end=fade,
-        callback_on_step_end_tensor_inputs=["prompt_embeds"],
-    )
-    assert lengths == [17, 17] and not torch.equal(faded, base)
+        return generate(dressed, emotion=emotion, callback_on_step_end=callback,
+                        callback_on_step_end_tensor_inputs=list(inputs))  # fmt: skip
+
+    assert torch.equal(run(lambda embeds: embeds.clone()), generate(dressed, emotion="fear"))
+    assert seen == [{"prompt_embeds": 12, "negative_prompt_embeds": 12}] * 2
+    other = torch.randn(1, 12, 16, generator=torch.Generator().manual_seed(1))
+    replaced = run(lambda embeds: other)
+    assert not torch.equal(replaced, generate(dressed, emotion="fear"))
+    assert not torch.equal(replaced, run(lambda embeds: other, emotion="neutral"))
+    with pytest.raises(ValueError, match="gave prompt_embeds of 11 tokens, and this call has 12; pad them"):
+        run(lambda embeds: embeds[:, :11], inputs=["prompt_embeds"])
 
 
 def test_without_an_adapter_the_emotion_is_said(pipe, stock, generate):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emogen.emotion.mikels import MIKELS
 from emogen.emotion.prompts import scrub_emotion_words
+from emogen.emotion.taxonomy import MIKELS
 from emogen.stickers import fluent
 
 # Words that would tell the expression in a caption although they name no emotion.

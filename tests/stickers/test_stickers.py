@@ -4,8 +4,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from emogen.emotion.mikels import MIKELS, is_positive
 from emogen.emotion.prompts import scrub_emotion_words
+from emogen.emotion.taxonomy import MIKELS, is_positive
 from emogen.stickers import content
 from emogen.stickers.expression import EXPRESSIONS, NEUTRAL, expression_at
 from emogen.stickers.palette import ACCESSORIES, BACKGROUNDS, BODY_COLORS, mix

@@ -18,7 +18,7 @@ from diffusers.training_utils import _collate_lora_metadata
 from peft import get_peft_model_state_dict
 
 from emogen.models import save_emotion_adapter
-from emogen.models.lora_formats import export_lora
+from emogen.models.lora import export_lora
 from emogen.training.config import TrainingConfig
 from emogen.training.families.loading import DTYPES
 from emogen.training.model import WanEmotionModel

@@ -14,6 +14,7 @@ from typing import Any
 from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConfig
 from torch import nn
 
+from emogen.models.compat import mag_cache_ratios, reset_step_cache
 from emogen.pipelines.speed_options import SpeedError, SpeedOptions
 
 
@@ -56,8 +57,7 @@ def reset_caches(pipe: Any) -> None:
     """Forget what the caches of a pipeline keep. A call that ends does this itself; one that is interrupted (by an
     exception, or Ctrl-C) does not, and the next call would take the state for its own."""
     for component in pipe.components.values():
-        if hasattr(component, "_reset_stateful_cache"):
-            component._reset_stateful_cache()
+        reset_step_cache(component)
 
 
 def measure_mag_ratios(pipe: Any, *args: Any, **call: Any) -> list[float]:
@@ -78,8 +78,7 @@ def measure_mag_ratios(pipe: Any, *args: Any, **call: Any) -> list[float]:
     measured: list[float] = []
 
     def note(_pipe: Any, _step: int, _timestep: Any, kwargs: dict) -> dict:
-        hook = transformer.blocks[0]._diffusers_hook.get_hook("mag_cache_leader_block_hook")
-        measured[:] = hook.state_manager._state_cache["cond"].calibration_ratios
+        measured[:] = mag_cache_ratios(transformer)
         return kwargs
 
     # One step more than any call has: at its last step the hook prints the numbers and forgets them.

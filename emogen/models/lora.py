@@ -1,0 +1,443 @@
+"""LoRA files of Wan models for diffusers, ComfyUI and DiffSynth-Studio.
+
+A LoRA adds (alpha / rank) B A to a layer's weight. The programs differ in the layers' names and in where alpha is:
+
+diffusers   transformer.blocks.0.attn1.to_q.lora_A.weight; alpha stands in peft's configuration in the file's header,
+            and without that diffusers takes alpha for the rank.
+comfyui     diffusion_model.blocks.0.self_attn.q.lora_A.weight (the names of Wan's own code), and a number `.alpha`
+            beside each pair. diffusers loads this form too, but knows `.alpha` only inside the blocks, so elsewhere
+            the scale alpha / rank is multiplied into lora_B and there is no `.alpha`.
+diffsynth   ComfyUI's names without `.alpha`, which DiffSynth ignored before 2.0.5: the scale is multiplied into every
+            lora_B. DiffSynth (since 1.1.3), ComfyUI and diffusers load this form. DiffSynth's own files lack the
+            `diffusion_model.`; they are read here but not written, since diffusers loads nothing from them, silently.
+
+A DoRA has a place in diffusers' form only. ComfyUI's `dora_scale` divides by the norm of the base's weight W where
+DoRA (https://arxiv.org/abs/2402.09353, equation 5) divides by that of W + (alpha / rank) B A
+(https://github.com/Comfy-Org/ComfyUI/pull/15458); DiffSynth has nothing of the kind.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from emogen.files import atomic
+from emogen.models.config import CONFIG_NAME
+from emogen.models.storage import LORA_NAME, not_finite
+
+PEFT_KEY = "lora_adapter_metadata"  # peft's configuration in the header of diffusers' files
+FORMATS = ("diffusers", "comfyui", "diffsynth")
+_STALE = re.compile(r"sshs_.*hash|modelspec\.hash_.*|baked_scale")  # header entries that held for the file read only
+# diffusers' names -> Wan's, of layers inside and outside the blocks
+_IN_BLOCK = {
+    f"{attention}.{ours}": f"{original}.{theirs}"
+    for attention, original in (("attn1", "self_attn"), ("attn2", "cross_attn"))
+    for ours, theirs in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))
+} | {
+    "attn2.add_k_proj": "cross_attn.k_img",  # image-to-video
+    "attn2.add_v_proj": "cross_attn.v_img",
+    "ffn.net.0.proj": "ffn.0",
+    "ffn.net.2": "ffn.2",
+    "proj_in": "before_proj",  # VACE
+    "proj_out": "after_proj",
+}
+_OUTSIDE = {
+    "condition_embedder.time_embedder.linear_1": "time_embedding.0",
+    "condition_embedder.time_embedder.linear_2": "time_embedding.2",
+    "condition_embedder.time_proj": "time_projection.1",
+    "condition_embedder.text_embedder.linear_1": "text_embedding.0",
+    "condition_embedder.text_embedder.linear_2": "text_embedding.2",
+    "condition_embedder.image_embedder.ff.net.0.proj": "img_emb.proj.1",
+    "condition_embedder.image_embedder.ff.net.2": "img_emb.proj.3",
+    "proj_out": "head.head",
+}
+_TO_WAN = (_IN_BLOCK, _OUTSIDE)
+_FROM_WAN = tuple({theirs: ours for ours, theirs in names.items()} for names in _TO_WAN)
+_FROM_KOHYA = tuple({theirs.replace(".", "_"): ours for theirs, ours in names.items()} for names in _FROM_WAN)
+_FROM_DIFFUSERS = tuple({ours: ours for ours in names} for names in _TO_WAN)
+_BLOCK = re.compile(r"((?:vace_)?blocks)[._](\d+)[._](.+)")
+_PREFIX = re.compile(r"transformer\.|diffusion_model\.|(lora_unet__?)")
+_SLOTS = {  # ends of keys -> what they hold
+    r"\.(lora_A(\.default)?|lora_down)\.weight": "lora_A.weight",
+    r"\.(lora_B(\.default)?|lora_up)\.weight": "lora_B.weight",
+    r"\.lora_B(\.default)?\.bias": "lora_B.bias",
+    r"\.diff_b": "diff_b",
+    r"\.lora_magnitude_vector": "lora_magnitude_vector",
+    r"\.dora_scale": "dora_scale",
+    r"\.alpha": "alpha",
+}
+_LITERAL = re.compile(r"\^?[\w.]+\$?")
+"""What a pattern of ranks or alphas may be: a layer's name. peft takes it for a regular expression, and one that is
+made for it never ends."""
+
+
+class LoraFormatError(ValueError):
+    """A file that is no LoRA of a Wan model, or a LoRA that a format cannot hold."""
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA as diffusers names it.
+
+    Args:
+        weights: by diffusers' keys, `transformer.<layer>.` and `lora_A.weight` [rank, in], `lora_B.weight`
+            [out, rank], perhaps `lora_B.bias` [out] and, of a DoRA, `lora_magnitude_vector` [out].
+        alphas: of every layer, the alpha with which it acts at strength alpha / rank. With rsLoRA, whose strength is
+            lora_alpha / sqrt(rank), that is lora_alpha * sqrt(rank).
+        metadata: the file's header, without peft's configuration; `base_model`, if it is known.
+        config: peft's configuration, if the file had one.
+    """
+
+    weights: dict[str, torch.Tensor]
+    alphas: dict[str, float]
+    metadata: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] | None = None
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The rank of every layer."""
+        return {layer: len(self.weights[f"transformer.{layer}.lora_A.weight"]) for layer in self.alphas}
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """alpha / rank of every layer."""
+        return {layer: self.alphas[layer] / rank for layer, rank in self.ranks.items()}
+
+    @property
+    def is_dora(self) -> bool:
+        """Whether there are magnitudes."""
+        return any(key.endswith(".lora_magnitude_vector") for key in self.weights)
+
+
+def read_lora(path: str | Path) -> LoraFile:
+    """Read a LoRA of a Wan model as diffusers, ComfyUI, DiffSynth-Studio or musubi-tuner write it.
+
+    Args:
+        path: a .safetensors file, or a folder with `pytorch_lora_weights.safetensors`. Tensors come on the CPU, as
+            stored.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        LoraFormatError: it is no LoRA of a Wan model, or not a whole one; the message names the first wrong key.
+    """
+    path = Path(path)
+    file = path / LORA_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file")
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata = dict(opened.metadata() or {})
+            tensors = {key: opened.get_tensor(key) for key in sorted(opened.keys())}
+    except SafetensorError as error:
+        raise LoraFormatError(f"{file}: not a whole safetensors file ({error})") from error
+    layers = _by_layer(tensors, file)
+    stored = any("alpha" in slots for slots in layers.values())
+    config = _peft_config(metadata.pop(PEFT_KEY, None), file)
+    weights, alphas = {}, {}
+    for layer, slots in layers.items():
+        rank = _checked_rank(layer, slots, config, file)
+        alphas[layer] = alpha = _alpha(layer, rank, slots.pop("alpha", None), config, file)
+        if "diff_b" in slots:
+            slots["lora_B.bias"] = scaled(slots.pop("diff_b"), rank / alpha)
+        weights |= {f"transformer.{layer}.{slot}": value for slot, value in slots.items()}
+    if "base_model" not in metadata and (base := _base_model(file, config)):
+        metadata["base_model"] = base
+    return LoraFile(weights, alphas, metadata, None if stored else config)
+
+
+def scaled(value: torch.Tensor, factor: float) -> torch.Tensor:
+    """The product, rounded once to the tensor's dtype; the tensor itself for a factor of 1."""
+    return value if factor == 1 else (value.double() * factor).to(value.dtype)
+
+
+def _by_layer(tensors: Mapping[str, torch.Tensor], file: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """The tensors by layer and by what they hold."""
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        parsed = parse_key(key)
+        if parsed is None:
+            raise LoraFormatError(
+                f"{file}: unknown key {key}; a LoRA of a Wan model has keys such as "
+                "transformer.blocks.0.attn1.to_q.lora_A.weight or diffusion_model.blocks.0.self_attn.q.lora_A.weight"
+            )
+        layer, slot = parsed
+        if slot == "dora_scale":
+            raise LoraFormatError(
+                f"{file}: {key}: a DoRA of ComfyUI's kind, which divides by another norm than peft's, so that it "
+                "cannot be converted"
+            )
+        if slot in layers.setdefault(layer, {}):
+            raise LoraFormatError(f"{file}: {key} is a second {slot} of {layer}")
+        if not value.is_floating_point() and slot != "alpha":
+            raise LoraFormatError(f"{file}: {key} holds {value.dtype}, not floating point numbers")
+        layers[layer][slot] = value
+    if not layers:
+        raise LoraFormatError(f"{file}: is empty: it holds no layer of a LoRA")
+    if (bad := not_finite(tensors)) is not None:
+        raise LoraFormatError(
+            f"{file}: {bad} holds values that are not finite (nan or infinity); train or fetch it again"
+        )
+    return layers
+
+
+def _checked_rank(layer: str, slots: Mapping[str, torch.Tensor], config: Mapping[str, Any] | None, file: Path) -> int:
+    required = ["lora_A.weight", "lora_B.weight"]
+    if config and config.get("use_dora"):
+        required.append("lora_magnitude_vector")
+    for slot in required:
+        if slot not in slots:
+            raise LoraFormatError(f"{file}: {layer} has {', '.join(slots)} but no {slot}")
+    a, b = slots["lora_A.weight"], slots["lora_B.weight"]
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1] or a.shape[0] == 0:
+        raise LoraFormatError(
+            f"{file}: {layer}: lora_A is {tuple(a.shape)} and lora_B {tuple(b.shape)}; they must be [rank, in] and "
+            "[out, rank], of rank 1 or more"
+        )
+    return a.shape[0]
+
+
+def _alpha(layer: str, rank: int, stored: torch.Tensor | None, config: Mapping[str, Any] | None, file: Path) -> float:
+    """The alpha stored beside a layer, or that of peft's configuration, or else the rank, as every program takes it."""
+    if stored is not None:
+        alpha = stored.item() if stored.numel() == 1 else math.nan
+        if not math.isfinite(alpha) or alpha == 0:
+            raise LoraFormatError(f"{file}: alpha of {layer} is {stored.tolist()}; it must be one number other than 0")
+        return float(alpha)
+    if config is None:
+        return float(rank)
+    ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
+    expected = _by_name(ranks, layer, config.get("r", rank))
+    if expected != rank:
+        raise LoraFormatError(f"{file}: its header says rank {expected!r} for {layer}, its tensors have rank {rank}")
+    alpha = _by_name(alphas, layer, config.get("lora_alpha", rank))
+    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not math.isfinite(alpha) or alpha == 0:
+        raise LoraFormatError(f"{file}: lora_alpha of its header is {alpha!r}; it must be a finite number other than 0")
+    return float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)
+
+
+def _by_name(patterns: Mapping[str, Any], layer: str, default: Any) -> Any:
+    """The value of the first pattern that is the layer's name, or the end of it after a dot, as peft takes it."""
+    for pattern, value in patterns.items():
+        name = pattern.replace("\\.", ".").rstrip("$")
+        if layer == name.removeprefix("^") or (not name.startswith("^") and layer.endswith(f".{name}")):
+            return value
+    return default
+
+
+def _refuse_patterns(config: Mapping[str, Any], file: Path) -> None:
+    """What peft would run as a regular expression has to be a plain name."""
+    for key in ("rank_pattern", "alpha_pattern"):
+        patterns = config.get(key) or {}
+        if not isinstance(patterns, Mapping):
+            raise LoraFormatError(f"{file}: {key} of its header is not an object")
+        for pattern in patterns:
+            if not _LITERAL.fullmatch(pattern.replace("\\.", ".")):
+                raise LoraFormatError(f"{file}: {key} of its header holds {pattern[:60]!r}, which is no layer's name")
+    for key in ("target_modules", "exclude_modules", "layers_pattern"):
+        value = config.get(key)
+        if isinstance(value, str) or (key == "layers_pattern" and value):
+            raise LoraFormatError(f"{file}: {key} of its header is the pattern {str(value)[:60]!r}; it must be a list")
+
+
+def _peft_config(text: str | None, file: Path) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        stored = {key.removeprefix("transformer."): value for key, value in json.loads(text).items()}
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise LoraFormatError(f"{file}: {PEFT_KEY} of its header is not a JSON object ({error})") from error
+    config = {key: value for key, value in stored.items() if "." not in key}  # dots: another component's
+    _refuse_patterns(config, file)
+    return config or None
+
+
+def _base_model(file: Path, config: Mapping[str, Any] | None) -> str | None:
+    """The base's name in peft's configuration, or in that of the emotion adapter beside the file."""
+    if config and config.get("base_model_name_or_path"):
+        return str(config["base_model_name_or_path"])
+    try:
+        beside = json.loads((file.parent / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(beside, dict) and beside.get("_class_name") == "EmotionAdapter"
+    return str(beside["base_model"]) if ours and beside.get("base_model") else None
+
+
+def write_lora(lora: LoraFile, path: str | Path, format: str, *, title: str | None = None) -> None:
+    """Write a LoRA for a program; the file appears whole or not at all.
+
+    Tensors stay as they are but where the scale is multiplied into lora_B, which is rounded once to its dtype; a scale
+    of 1 changes nothing. Every header holds `lora_format`, `lora_rank`, `lora_alpha`, `base_model` if it is known,
+    `modelspec.title` and `modelspec.architecture`, and whatever the header of the file that was read held.
+
+    Args:
+        path: the file; its folder is made if it does not exist.
+        format: "diffusers", "comfyui" or "diffsynth".
+        title: by default the one that the LoRA has, or else the file's name.
+
+    Raises:
+        LoraFormatError: the format cannot hold a DoRA or a bias that the LoRA has. Nothing is written.
+        ValueError: there is no such format.
+        OSError: the file cannot be written.
+    """
+    check_lora(lora, format)
+    path = Path(path)
+    tensors = lora.weights if format == "diffusers" else _by_wan_names(lora, keep_alpha=format == "comfyui")
+    tensors = {key: value.contiguous() for key, value in tensors.items()}
+    try:
+        with atomic(path) as temporary:
+            save_file(tensors, temporary, metadata=_header(lora, format, title, path))
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from error
+
+
+def check_lora(lora: LoraFile, format: str) -> None:
+    """See that a format can hold a LoRA.
+
+    Raises:
+        LoraFormatError: it cannot.
+        ValueError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"no LoRA format {format!r}; there are {', '.join(FORMATS)}")
+    if format != "diffusers" and lora.is_dora:
+        raise LoraFormatError(
+            f"this is a DoRA, which {format} cannot apply as it was trained; use diffusers' file, or train with "
+            "use_dora: false"
+        )
+    biases = [key for key in lora.weights if key.endswith(".lora_B.bias")]
+    if format == "diffsynth" and biases:
+        raise LoraFormatError(f"{biases[0]}: DiffSynth applies no bias of a LoRA; use diffusers' or ComfyUI's file")
+
+
+def export_lora(folder: str | Path, formats: Sequence[str]) -> list[Path]:
+    """Write a folder's LoRA for other programs beside it, as `pytorch_lora_weights_<format>.safetensors`.
+
+    Args:
+        folder: holds `pytorch_lora_weights.safetensors`; its name is the title, unless the file has one.
+        formats: "comfyui", "diffsynth".
+
+    Returns:
+        The files written, in the order of `formats`.
+
+    Raises:
+        FileNotFoundError, LoraFormatError: as of `read_lora` and `check_lora`. Nothing is written then.
+        ValueError: a format that is none, or "diffusers", the one that the folder has.
+    """
+    folder = Path(folder)
+    if "diffusers" in formats:
+        raise ValueError(f"{folder} holds diffusers' form already; the others are {', '.join(FORMATS[1:])}")
+    lora = read_lora(folder)
+    for format in formats:
+        check_lora(lora, format)
+    title = lora.metadata.get("modelspec.title") or folder.resolve().name
+    files = [folder / default_name(format) for format in formats]
+    for file, format in zip(files, formats, strict=True):
+        write_lora(lora, file, format, title=title)
+    return files
+
+
+def default_name(format: str) -> str:
+    """The name of a format's file in a folder."""
+    return LORA_NAME if format == "diffusers" else LORA_NAME.replace(".", f"_{format}.")
+
+
+def _by_wan_names(lora: LoraFile, keep_alpha: bool) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for layer, scale in lora.scales.items():
+        ours, theirs = f"transformer.{layer}", f"diffusion_model.{wan_name(layer)}"
+        if keep_alpha and layer.startswith("blocks."):
+            tensors[f"{theirs}.alpha"] = torch.tensor(lora.alphas[layer], dtype=torch.float32)
+            factor = 1.0
+        else:
+            factor = scale
+        tensors[f"{theirs}.lora_A.weight"] = lora.weights[f"{ours}.lora_A.weight"]
+        tensors[f"{theirs}.lora_B.weight"] = scaled(lora.weights[f"{ours}.lora_B.weight"], factor)
+        if (bias := lora.weights.get(f"{ours}.lora_B.bias")) is not None:
+            tensors[f"{theirs}.diff_b"] = scaled(bias, scale)  # added to the layer's bias, whatever alpha is
+    return tensors
+
+
+def _header(lora: LoraFile, format: str, title: str | None, path: Path) -> dict[str, str]:
+    baked = format == "diffsynth"
+    header = {key: text for key, text in lora.metadata.items() if not _STALE.fullmatch(key)}
+    header |= {
+        "format": "pt",  # by which safetensors' readers know the tensors' framework
+        "lora_format": format,
+        "lora_rank": _distinct(lora.ranks),
+        "lora_alpha": _distinct(lora.ranks if baked else lora.alphas),
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": lora.metadata.get("modelspec.architecture", "wan2.1/lora"),
+        "modelspec.title": title or lora.metadata.get("modelspec.title") or path.stem,
+    }
+    if baked:
+        header["baked_scale"] = _distinct(lora.scales)
+    if format == "diffusers":
+        config = {f"transformer.{key}": value for key, value in (lora.config or _peft_settings(lora)).items()}
+        header[PEFT_KEY] = json.dumps(config, indent=2, sort_keys=True)
+    return header
+
+
+def _distinct(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(set(values.values())))
+
+
+def _peft_settings(lora: LoraFile) -> dict[str, Any]:
+    """The settings of peft's LoraConfig that give every layer its rank and alpha, and no more, so that any version of
+    peft takes them. `^` keeps a pattern from matching the end of a longer name."""
+    ranks, alphas = lora.ranks, lora.alphas
+    rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
+    return {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {f"^{layer}": value for layer, value in ranks.items() if value != rank},
+        "alpha_pattern": {f"^{layer}": value for layer, value in alphas.items() if value != alpha},
+        "target_modules": sorted(ranks),
+        "use_dora": lora.is_dora,
+        "lora_bias": any(key.endswith(".lora_B.bias") for key in lora.weights),
+    }
+
+
+def parse_key(key: str) -> tuple[str, str] | None:
+    """A key's layer, by diffusers' name, and what the key holds; None if it is no key of a Wan model's LoRA.
+
+    It holds `lora_A.weight`, `lora_B.weight`, `lora_B.bias`, `diff_b` (ComfyUI's: the bias times the LoRA's scale),
+    `lora_magnitude_vector`, `dora_scale` or `alpha`.
+    """
+    prefix = _PREFIX.match(key)
+    name = key[prefix.end() if prefix else 0 :]
+    for pattern, slot in _SLOTS.items():
+        if match := re.fullmatch(f"(.+?){pattern}", name):
+            for tables in (_FROM_KOHYA,) if prefix and prefix[1] else (_FROM_DIFFUSERS, _FROM_WAN):
+                if layer := _rename(match[1], *tables):
+                    return layer, slot
+    return None
+
+
+def wan_name(layer: str) -> str:
+    """The name in Wan's own code of a layer that `parse_key` returned.
+
+    Raises:
+        KeyError: it is none.
+    """
+    name = _rename(layer, *_TO_WAN)
+    if name is None:
+        raise KeyError(layer)
+    return name
+
+
+def _rename(name: str, in_block: Mapping[str, str], outside: Mapping[str, str]) -> str | None:
+    if match := _BLOCK.fullmatch(name):
+        new = in_block.get(match[3])
+        return new and f"{match[1]}.{match[2]}.{new}"
+    return outside.get(name)
