@@ -147,6 +147,11 @@ def as_sentences(value: Any) -> list[str]:
     return [as_text(entry) for entry in entries]
 
 
+def as_choice(value: Any) -> Any:
+    """One of several words; a no that YAML 1.1 has already read as false is the word again."""
+    return "no" if value is False else value
+
+
 def as_free(value: Any) -> Any:
     """A value of no declared type, as the arguments of a call: words are read as YAML does, except that 1e-4 is a
     number, a date is text, and what reads as two things is refused."""

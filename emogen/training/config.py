@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from emogen.emotion import parse_emotion_or_arc
@@ -29,6 +29,7 @@ from emogen.settings.types import (
     Sentences,
     Text,
     Whole,
+    as_choice,
 )
 
 __all__ = ["ConfigError", "TrainingConfig", "config_from_dict", "load_config"]
@@ -128,7 +129,7 @@ class RunConfig:
     gradient_accumulation_steps: Count = 1
     ulysses: Count = 1  # processes that share a clip's tokens
     seed: Whole = Field(0, ge=0, le=2**32 - 1)  # NumPy's global generator takes no larger one
-    mixed_precision: Literal["bf16", "fp16", "no"] = "bf16"
+    mixed_precision: Annotated[Literal["bf16", "fp16", "no"], BeforeValidator(as_choice)] = "bf16"
     ema_decay: Number = Field(0.0, ge=0, lt=1)  # 0: off
     cpu: Flag = False
     logging_steps: Count = 10

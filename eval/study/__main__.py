@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,32 +25,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     build.add_argument("--pairs", type=int, default=40, help="A/B questions, at most")
     build.add_argument("--names", type=int, default=24, help="clips whose emotion is to be named, at most")
     build.add_argument("--seed", type=int, default=0)
+    build.add_argument(
+        "--clips",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder outside --results that clips may be copied from; may be given several times",
+    )
     read = parts.add_parser("read", help="read the votes")
     read.add_argument("--key", type=Path, required=True, help="the key.json that build left beside the folder")
     read.add_argument("--output", type=Path, help="also write the figures as JSON")
     read.add_argument("votes", type=Path, nargs="+")
     args = parser.parse_args(argv)
-    from emogen.eval.benchmark.config import EvalConfigError
+    from emogen.files import write_json
+    from emogen.settings import ConfigError
 
     try:
         if args.part == "build":
+            from emogen.eval.benchmark.results import ForStudy, read_results
             from emogen.eval.study.build import build_study
 
-            results = json.loads((args.results / "results.json").read_text(encoding="utf-8"))
             counts = build_study(
-                results, args.results, args.output_dir, args.systems, args.pairs, args.names, args.seed
+                read_results(args.results, ForStudy),
+                args.results,
+                args.output_dir,
+                args.systems,
+                args.pairs,
+                args.names,
+                args.seed,
+                args.clips,
             )
             print(f"{counts['pairs']} pairs and {counts['names']} clips to name: {args.output_dir / 'index.html'}\n"
                   f"keep {args.output_dir}.key.json to yourself: it says what is what")  # fmt: skip
         else:
-            from emogen.eval.study.votes import read_votes, summarise_votes, text
+            from emogen.eval.study.votes import read_key, read_votes, summarise_votes, text
 
-            key = json.loads(args.key.read_text(encoding="utf-8"))
+            key = read_key(args.key)
             summary = summarise_votes(key, read_votes(key, args.votes))
             print(text(summary))
             if args.output:
-                args.output.write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    except (EvalConfigError, OSError, json.JSONDecodeError) as error:
+                write_json(args.output, summary, 1)
+    except (ConfigError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +11,25 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS
-from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.benchmark.results import ForStudy
 from emogen.eval.study.page import PAGE
+from emogen.files import atomic, fingerprint_bytes, fingerprint_value, write_json, write_text
+from emogen.settings import ConfigError
+from emogen.settings.json_file import check_json
+
+KINDS = (".png", ".apng", ".webp", ".gif", ".mp4", ".webm", ".jpg", ".jpeg")
+"""Endings that a browser shows; what else a results file names is not copied."""
 
 
 def build_study(
-    results: Mapping[str, Any], clips: Path, out: Path, systems: Sequence[str], pairs: int, names: int, seed: int = 0
+    results: Mapping[str, Any],
+    clips: Path,
+    out: Path,
+    systems: Sequence[str],
+    pairs: int,
+    names: int,
+    seed: int = 0,
+    allowed: Sequence[Path] = (),
 ) -> dict[str, int]:
     """Write a folder that any web server, or a file manager, can show: `index.html`, the clips under names that tell
     nothing, and beside it `key.json`, which stays at home.
@@ -31,59 +42,77 @@ def build_study(
         pairs: at most so many A/B questions ("which shows EMOTION better?"), spread evenly over the emotions.
         names: at most so many clips, from both systems alike, whose emotion is asked for.
         seed: of the choice, the order and the sides.
+        allowed: folders besides `clips` that clips may be copied from. A results file may come from a stranger, and
+            what is copied is shown to the world.
 
     Returns:
         How many questions of each kind.
 
     Raises:
-        EvalConfigError: a system is not in the results, the folder exists, or no clip is in both.
+        ConfigError: a system is not in the results, the folder exists, no clip is in both, or a clip lies elsewhere.
     """
+    check_json(results, ForStudy, "results.json: holds no results of an evaluation")
     if len(systems) != 2 or systems[0] == systems[1]:
-        raise EvalConfigError(f"--systems takes two different ones, not {', '.join(systems)}")
+        raise ConfigError(f"--systems takes two different ones, not {', '.join(systems)}")
     if out.exists():
-        raise EvalConfigError(f"{out} exists; choose another folder, so that votes are not mixed")
+        raise ConfigError(f"{out} exists; choose another folder, so that votes are not mixed")
+    for flag, count in (("pairs", pairs), ("names", names), ("seed", seed)):
+        if not 0 <= count < 2**63:
+            raise ConfigError(f"--{flag} must be from 0 to 2**63 - 1, not {count}")
+    if pairs + names == 0:
+        raise ConfigError("--pairs and --names are both 0: there is nothing to ask")
     rows = {name: {r["clip"]: r for r in results["rows"] if r["system"] == name} for name in systems}
     for name in systems:
         if not rows[name]:
             known = sorted({row["system"] for row in results["rows"]})
-            raise EvalConfigError(f"--systems: {name!r} has no clips; there are {', '.join(known)}")
+            raise ConfigError(f"--systems: {name!r} has no clips; there are {', '.join(known)}")
     common = [clip for clip in rows[systems[0]] if clip in rows[systems[1]]]
     if not common:
-        raise EvalConfigError(f"{systems[0]} and {systems[1]} have no prompt, emotion and seed in common")
+        raise ConfigError(f"{systems[0]} and {systems[1]} have no prompt, emotion and seed in common")
     random = np.random.default_rng(seed)
     chosen = _evenly(common, rows[systems[0]], pairs, random)
     named = [(systems[i % 2], clip) for i, clip in enumerate(_evenly(common, rows[systems[0]], names, random))]
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    (temporary / "clips").mkdir(parents=True)
+    sources = {
+        (name, clip): _source(name, rows[name][clip], clips, results, allowed)
+        for name, clip in [*((name, clip) for clip in chosen for name in systems), *named]
+    }
     questions, key = [], {}
-    for clip in chosen:
-        left, right = (systems[i] for i in random.permutation(2))
-        row = rows[left][clip]
-        question = {"kind": "pair", "emotion": row["emotion"], "prompt": row["prompt"]}
-        question |= {side: _copy(name, rows[name][clip], clips, temporary, seed, results)
-                     for side, name in (("left", left), ("right", right))}  # fmt: skip
-        questions.append(question)
-        asked = {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
-        key[_id(question)] = {**asked, "left": left, "right": right}
-    for name, clip in named:
-        row = rows[name][clip]
-        question = {"kind": "name", "clip": _copy(name, row, clips, temporary, seed, results)}
-        questions.append(question)
-        judge = row["judges"][results["summary"]["judge"]]["read"]
-        asked = {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
-        key[_id(question)] = {**asked, "system": name, "judge": judge}
-    study = hashlib.sha256(json.dumps(questions, sort_keys=True).encode()).hexdigest()[:12]
-    data = {"study": study, "emotions": list(MIKELS), "questions": [{**q, "id": _id(q)} for q in questions]}
-    page = PAGE.replace("/*DATA*/", json.dumps(data).replace("</", "<\\/"))
-    (temporary / "index.html").write_text(page, encoding="utf-8")
-    os.replace(temporary, out)
-    secret = {"study": study, "systems": list(systems), "questions": key}
-    out.with_name(f"{out.name}.key.json").write_text(json.dumps(secret, indent=1), encoding="utf-8")
+    with atomic(out) as temporary:
+        (temporary / "clips").mkdir(parents=True)
+
+        def copied(name: str, clip: str) -> str:
+            """The clip under a name that tells nothing of the system or the emotion."""
+            source = sources[name, clip]
+            hidden = fingerprint_bytes(f"{seed}/{name}/{clip}".encode())[:16] + source.suffix.lower()
+            shutil.copyfile(source, temporary / "clips" / hidden)
+            return f"clips/{hidden}"
+
+        for clip in chosen:
+            left, right = (systems[i] for i in random.permutation(2))
+            row = rows[left][clip]
+            question = {"kind": "pair", "emotion": row["emotion"], "prompt": row["prompt"]}
+            question |= {side: copied(name, clip) for side, name in (("left", left), ("right", right))}
+            questions.append(question)
+            asked = {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
+            key[_id(question)] = {**asked, "left": left, "right": right}
+        for name, clip in named:
+            row = rows[name][clip]
+            question = {"kind": "name", "clip": copied(name, clip)}
+            questions.append(question)
+            judge = row["judges"][results["summary"]["judge"]]["read"]
+            asked = {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
+            key[_id(question)] = {**asked, "system": name, "judge": judge}
+        study = fingerprint_value(questions)[:12]
+        data = {"study": study, "emotions": list(MIKELS), "questions": [{**q, "id": _id(q)} for q in questions]}
+        # In a script, < can end it or begin a comment that swallows the page.
+        page = PAGE.replace("/*DATA*/", json.dumps(data).replace("<", "\\u003c"))
+        write_text(temporary / "index.html", page)
+    write_json(out.with_name(f"{out.name}.key.json"), {"study": study, "systems": list(systems), "questions": key}, 1)
     return {"pairs": len(chosen), "names": len(named)}
 
 
 def _id(question: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:10]
+    return fingerprint_value(question)[:10]
 
 
 def _evenly(clips: Sequence[str], rows: Mapping[str, Mapping], count: int, random: np.random.Generator) -> list[str]:
@@ -96,13 +125,30 @@ def _evenly(clips: Sequence[str], rows: Mapping[str, Mapping], count: int, rando
     return [picked[i] for i in random.permutation(len(picked))]
 
 
-def _copy(system: str, row: Mapping[str, Any], clips: Path, out: Path, seed: int, results: Mapping[str, Any]) -> str:
-    """The clip under a name that tells nothing of the system or the emotion."""
+def _source(
+    system: str, row: Mapping[str, Any], clips: Path, results: Mapping[str, Any], allowed: Sequence[Path]
+) -> Path:
+    """Where a clip lies, links followed; in the evaluation's folder, or in one that is allowed.
+
+    Raises:
+        ConfigError: it lies elsewhere, is no clip by its ending, or is not there.
+    """
     made = next(one for one in results["config"]["systems"] if one["name"] == system)
     folder = clips if made["clips"] in (None, "stickers") else Path(made["clips"])
-    source = folder / row["file"]
-    if not source.is_file():
-        raise EvalConfigError(f"{source}: the clip is not there any more")
-    name = hashlib.sha256(f"{seed}/{system}/{row['clip']}".encode()).hexdigest()[:16] + source.suffix
-    shutil.copyfile(source, out / "clips" / name)
-    return f"clips/{name}"
+    try:
+        source = (folder / row["file"]).resolve()
+        home = folder.resolve()
+        inside = any(source.is_relative_to(place.resolve()) for place in (clips, *allowed))
+        there = source.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"systems.{system}: {row['file'][:80]!r}: cannot be looked up ({error})") from error
+    if not source.is_relative_to(home):
+        raise ConfigError(f"systems.{system}: {row['file'][:80]!r} leads out of {folder}; it is not copied")
+    if not inside:
+        raise ConfigError(f"systems.{system}: its clips lie in {folder}, outside {clips}; if they may be shown, add "
+                          f"--clips {folder}")  # fmt: skip
+    if source.suffix.lower() not in KINDS:
+        raise ConfigError(f"systems.{system}: {row['file'][:80]!r} is no clip ({', '.join(KINDS)})")
+    if not there:
+        raise ConfigError(f"{source}: the clip is not there any more")
+    return source

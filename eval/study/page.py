@@ -20,9 +20,9 @@ let votes = JSON.parse(localStorage.getItem(place) || "null") ||
 const rank = id => { let h = 2166136261; for (const c of votes.voter + id) h = Math.imul(h ^ c.charCodeAt(0), 16777619);
   return h >>> 0; };
 const order = data.questions.slice().sort((a, b) => rank(a.id) - rank(b.id));
-const show = src => /\\.(mp4|webm)$/.test(src) ? `<video src="${src}" autoplay loop muted playsinline></video>`
-  : `<img src="${src}" alt="clip">`;
 const text = s => s.replace(/[&<>"]/g, c => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}[c]));
+const show = src => /\\.(mp4|webm)$/.test(src) ? `<video src="${text(src)}" autoplay loop muted playsinline></video>`
+  : `<img src="${text(src)}" alt="clip">`;
 let shown = 0, current = null;
 function vote(answer) {
   votes.votes[current.id] = {answer, seconds: Math.round((performance.now() - shown) / 100) / 10};

@@ -2,45 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emogen.emotion import MIKELS, POSITIVE
 from emogen.eval.agreement import rate
-from emogen.eval.benchmark.config import EvalConfigError
 from emogen.eval.benchmark.summary import cohen_kappa
 from emogen.eval.statistics import clustered_mean, sign_flip
-from emogen.text_files import TextError, read_json
+from emogen.settings import ConfigError
+from emogen.settings.json_file import read_checked_json
+from emogen.settings.types import shown
+
+PAIR_ANSWERS = ("left", "right", "tie")
+Emotion = Literal[MIKELS]
 
 
-def read_votes(key: Mapping[str, Any], files: Sequence[Path]) -> list[dict[str, Any]]:
-    """All votes with what was asked.
+class _Question(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    emotion: Emotion
+    prompt: str
+    left: str | None = None
+    right: str | None = None
+    system: str | None = None
+    judge: Emotion | None = None
+
+    @model_validator(mode="after")
+    def _of_a_kind(self) -> _Question:
+        pair = self.left is not None and self.right is not None
+        if pair == (self.system is not None and self.judge is not None):
+            raise ValueError("is neither a pair (left, right) nor a clip to name (system, judge)")
+        return self
+
+
+class _Key(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    study: str
+    systems: Annotated[list[str], Field(min_length=2, max_length=2)]
+    questions: dict[str, _Question]
+
+    @model_validator(mode="after")
+    def _known(self) -> _Key:
+        for name, question in self.questions.items():
+            strangers = {question.left, question.right, question.system} - {None, *self.systems}
+            if strangers:
+                raise ValueError(f"questions.{name} names {strangers.pop()!r}, which is none of systems")
+        return self
+
+
+class _Votes(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    study: str
+    voter: Annotated[str, Field(min_length=1)]
+    votes: dict[str, Any]
+
+
+def read_key(path: Path) -> dict[str, Any]:
+    """The key that building left beside the folder.
 
     Raises:
-        EvalConfigError: a file is none of this study's, or one voter's votes come twice.
+        ConfigError: it is no key.
+    """
+    return read_checked_json(path, _Key, "key of a study")
+
+
+def read_votes(
+    key: Mapping[str, Any],
+    files: Sequence[Path],
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> list[dict[str, Any]]:
+    """All votes with what was asked.
+
+    Args:
+        say: told of every file that is left out and of every answer that is not counted.
+
+    Raises:
+        ConfigError: a file is of another study, one voter's votes come twice, or no vote is left.
     """
     votes, voters = [], {}
     for file in files:
         try:
-            raw = read_json(file)
-            study, voter, answers = raw["study"], raw["voter"], raw["votes"]
-        except (OSError, TextError, KeyError, TypeError) as error:
-            raise EvalConfigError(f"{file}: is no file of votes ({error})") from error
-        if study != key["study"]:
-            raise EvalConfigError(f"{file}: belongs to study {study}, not {key['study']}")
+            raw = read_checked_json(file, _Votes, "votes")
+        except ConfigError as error:
+            say(f"left out: {str(error).replace('holds no votes', 'is no file of votes')}")
+            continue
+        voter = raw["voter"]
+        if raw["study"] != key["study"]:
+            raise ConfigError(f"{file}: belongs to study {raw['study']}, not {key['study']}")
         if voter in voters:
-            raise EvalConfigError(f"{file}: holds the votes of the same voter as {voters[voter]}")
+            raise ConfigError(f"{file}: holds the votes of the same voter as {voters[voter]}; give one of the two")
         voters[voter] = file
-        for question, given in answers.items():
-            if question in key["questions"]:
-                votes.append({**key["questions"][question], "question": question, "voter": voter,
-                              "answer": given["answer"], "seconds": given.get("seconds")})  # fmt: skip
+        votes += _counted(key, file, voter, raw["votes"], say)
     if not votes:
-        raise EvalConfigError("there are no votes in these files")
+        raise ConfigError("there are no votes in these files")
     return votes
+
+
+def _counted(
+    key: Mapping[str, Any], file: Path, voter: str, answers: Mapping[str, Any], say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """One voter's votes on questions of this study, with answers that mean something."""
+    found, meaningless, unknown = [], [], 0
+    for question, given in answers.items():
+        about = key["questions"].get(question)
+        if about is None:
+            unknown += 1
+            continue
+        given = given if isinstance(given, Mapping) else {"answer": None}
+        answer = given.get("answer")
+        if answer not in (PAIR_ANSWERS if about.get("left") is not None else MIKELS):
+            meaningless.append(answer)
+            continue
+        seconds = given.get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+            seconds = None
+        found.append({**about, "question": question, "voter": voter, "answer": answer, "seconds": seconds})
+    if meaningless:
+        say(f"{file}: {len(meaningless)} answers mean nothing and are not counted, such as {shown(meaningless[0])}")
+    if unknown:
+        say(f"{file}: {unknown} votes are on questions that this study does not have; they are not counted")
+    return found
 
 
 def summarise_votes(key: Mapping[str, Any], votes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import damaged
 
 from emogen.eval.study.__main__ import main
 from emogen.media.video import write_video
@@ -109,3 +111,118 @@ def test_mistakes_are_named(study, evaluation, tmp_path, capsys):
     twice.write_text("no json")
     assert main([*read, str(twice)]) == 2
     assert "is no file of votes" in capsys.readouterr().err
+    for count in (["--pairs", "-1"], ["--seed", "-1"], ["--pairs", "0", "--names", "0"]):
+        assert main([*build, "base", "ours", *count]) == 2 and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "no json", "[]", "{}", "3", '{"study": 1}', "\ud800", "[" * 9000, '{"votes": NaN}', b"\xff\xfe\x00",
+     '{"study": "STUDY", "voter": ""}', '{"study": "STUDY", "voter": "x"}',
+     '{"study": "STUDY", "voter": "x", "votes": []}',
+     '{"study": "STUDY", "voter": ["x"], "votes": {}}', '{"study": "STUDY", "voter": null, "votes": {}}'],
+)  # fmt: skip
+def test_a_damaged_file_of_votes_is_named_and_left_out(study, tmp_path, capsys, content):
+    good, bad = cast(study, tmp_path, "a", better), tmp_path / "bad.json"
+    if isinstance(content, str):
+        content = content.replace("STUDY", key_of(study)["study"]).encode("utf-8", "surrogatepass")
+    bad.write_bytes(content)
+    assert main(["read", "--key", str(study) + ".key.json", good, str(bad)]) == 0
+    said = capsys.readouterr()
+    assert "1 voters" in said.out and "left out: " in said.err and "bad.json" in said.err
+    assert main(["read", "--key", str(study) + ".key.json", str(bad)]) == 2
+
+
+def test_answers_that_mean_nothing_are_not_counted(study, tmp_path, capsys):
+    from emogen.eval.study.votes import read_votes, summarise_votes
+
+    file = Path(cast(study, tmp_path, "a", better))
+    raw, key = json.loads(file.read_text()), key_of(study)
+    pairs = [question for question, about in key["questions"].items() if "left" in about]
+    names = [question for question, about in key["questions"].items() if "left" not in about]
+    odd = [None, 3, ["left"], {"a": 1}, "joy"]
+    for question, answer in zip(pairs[:3] + names[:2], odd, strict=True):
+        raw["votes"][question]["answer"] = answer
+    raw["votes"][pairs[3]]["seconds"] = "soon"
+    raw["votes"][names[2]] = "fear"
+    raw["votes"]["stranger"] = {"answer": "left"}
+    file.write_text(json.dumps(raw))
+    said = []
+    votes = read_votes(key, [file], said.append)
+    assert {vote["question"]: vote["seconds"] for vote in votes} == {pairs[3]: None, names[3]: 2.0}
+    assert "6 answers mean nothing" in said[0] and "1 votes are on questions" in said[1]
+    assert summarise_votes(key, votes)["preference"]["n"] == 1
+
+
+def test_a_damaged_key_or_damaged_votes_are_sentences(study, tmp_path, capsys):
+    file = Path(cast(study, tmp_path, "a", better))
+    key, votes = tmp_path / "k.json", tmp_path / "v.json"
+    for tree, target in ((key_of(study), key), (json.loads(file.read_text()), votes)):
+        for what, raw in damaged(tree, 80):
+            key.write_text(json.dumps(key_of(study)))
+            votes.write_text(file.read_text())
+            target.write_text(json.dumps(raw))
+            try:
+                status = main(["read", "--key", str(key), str(votes)])
+            except Exception as error:
+                pytest.fail(f"{what}: {type(error).__name__}: {error}")
+            assert status in (0, 2), what
+            if status == 2:
+                assert "error: " in capsys.readouterr().err
+
+
+OUTSIDE = {
+    "a path that leads out": lambda row, out, secret: row.update(file="../secret.png"),
+    "an absolute path": lambda row, out, secret: row.update(file=str(secret)),
+    "a link": lambda row, out, secret: ((out / row["file"]).unlink(), (out / row["file"]).symlink_to(secret)),
+    "a file that is no clip": lambda row, out, secret: row.update(file="results.json"),
+    "a name that is none": lambda row, out, secret: row.update(file="a\0b.png"),
+    "markup for an ending": lambda row, out, secret: row.update(file='clips/x.png" onerror="alert(1)'),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_nothing_outside_the_results_is_copied(evaluation, tmp_path, capsys, kind):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    results = json.loads((evaluation / "results.json").read_text())
+    for row in results["rows"]:
+        OUTSIDE[kind](row, evaluation, secret)
+    (evaluation / "results.json").write_text(json.dumps(results))
+    folder = tmp_path / "made"
+    words = ["build", "--results", str(evaluation), "--systems", "base", "ours", "--output_dir", str(folder)]
+    assert main(words) == 2 and "error: systems." in capsys.readouterr().err
+    assert not folder.exists() and not folder.with_name("made.key.json").exists()
+
+
+def test_clips_of_a_folder_elsewhere_need_a_word_on_the_command_line(evaluation, tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    (evaluation / "clips").rename(elsewhere)
+    results = json.loads((evaluation / "results.json").read_text())
+    for system in results["config"]["systems"]:
+        system["clips"] = str(elsewhere)
+    for row in results["rows"]:
+        row["file"] = row["file"].removeprefix("clips/")
+        row["prompt"] = "</script><!--<script>"
+    (evaluation / "results.json").write_text(json.dumps(results))
+    words = ["build", "--results", str(evaluation), "--systems", "base", "ours", "--output_dir", str(tmp_path / "made")]
+    assert main(words) == 2 and f"add --clips {elsewhere}" in capsys.readouterr().err
+    assert main([*words, "--clips", str(elsewhere)]) == 0
+    page = (tmp_path / "made/index.html").read_text()
+    assert page.count("<script") == 1 and page.count("</script") == 1 and "<!--" not in page
+
+
+def test_a_damaged_results_file_is_a_sentence(evaluation, tmp_path, capsys):
+    whole = json.loads((evaluation / "results.json").read_text())
+    refused = 0
+    for number, (what, raw) in enumerate(damaged(whole, 120)):
+        (evaluation / "results.json").write_text(json.dumps(raw))
+        words = ["build", "--results", str(evaluation), "--systems", "base", "ours", "--pairs", "1", "--names", "1"]
+        try:
+            status = main([*words, "--output_dir", str(tmp_path / f"made{number}")])
+        except Exception as error:
+            pytest.fail(f"{what}: {type(error).__name__}: {error}")
+        said = capsys.readouterr().err
+        assert status == 0 or (status == 2 and said.startswith("error: ") and len(said) < 600), what
+        refused += status == 2
+    assert refused > 60

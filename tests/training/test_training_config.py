@@ -135,6 +135,11 @@ def test_sections_from_python_are_checked_alike():
             config_from_dict({**yaml.safe_load(MINIMAL), **raw})
 
 
+def test_a_no_that_yaml_took_for_false_is_the_word():
+    raw = yaml.safe_load(MINIMAL + "  mixed_precision: no\nmodel: {pretrained_model_name_or_path: m, base_dtype: fp32}")
+    assert raw["run"]["mixed_precision"] is False and config_from_dict(raw).run.mixed_precision == "no"
+
+
 def test_a_section_may_be_empty(write):
     assert load_config(write(MINIMAL + "lora:\n  # rank: 3\n")).lora.rank == 32
     assert load_config(write(MINIMAL + "lora:\n"), ["--rank", "3"]).lora.rank == 3
