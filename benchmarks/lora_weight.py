@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from sampling_speed import PROMPTS, load, psnr
 
-from emogen.media.video import to_uint8
+from emogen.media.pixels import to_uint8
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from emogen.media.video import to_uint8
+from emogen.media.pixels import to_uint8
 
 PROMPTS = (
     "a round yellow face", "a heart-shaped pink face on a white background", "a 3d emoji of a yellow cat face",

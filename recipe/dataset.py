@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 from recipe import clips as stores
 
 RENDERED, FACES, CONTENT, HELD_OUT = 2400, 2000, 200, 64

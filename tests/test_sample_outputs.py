@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image
 
 from emogen.commands.sample import main as sample
-from emogen.media.video import read_metadata, read_video
+from emogen.media.metadata import read_metadata
+from emogen.media.reader import read_video
 from emogen.stickers.platforms import PLATFORMS
 from emogen.stickers.render import StickerSpec, render
 

@@ -10,7 +10,7 @@ from emogen.commands.sample_batch import read_batch
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import RequestError, check, description, parse
 from emogen.emotion import MIKELS
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 
 
 def arguments(*more):

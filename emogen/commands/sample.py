@@ -23,7 +23,7 @@ from emogen.commands.sample_request import (
     read_emotion,
     short_name,
 )
-from emogen.media.video import read_metadata
+from emogen.media.metadata import read_metadata
 from emogen.versions import of_a_clip
 
 

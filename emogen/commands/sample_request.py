@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from emogen.emotion import EmotionArc, EmotionState, parse_emotion_or_arc
-from emogen.media.video import VideoError, check_writable, read_metadata
+from emogen.media.limits import VideoError
+from emogen.media.metadata import read_metadata
+from emogen.media.writer import check_writable
 
 ALL = "all"
 _POSITIVE = ("num_frames", "height", "width", "num_inference_steps", "fps", "max_kb")

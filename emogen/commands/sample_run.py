@@ -14,8 +14,9 @@ import torch
 from emogen.commands.sample_options import ENLARGE_TO
 from emogen.commands.sample_request import ALL, read_emotion
 from emogen.emotion import MIKELS, NEUTRAL
-from emogen.media.grid import label_grid
-from emogen.media.video import enlarge, to_uint8, write_video
+from emogen.media.pixels import enlarge, to_uint8
+from emogen.media.sheets import label_grid
+from emogen.media.writer import write_video
 
 _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale", "negative_prompt",
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip

@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import Image
-
-from emogen.media.video import ANIMATED, VideoError
+from emogen.media.pictures import Animation, is_picture
 
 if TYPE_CHECKING:
     from emogen.data.records import ClipRecord
 
-_STILL = (".jpg", ".jpeg", ".bmp")
 _CHUNK = 1 << 20
 
 
@@ -37,24 +34,19 @@ def missing_clips(records: Iterable[ClipRecord]) -> list[ClipRecord]:
 
 
 def is_image(record: ClipRecord) -> bool:
-    """Whether the clip is one picture: by its ending, and where that may mean either, by the file's header.
-
-    Nothing is decoded.
+    """Whether the clip is one picture, by what the file holds and not by its ending. Nothing is decoded.
 
     Raises:
-        FileNotFoundError: the file is looked into and does not exist.
-        VideoError: it is looked into and is no image.
+        FileNotFoundError: the file does not exist.
+        VideoError: it is a picture's, and broken.
     """
-    ending = record.path.suffix.lower()
-    if ending not in ANIMATED:
-        return ending in _STILL
     try:
-        with Image.open(record.path) as image:
-            return not getattr(image, "is_animated", False)
+        if not is_picture(record.path):
+            return False
     except FileNotFoundError:
         raise FileNotFoundError(f"no image file {record.path} ({record.where})") from None
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
-        raise VideoError(f"{record.path}: cannot be decoded ({error})") from error
+    with Animation(record.path) as animation:
+        return animation.kind == "image"
 
 
 def count_emotions(records: Iterable[ClipRecord]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from emogen.emotion import MIKELS
-from emogen.media.video import to_uint8
+from emogen.media.pixels import to_uint8
 
 PROMPTS = (
     "a flat sticker of a round yellow face on a blue background",
@@ -67,7 +67,7 @@ def _write(
     columns: Sequence[str],
     frames: Sequence[int],
 ) -> None:
-    from emogen.media.sheet import contact_sheet
+    from emogen.media.sheets import contact_sheet
 
     path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(path, rows, labels, columns, frames=frames)

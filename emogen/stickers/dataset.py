@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from emogen.emotion import MIKELS
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 from emogen.stickers.content import caption, combinations, sample_spec
 from emogen.stickers.expression import EXPRESSIONS
 from emogen.stickers.render import StickerSpec, render

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from emogen.media.video import check_writable, resample_frames, write_video
+from emogen.files import atomic
+from emogen.media.limits import VideoError
+from emogen.media.pixels import resample_frames, resize_frames
+from emogen.media.reader import probe
+from emogen.media.writer import check_writable, write_video
 
 _QUALITIES = (95, 90, 85, 80, 75, 70, 65, 60, 55, 50, 45, 40, 35, 30, 25, 20, 15, 10, 5)
 _COLOURS = (256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8)
@@ -55,13 +58,6 @@ class Fitted:
     num_frames: int
     fps: float
     changes: tuple[str, ...]
-
-
-def resize_frames(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Frames uint8 `(F, H, W, 3 or 4)` at another size, by Lanczos; colours weighted by alpha."""
-    if frames.shape[1:3] == (height, width):
-        return frames
-    return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in frames])
 
 
 def write_within(
@@ -103,7 +99,7 @@ def write_within(
     ladder = _ladder(path.suffix.lower(), quality, min_quality, min_colours)
     path.parent.mkdir(parents=True, exist_ok=True)
     smallest: tuple[int, str] | None = None
-    with TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+    with TemporaryDirectory(prefix=".fit.", dir=path.parent) as folder:
         for height, width, rate in _rungs(frames, fps, min_side, min_fps):
             clip = resample_frames(resize_frames(frames, height, width), fps, rate)
             rate = len(clip) * fps / len(frames)  # a whole number of frames in the same time
@@ -118,8 +114,10 @@ def write_within(
 
             best = _best(len(ladder), encode, max_kb * 1024)
             if best is not None:
-                os.replace(Path(folder) / f"{best}{path.suffix}", path)
-                return _report(path, tried[best], ladder, best, clip, rate, frames, fps)
+                with atomic(path) as temporary:
+                    os.replace(Path(folder) / f"{best}{path.suffix}", temporary)
+                lost = [f"{_named(ladder[0])} -> {_named(ladder[best])}"] if best else []
+                return describe(path, frames, fps, lost, **ladder[best])
             least = min(tried, key=tried.get)
             if smallest is None or tried[least] < smallest[0]:
                 smallest = tried[least], f"{width}x{height}, {rate:.3g} frames/s, {_named(ladder[least])}"
@@ -199,24 +197,36 @@ def _named(options: dict[str, int]) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items()) or "all colours"
 
 
-def _report(
+def describe(
     path: Path,
-    num_bytes: int,
-    ladder: list[dict[str, int]],
-    best: int,
-    clip: np.ndarray,
-    rate: float,
     frames: np.ndarray,
     fps: float,
+    changes: Sequence[str] = (),
+    quality: int | None = None,
+    colours: int | None = None,
 ) -> Fitted:
-    changes = []
-    if best:
-        changes.append(f"{_named(ladder[0])} -> {_named(ladder[best])}")
-    if clip.shape[1:3] != frames.shape[1:3]:
-        changes.append(f"size {frames.shape[2]}x{frames.shape[1]} -> {clip.shape[2]}x{clip.shape[1]}")
-    if len(clip) != len(frames):
-        changes.append(f"{len(frames)} frames at {fps:.3g} a second -> {len(clip)} at {rate:.3g}")
-    used = ladder[best]
+    """What a written file is, as it reads back, and what became of the clip that was given for it.
+
+    Args:
+        frames, fps: as they were given.
+        changes: what is known to have been done besides.
+
+    Raises:
+        VideoError: the file does not read back whole.
+    """
+    about = probe(path)
+    if about.damaged:
+        raise VideoError(f"{path}: was written, but reads back {about.damaged}")
+    said = list(changes)
+    rate = about.fps or fps  # a still has no rate
+    if (about.height, about.width) != frames.shape[1:3]:
+        said.append(f"size {frames.shape[2]}x{frames.shape[1]} -> {about.width}x{about.height}")
+    if about.frames != len(frames):
+        said.append(f"{len(frames)} frames at {fps:.3g} a second -> {about.frames} at {rate:.3g}")
+    elif about.frames > 1 and abs(rate - fps) > 0.005 * fps:
+        said.append(f"{fps:.3g} frames a second -> {rate:.3g}")
+    if frames.shape[-1] == 4 and frames[..., 3].min() < 255 and path.suffix.lower() == ".mp4":
+        said.append("transparent parts laid on white")
     return Fitted(
-        path, num_bytes, used.get("quality"), used.get("colours"), *clip.shape[1:3], len(clip), rate, tuple(changes)
+        path, path.stat().st_size, quality, colours, about.height, about.width, about.frames, rate, tuple(said)
     )

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emogen.media.video import VideoError, probe_video, resample_frames
-from emogen.stickers.fit_size import Fitted, resize_frames, write_within
+from emogen.media.limits import VideoError
+from emogen.media.pixels import resample_frames, resize_frames
+from emogen.media.reader import probe
+from emogen.stickers.fit_size import Fitted, write_within
 
 TOO_LONG = ("speed", "cut", "error")
 
@@ -42,10 +44,10 @@ class Platform:
         """What a file breaks of these rules, in words; empty when it may be uploaded.
 
         Raises:
-            FileNotFoundError, VideoError: from `probe_video`.
+            FileNotFoundError, VideoError: from `probe`.
         """
         path = Path(path)
-        about = probe_video(path)
+        about = probe(path)
         wrong = []
         if path.suffix.lower() not in self.endings:
             wrong.append(f"{self.name} takes {' or '.join(self.endings)}, not {path.suffix}")
@@ -53,16 +55,15 @@ class Platform:
             wrong.append(f"it is {about.width}x{about.height} pixels, not {self.side}x{self.side}")
         if path.stat().st_size > self.max_kb * 1024:
             wrong.append(f"it has {path.stat().st_size / 1024:.1f} KB, more than {self.max_kb}")
-        seconds = about.num_frames / about.fps
-        if self.max_seconds and seconds > self.max_seconds + 0.01:
-            wrong.append(f"it lasts {seconds:.2f} s, more than {self.max_seconds:g}")
+        if self.max_seconds and about.duration > self.max_seconds + 0.01:
+            wrong.append(f"it lasts {about.duration:.2f} s, more than {self.max_seconds:g}")
         if self.max_fps and about.fps > self.max_fps * 1.001:
             wrong.append(f"it has {about.fps:.4g} frames/s, more than {self.max_fps:g}")
-        if self.max_frames and about.num_frames > self.max_frames:
-            wrong.append(f"it has {about.num_frames} frames, more than {self.max_frames}")
+        if self.max_frames and about.frames > self.max_frames:
+            wrong.append(f"it has {about.frames} frames, more than {self.max_frames}")
         if path.suffix.lower() == ".webp" and not _moves(path):
             wrong.append("it does not move: the file holds one picture")
-        if path.suffix.lower() == ".webm" and not _is_vp9(path):
+        if path.suffix.lower() == ".webm" and "vp9" not in about.codec:
             wrong.append("its codec is not VP9")
         return wrong
 
@@ -107,6 +108,7 @@ def write_for(
     metadata: Mapping[str, Any] | None = None,
     *,
     too_long: str = "speed",
+    max_kb: float | None = None,
     min_quality: int = 20,
     min_colours: int = 16,
 ) -> Fitted:
@@ -117,6 +119,8 @@ def write_for(
         path: with one of the platform's endings.
         frames: uint8 `(F, H, W, 3 or 4)`; key the background first for a sticker without one.
         too_long: for a clip over the time limit, "speed" plays it faster, "cut" drops its end, "error" refuses.
+        max_kb: a limit below the platform's own, in units of 1024 bytes.
+        max_kb: a limit below the platform's own, in units of 1024 bytes.
         min_quality, min_colours: floors for `write_within`, which keeps the size and lowers the rate only when these
             are reached.
 
@@ -149,7 +153,7 @@ def write_for(
         path,
         frames,
         fps,
-        platform.max_kb,
+        platform.max_kb if max_kb is None else min(max_kb, platform.max_kb),
         metadata,
         min_side=platform.side,
         min_quality=min_quality,
@@ -208,11 +212,6 @@ def on_square(frames: np.ndarray, side: int) -> np.ndarray:
 
 
 def _moves(path: Path) -> bool:
+    """Whether the file holds several pictures; the metadata may say several where the encoder merged equal ones."""
     with Image.open(path) as image:
         return getattr(image, "n_frames", 1) > 1
-
-
-def _is_vp9(path: Path) -> bool:
-    from emogen.media.ffmpeg import read_ffmpeg
-
-    return str(read_ffmpeg(path, header_only=True)[1].get("codec", "")).startswith("vp9")

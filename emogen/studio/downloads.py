@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emogen.media.video import enlarge, write_video
+from emogen.media.pixels import enlarge
+from emogen.media.writer import write_video
 from emogen.stickers.loop import make_seamless
 from emogen.stickers.platforms import PLATFORMS, write_for
 from emogen.stickers.transparent import key_background

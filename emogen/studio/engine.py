@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import EmotionArc, EmotionState
-from emogen.media.video import enlarge, to_uint8, write_video
+from emogen.media.pixels import enlarge, to_uint8
+from emogen.media.writer import write_video
 from emogen.studio.models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
 from emogen.studio.result import Result, read_clip
 from emogen.versions import of_a_clip

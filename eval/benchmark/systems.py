@@ -14,7 +14,9 @@ from emogen.emotion import EmotionState, emotion_prompt
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConfig
 from emogen.eval.benchmark.first_frames import first_frame
 from emogen.eval.benchmark.items import Item
-from emogen.media.video import read_video, to_uint8, write_video
+from emogen.media.pixels import to_uint8
+from emogen.media.reader import read_video
+from emogen.media.writer import write_video
 
 _CLIPS = Columns({**dict.fromkeys(("file_name", "prompt", "emotion"), str), "seed": int})
 

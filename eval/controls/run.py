@@ -20,7 +20,8 @@ from emogen.eval.controls.read import read_study
 from emogen.eval.controls.report import write_report
 from emogen.eval.judges.card import warnings_for
 from emogen.eval.judges.evidence import cards_of
-from emogen.media.video import to_uint8, write_video
+from emogen.media.pixels import to_uint8
+from emogen.media.writer import write_video
 
 _MODULES: dict[str, ModuleType] = {"intensity": intensity, "plane": plane, "mixtures": mixtures, "arcs": arcs}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emogen.media.video import read_video
+from emogen.media.reader import read_video
 
 
 def ceilings(results: Mapping[str, Any]) -> list[str]:

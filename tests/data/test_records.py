@@ -19,7 +19,8 @@ from emogen.data.records import (
 )
 from emogen.emotion import EmotionState
 from emogen.emotion.taxonomy import MIKELS
-from emogen.media.video import VideoError, write_video
+from emogen.media.limits import VideoError
+from emogen.media.writer import write_video
 
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from emogen.emotion import MIKELS
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 
 SMALL = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2)
 SQUARE = dict(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})

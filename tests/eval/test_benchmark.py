@@ -12,7 +12,7 @@ from emogen.eval.benchmark.items import make_items
 from emogen.eval.benchmark.run import run_benchmark
 from emogen.eval.benchmark.summary import cohen_kappa, detectable, macro_f1
 from emogen.eval.report.build import reread, write_report
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 from emogen.stickers.render import render
 
 PAIR = ["fear", "contentment"]

@@ -12,7 +12,7 @@ from emogen.eval.benchmark.run import run_benchmark
 from emogen.eval.report.gallery import in_order, main_system
 from emogen.eval.report.html import document
 from emogen.eval.report.plots import bars, confusion
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 from emogen.stickers.render import render
 
 PAIR = ["fear", "contentment"]

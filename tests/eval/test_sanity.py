@@ -17,7 +17,7 @@ from emogen.eval.sanity.__main__ import main
 from emogen.eval.sanity.run import run_sanity, sanity_networks, sanity_records
 from emogen.eval.sanity.summary import curve, halves_of
 from emogen.eval.sanity.text import markdown
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 
 
 def clip(frames=8, size=16, seed=0):

@@ -6,7 +6,7 @@ import pytest
 from mutations import damaged
 
 from emogen.eval.study.__main__ import main
-from emogen.media.video import write_video
+from emogen.media.writer import write_video
 
 
 @pytest.fixture

@@ -3,18 +3,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from emogen.media.colours import palettise, spread_under
-from emogen.media.grid import label_grid
-from emogen.media.video import (
-    WRITABLE,
-    VideoError,
-    enlarge,
-    probe_video,
-    read_metadata,
-    read_video,
-    resample_frames,
-    write_video,
-)
+from emogen.media.limits import VideoError
+from emogen.media.metadata import read_metadata
+from emogen.media.pixels import enlarge, palettise, resample_frames, spread_under
+from emogen.media.reader import probe_video, read_video
+from emogen.media.sheets import label_grid
+from emogen.media.writer import WRITABLE, write_video
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from emogen.data.records import find_leaks, missing_clips, read_records
 from emogen.emotion.prompts import scrub_emotion_words
-from emogen.media.video import read_video, resample_frames
+from emogen.media.pixels import resample_frames
+from emogen.media.reader import read_video
 from emogen.stickers import dataset
 from emogen.stickers.content import combinations
 from emogen.stickers.dataset import write_sticker_dataset

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from emogen.media.video import lay_on
+from emogen.media.pixels import lay_on
 from emogen.stickers.render import StickerSpec, render
 from emogen.stickers.transparent import (
     BackgroundError,

@@ -10,7 +10,7 @@ from PIL import Image
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, UnknownEmotionError
 from emogen.eval.judges.embedded import Verdict
-from emogen.media.video import read_video
+from emogen.media.reader import read_video
 from emogen.models import EmotionAdapterConfig
 from emogen.pipelines import EmotionWanPipeline
 from emogen.training.families.fold import fold_padding

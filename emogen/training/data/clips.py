@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from emogen.data.buckets import Bucket
 from emogen.data.records import ClipRecord
-from emogen.media.video import read_video, resample_frames
+from emogen.media.pixels import resample_frames
+from emogen.media.reader import read_video
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.training.config import DataConfig
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from emogen.data.buckets import Bucket, BucketError, BucketReport, Note, Placement, check_multiple, parse_bucket, place
 from emogen.data.records import ClipRecord, describe, find_leaks, is_image, missing_clips, read_records
-from emogen.media.video import probe_video
+from emogen.media.reader import probe
 from emogen.models.text_limit import TextLimit
 from emogen.stickers.dataset import write_sticker_dataset
 from emogen.training.config import ConfigError, TrainingConfig
@@ -218,7 +218,7 @@ def _place(
                     return Placement(buckets[-1])
             elif simple:
                 return Placement(buckets[0])
-            about = probe_video(record.path)
+            about = probe(record.path)
         except (OSError, ValueError) as error:
             return _unusable("unreadable", str(error))
         return place(about.frames_at(geometry.fps), about.height, about.width, buckets, can_lengthen)

@@ -23,7 +23,7 @@ from torch import nn
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, NEUTRAL
 from emogen.eval.judges.embedded import Judge
-from emogen.media.video import to_uint8
+from emogen.media.pixels import to_uint8
 from emogen.training.families.fold import FoldedTextProcessor
 from emogen.training.outputs.preview_media import log_to_trackers, save_preview
 from emogen.training.outputs.preview_report import Preview, PreviewClip, asked_categories, read_clips, report

@@ -16,9 +16,8 @@ import numpy as np
 from accelerate import Accelerator
 from PIL import Image, ImageDraw, ImageFont
 
-from emogen.media.grid import label_grid
-from emogen.media.sheet import contact_sheet
-from emogen.media.video import write_video
+from emogen.media.sheets import contact_sheet, label_grid
+from emogen.media.writer import write_video
 
 if TYPE_CHECKING:
     from emogen.training.outputs.preview_report import Preview

@@ -1,29 +1,26 @@
-"""What every kind of clip file shares: the endings, the error, appearing whole under its name, and the text inside.
+"""The text kept inside a clip: JSON of what made it, and how its frames were timed.
 
-The text is JSON: what made the clip, and under `TIMING_KEY` how many frames it has and how fast they run. Encoders of
-animated images merge equal neighbours into one longer frame and round durations; the timing undoes that on reading.
+Encoders of animated images merge equal neighbours into one longer frame and round durations; the timing, under
+`TIMING_KEY`, undoes that on reading. Where the text lies depends on the format: a comment (MP4, WebM, GIF), a text chunk
+(PNG), or the EXIF description (WebP; Pillow leaves the `Exif\\0\\0` prefix out of the chunk, as the WebP specification
+asks, and reads files with and without it).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ANIMATED = (".gif", ".webp", ".apng", ".png")
-VIDEO = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
-WRITABLE = (".mp4", ".webm", ".gif", ".webp", ".apng", ".png")
+from emogen.media.limits import VideoError
+
 METADATA_KEY = "emogen"
 TIMING_KEY = "_clip"
-
-
-class VideoError(ValueError):
-    """A file cannot be read or written as a clip; the message names it."""
+EXIF_DESCRIPTION = 0x010E
 
 
 @dataclass(frozen=True)
@@ -39,31 +36,6 @@ class Timing:
             return True
         slack = max(20.0, 500.0 / self.fps)
         return len(durations) <= self.num_frames and abs(sum(durations) - 1000 * self.num_frames / self.fps) <= slack
-
-
-def check_writable(path: str | Path) -> Path:
-    """The path, when its ending is one that `write_video` knows.
-
-    Raises:
-        VideoError: another ending.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
-        what = path.suffix or "a file without ending"
-        raise VideoError(f"{path}: cannot write {what!r}; use one of {', '.join(WRITABLE)}")
-    return path
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, which takes its place when the block ends well and is gone otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def pack(metadata: Mapping[str, Any] | None, timing: Timing | None, path: Path) -> str | None:
@@ -88,7 +60,7 @@ def unpack(text: str | bytes | None) -> tuple[dict[str, Any] | None, Timing | No
         text = text.decode("utf-8", "replace")
     try:
         data = json.loads(text) if text else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON, digits without end, or nested without end
         return None, None
     if not isinstance(data, dict):
         return None, None
@@ -99,3 +71,19 @@ def unpack(text: str | bytes | None) -> tuple[dict[str, Any] | None, Timing | No
     if timing is not None and not (timing.num_frames > 0 and math.isfinite(timing.fps) and timing.fps > 0):
         timing = None
     return data if data or kept is None else None, timing
+
+
+def read_metadata(path: str | Path) -> dict[str, Any] | None:
+    """What `write_video` kept inside a clip; None when there is nothing of emogen's.
+
+    It comes back as JSON keeps it: tuples are lists, keys are text.
+
+    Raises:
+        FileNotFoundError: no such file.
+        VideoError: a file that cannot be opened.
+    """
+    from emogen.media.containers import text_of_container
+    from emogen.media.pictures import is_picture, text_of_picture
+
+    path = Path(path)
+    return unpack(text_of_picture(path) if is_picture(path) else text_of_container(path))[0]

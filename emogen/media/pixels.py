@@ -1,12 +1,63 @@
-"""Clips with few colours: one palette for all frames of a clip, so that still parts do not flicker from frame to frame.
-
-Also the colours under transparent pixels, which codecs that share colour between neighbouring pixels show at edges.
-"""
+"""Frames as arrays: ranges, transparency, rates and sizes, and clips with few colours."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
+
+
+def to_uint8(frames: np.ndarray) -> np.ndarray:
+    """Frames in [0, 1], as pipelines give them, as uint8 of the same shape; what lies outside is cut."""
+    return (np.asarray(frames, dtype=np.float32).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def lay_on(frames: np.ndarray, colour: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    """Frames uint8 `(F, H, W, 4)` on a plain sRGB colour, as `(F, H, W, 3)`; opaque frames come back as they are."""
+    if frames.shape[-1] == 3:
+        return frames
+    out = np.empty((*frames.shape[:-1], 3), np.uint8)
+    for frame, flat in zip(frames, out, strict=True):  # frame by frame: a long clip as floats is large
+        share = frame[..., 3:].astype(np.float32) / 255
+        flat[:] = (frame[..., :3] * share + np.float32(colour) * (1 - share)).round()
+    return out
+
+
+def resample_frames(frames: np.ndarray, src_fps: float, dst_fps: float, num_frames: int | None = None) -> np.ndarray:
+    """Bring frames to another rate by taking the nearest in time.
+
+    Args:
+        frames: `(F, ...)`.
+        num_frames: stop after so many; None gives the whole length.
+
+    Returns:
+        `(F', ...)`, the first frame first.
+
+    Raises:
+        ValueError: a rate that is not positive.
+    """
+    if src_fps <= 0 or dst_fps <= 0:
+        raise ValueError(f"frame rates must be positive, not {src_fps:g} and {dst_fps:g}")
+    count = max(1, round(len(frames) * dst_fps / src_fps))
+    rows = np.floor(np.arange(count) * src_fps / dst_fps + 0.5 - 1e-6).astype(int).clip(0, len(frames) - 1)
+    return frames[rows[:num_frames]]
+
+
+def enlarge(frames: np.ndarray, min_side: int) -> np.ndarray:
+    """Enlarge frames `(F, H, W, C)` by a whole factor until the shorter side is at least `min_side`; never shrinks.
+
+    Lanczos, for stickers are smooth; a whole factor keeps sizes even.
+    """
+    factor = -(-min_side // min(frames.shape[1:3]))
+    if factor <= 1:
+        return frames
+    return resize_frames(frames, frames.shape[1] * factor, frames.shape[2] * factor)
+
+
+def resize_frames(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Frames uint8 `(F, H, W, 3 or 4)` at another size, by Lanczos; colours weighted by alpha."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in frames])
 
 
 def palettise(frames: np.ndarray, colours: int, partial_alpha: bool = False) -> tuple[np.ndarray, np.ndarray]:
