@@ -34,7 +34,7 @@ from emogen.data.sources import (
     normal_split,
     split_of_path,
 )
-from emogen.data.survey import Leak, count_emotions, describe, find_leaks, is_image, missing_clips
+from emogen.data.survey import Leak, count_emotions, describe, find_leaks, missing_clips
 from emogen.data.tables import METADATA, NAMES, RecordError, place, read_rows
 from emogen.emotion import EmotionArc, EmotionState, parse_emotion
 
@@ -45,7 +45,6 @@ __all__ = [
     "count_emotions",
     "describe",
     "find_leaks",
-    "is_image",
     "missing_clips",
     "read_records",
 ]

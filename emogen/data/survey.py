@@ -1,4 +1,4 @@
-"""What a list of records holds: counts, missing files, stills, and clips that leak from one split into another."""
+"""What a list of records holds: counts, missing files, and clips that leak from one split into another."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
-from emogen.media.pictures import Animation, is_picture
 
 if TYPE_CHECKING:
     from emogen.data.records import ClipRecord
@@ -31,22 +29,6 @@ class Leak(NamedTuple):
 def missing_clips(records: Iterable[ClipRecord]) -> list[ClipRecord]:
     """The records whose file does not exist."""
     return [record for record in records if not record.path.is_file()]
-
-
-def is_image(record: ClipRecord) -> bool:
-    """Whether the clip is one picture, by what the file holds and not by its ending. Nothing is decoded.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        VideoError: it is a picture's, and broken.
-    """
-    try:
-        if not is_picture(record.path):
-            return False
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no image file {record.path} ({record.where})") from None
-    with Animation(record.path) as animation:
-        return animation.kind == "image"
 
 
 def count_emotions(records: Iterable[ClipRecord]) -> dict[str, int]:

@@ -193,7 +193,7 @@ class Container:
             context = av.CodecContext.create("libvpx-vp9" if self.codec == "vp9" else "libvpx", "r")
             context.extradata = extra
         context.thread_type = "AUTO"
-        context.options = {"max_pixels": str(max(self.limits.pixels, 1 << 16))}
+        context.options = {"max_pixels": str(max(self.limits.max_pixels, 1 << 16))}
         self._decoder = context
         self._last_length = 0.0
 

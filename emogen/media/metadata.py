@@ -1,9 +1,9 @@
 """The text kept inside a clip: JSON of what made it, and how its frames were timed.
 
 Encoders of animated images merge equal neighbours into one longer frame and round durations; the timing, under
-`TIMING_KEY`, undoes that on reading. Where the text lies depends on the format: a comment (MP4, WebM, GIF), a text chunk
-(PNG), or the EXIF description (WebP; Pillow leaves the `Exif\\0\\0` prefix out of the chunk, as the WebP specification
-asks, and reads files with and without it).
+`TIMING_KEY`, undoes that on reading. Where the text lies depends on the format: a comment (MP4, WebM, GIF), a text
+chunk (PNG), or the EXIF description (WebP; Pillow leaves the `Exif\\0\\0` prefix out of the chunk, as the WebP
+specification asks, and reads files with and without it).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from emogen.media.metadata import EXIF_DESCRIPTION, METADATA_KEY, Timing, unpack
 from emogen.media.pixels import palettise
 
 _ORIENTATION = 0x0112
+_KEPT = 64 << 20  # bytes of a clip that is decoded once, not twice
 _SLOW_MS = 100.0  # how long browsers show a frame that asks for 10 ms or less
 _BEGINNINGS = (b"GIF8", b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 _BRANDS = (b"avif", b"avis", b"mif1", b"heic", b"heix", b"msf1")
@@ -54,29 +55,26 @@ class Animation:
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS):
         self.path, self.limits = path, limits
         self.end, self.errors, self.damage = math.inf, 0, None
-        self._image = _open(path)
-        try:
-            self._read_header()
-        except LimitError:
-            self._image.close()
-            raise
-        except Exception as error:  # decoders raise all sorts; what counts is which file
-            self._image.close()
-            raise undecodable(path, error) from None
+        with _open(path) as image:
+            try:
+                self._read_header(image)
+            except LimitError:
+                raise
+            except Exception as error:  # decoders raise all sorts; what counts is which file
+                raise undecodable(path, error) from None
 
     def __enter__(self) -> Animation:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._image.close()
+        """Nothing stays open between readings."""
 
-    def _read_header(self) -> None:
-        image = self._image
+    def _read_header(self, image: Image.Image) -> None:
         self.limits.check_size(self.path, image.height, image.width, still=True)
         self.declared_frames = getattr(image, "n_frames", 1)
-        turn = image.getexif().get(_ORIENTATION, 1)
-        self._sideways, self._turn = turn in (5, 6, 7, 8), turn in range(2, 9)
-        self.width, self.height = (image.height, image.width) if self._sideways else image.size
+        self._turn = image.getexif().get(_ORIENTATION, 1)
+        self._turn = self._turn if self._turn in range(1, 9) else 1
+        self.width, self.height = (image.height, image.width) if self._turn >= 5 else image.size
         if self.declared_frames > 1:
             self.limits.check_size(self.path, image.height, image.width)
         self.limits.check_length(self.path, self.declared_frames)
@@ -100,43 +98,48 @@ class Animation:
         timing = self.timing
         if timing is not None:
             self.limits.check_length(self.path, timing.num_frames, timing.num_frames / timing.fps)
-            durations = [raw or _SLOW_MS for raw, _ in self._coded()]
+            small = self.declared_frames * self.width * self.height * 4 <= _KEPT
+            kept = [(raw or _SLOW_MS, pixels if small else None) for raw, pixels in self._coded()]
+            durations = [raw for raw, _ in kept]
             if self.damage is None and timing.agrees_with(durations):
-                yield from self._as_written(durations, timing)
+                yield from self._as_written(kept if small else self._coded(), durations, timing)
                 return
         clock = 0.0
         for raw, pixels in self._coded():
-            yield Shown(clock, lambda pixels=pixels: self._turned(pixels()))
-            clock += shown_ms(raw) / 1000
-            self.limits.check_length(self.path, seconds=clock)
-        self.end = clock
+            yield Shown(clock / 1000, lambda pixels=pixels: pixels)
+            clock += shown_ms(raw)
+            self.limits.check_length(self.path, seconds=clock / 1000)
+        self.end = clock / 1000
 
-    def _as_written(self, durations: list[float], timing: Timing) -> Iterator[Shown]:
+    def _as_written(
+        self, coded: Iterable[tuple[float, np.ndarray]], durations: list[float], timing: Timing
+    ) -> Iterator[Shown]:
         middles = (np.arange(timing.num_frames) + 0.5) * sum(durations) / timing.num_frames
         rows = np.searchsorted(np.cumsum(durations), middles + 1e-6, side="right").clip(max=len(durations) - 1)
         if len(rows) == len(durations):
             rows = np.arange(len(rows))
         number = 0
-        for index, (_, pixels) in enumerate(self._coded()):
+        for index, (_, pixels) in enumerate(coded):
             while number < len(rows) and rows[number] == index:
-                yield Shown(number / timing.fps, lambda pixels=pixels: self._turned(pixels()))
+                yield Shown(number / timing.fps, lambda pixels=pixels: pixels)
                 number += 1
         self.end = timing.num_frames / timing.fps
 
-    def _coded(self) -> Iterator[tuple[float, Callable[[], np.ndarray]]]:
-        """The stated duration of each frame of the file in ms, 0 for none, and its pixels, to be taken at once."""
+    def _coded(self) -> Iterator[tuple[float, np.ndarray]]:
+        """The stated duration of each frame of the file in ms, 0 for none, and its pixels."""
         self.errors, self.damage = 0, None
-        for index in range(self.declared_frames):
-            try:
-                self._image.seek(index)
-                self._image.load()  # the duration of a WebP frame is known only after decoding
-            except EOFError:
-                self.damage = f"it ends after {index} frames"
-                return
-            except Exception as error:  # decoders raise all sorts
-                self.errors, self.damage = self.errors + 1, f"{type(error).__name__}: {error}"
-                return
-            yield float(self._image.info.get("duration") or 0), lambda: _rgba(self._image, self.path)
+        with _open(self.path) as image:  # anew, for going back to the first frame loses some of Pillow's palettes
+            for index in range(self.declared_frames):
+                try:
+                    image.seek(index)
+                    image.load()  # the duration of a WebP frame is known only after decoding
+                except EOFError:
+                    self.damage = f"it ends after {index} frames"
+                    return
+                except Exception as error:  # decoders raise all sorts
+                    self.errors, self.damage = self.errors + 1, f"{type(error).__name__}: {error}"
+                    return
+                yield float(image.info.get("duration") or 0), self._upright(_rgba(image, self.path))
 
     def count(self) -> tuple[int, float]:
         """Decode everything and count: frames, and when the last one appears."""
@@ -145,12 +148,12 @@ class Animation:
             total, last = total + 1, shown.time
         return total, last
 
-    def _turned(self, pixels: np.ndarray) -> np.ndarray:
+    def _upright(self, pixels: np.ndarray) -> np.ndarray:
         """The pixels as the picture's EXIF says that it was held."""
-        if not self._turn:
+        if self._turn == 1:
             return pixels
         image = Image.fromarray(pixels)
-        image.getexif()[_ORIENTATION] = self._image.getexif()[_ORIENTATION]
+        image.getexif()[_ORIENTATION] = self._turn
         return np.asarray(ImageOps.exif_transpose(image))
 
 

@@ -1,8 +1,8 @@
 """Clips as streams of frames and times, whatever the file is: what one is like, and its frames as they are displayed.
 
-Times come from presentation stamps, in seconds after the clip's first frame, so that a clip of a varying rate (a phone's)
-plays as it does in a player. Memory does not depend on a file's length: frames are decoded one after another, from
-the key frame before the wanted moment on, and reading stops when there are enough.
+Times come from presentation stamps, in seconds after the clip's first frame, so that a clip of a varying rate (a
+phone's) plays as it does in a player. Memory does not depend on a file's length: frames are decoded one after another,
+from the key frame before the wanted moment on, and reading stops when there are enough.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def read_frames(
     alpha: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames uint8 `(F, H, W, 3)`, with `alpha` `(F, H, W, 4)`, and times float64 `(F,)`, as `iterate_frames` gives them.
+    """Frames uint8 `(F, H, W, 3)`, with `alpha` `(F, H, W, 4)`, and times float64 `(F,)`, as of `iterate_frames`.
 
     A damaged file gives its intact frames and a `DamageWarning`.
 
@@ -260,8 +260,8 @@ def read_video(path: str | Path, alpha: bool = False, limits: Limits = DEFAULT_L
     """Frames uint8 `(F, H, W, 3)`, or `(F, H, W, 4)` with `alpha`, and frames a second.
 
     A file from `write_video` gives the frames and the rate that were written, equal neighbours included. Frames of
-    unequal durations are repeated onto a regular grid of the shortest one, and a still is one frame at 1 frame a second.
-    Without `alpha`, transparent parts lie on white.
+    unequal durations are repeated onto a regular grid of the shortest one, and a still is one frame at 1 frame a
+    second. Without `alpha`, transparent parts lie on white.
 
     Raises:
         FileNotFoundError: no such file.
@@ -287,7 +287,7 @@ def read_video(path: str | Path, alpha: bool = False, limits: Limits = DEFAULT_L
     gaps = np.diff([*times, end])
     if gaps.max() - gaps.min() <= 1.05 * grain + 5e-4:
         return _stacked(frames), fps
-    step = max(gaps[gaps > 0].min(), 1 / _FASTEST)
+    step = max(round(float(gaps[gaps > 0].min()), 6), 1 / _FASTEST)
     moments = np.arange(0, end - step / 2, step)
     limits.check_memory(path, len(moments), frames[0].nbytes)
     rows = np.searchsorted(times, moments + 0.51 * grain + 1e-6, side="right") - 1

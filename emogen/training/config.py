@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from emogen.emotion import parse_emotion_or_arc
+from emogen.media.limits import DEFAULT_LIMITS
 from emogen.settings import ConfigError, Document, apply_flags, build, read_yaml, refuser
 from emogen.settings.types import (
     Count,
@@ -69,6 +70,9 @@ class DataConfig:
     max_bad_fraction: Number = Field(0.05, ge=0, le=1)
     balance: Number = Field(0.0, ge=0, le=1)
     preload: Flag = True
+    max_pixels: Count = DEFAULT_LIMITS.max_pixels  # of a frame, as displayed
+    max_frames: Count = DEFAULT_LIMITS.max_frames  # that a clip's file may hold
+    max_seconds: Number = Field(DEFAULT_LIMITS.max_seconds, gt=0)  # that a clip's file may last
     encode_clips: Count = 8
     encode_captions: Count = 32
 

@@ -20,6 +20,7 @@ from emogen.training.data.clips import PlannedClip
 from emogen.training.data.dataset import CachedClips
 from emogen.training.data.encode import encode_captions, encode_clips
 from emogen.training.data.order import BatchOrder
+from emogen.training.data.placement import limits_of
 from emogen.training.data.plan import Plan, cache_folder, check_dropped, make_plan, without
 from emogen.training.families.fold import folded_length
 from emogen.training.families.loading import load_transformer
@@ -171,7 +172,12 @@ def make_preview(plan: Plan, model: WanEmotionModel, accelerator: Accelerator, s
 def make_cache(plan: Plan) -> LatentCache:
     config, geometry = plan.config, plan.geometry
     return LatentCache(
-        cache_folder(config), plan.specification, geometry.fps, config.data.short_clips, geometry.max_sequence_length
+        cache_folder(config),
+        plan.specification,
+        geometry.fps,
+        config.data.short_clips,
+        geometry.max_sequence_length,
+        limits_of(config),
     )
 
 

@@ -1,9 +1,7 @@
 """What a metadata row says, how sure its label is, and what a list of records holds."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from emogen.data import survey
@@ -13,14 +11,11 @@ from emogen.data.records import (
     count_emotions,
     describe,
     find_leaks,
-    is_image,
     missing_clips,
     read_records,
 )
 from emogen.emotion import EmotionState
 from emogen.emotion.taxonomy import MIKELS
-from emogen.media.limits import VideoError
-from emogen.media.writer import write_video
 
 GOOD = {"file_name": "a.mp4", "caption": "a ball rolls", "emotion": "fear"}
 
@@ -201,26 +196,3 @@ def test_leaks_are_told_by_all_their_bytes(write):
     assert find_leaks(read_records(folder)) == []
     (folder / "b").write_bytes(b"x" * (1 << 20) + b"1")
     assert len(find_leaks(read_records(folder))) == 1
-
-
-@pytest.mark.parametrize("ending", [".png", ".apng", ".webp", ".gif"])
-def test_a_file_of_one_frame_is_an_image(tmp_path, ending):
-    noise = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
-    write_video(tmp_path / f"moves{ending}", noise, 10)
-    write_video(tmp_path / f"stands{ending}", noise[:1], 10)
-    assert is_image(replace(record("awe"), path=tmp_path / f"stands{ending}"))
-    assert not is_image(replace(record("awe"), path=tmp_path / f"moves{ending}"))
-
-
-def test_endings_that_mean_one_thing_are_not_looked_into(tmp_path):
-    for name, still in (("a.JPG", True), ("a.jpeg", True), ("a.bmp", True), ("a.mp4", False), ("a.mov", False)):
-        assert is_image(replace(record("awe"), path=tmp_path / name)) is still
-
-
-def test_a_broken_image_is_named(tmp_path):
-    broken = replace(record("awe"), path=tmp_path / "a.webp", row=7)
-    with pytest.raises(FileNotFoundError, match=r"a\.webp \(metadata\.jsonl:7\)"):
-        is_image(broken)
-    broken.path.write_bytes(b"no picture")
-    with pytest.raises(VideoError, match=r"a\.webp: cannot be decoded"):
-        is_image(broken)

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.training.data.clips import PlannedClip
 from emogen.training.families.wan import WanSpecification
 
-_FORMAT = "2"  # raise it when the meaning of the stored tensors changes
+_FORMAT = "3"  # raise it when the meaning of the stored tensors changes
 _WHOLE = 64 * 1024 * 1024  # files up to this size are hashed whole
 _SAMPLE = 1024 * 1024
 
@@ -58,14 +59,21 @@ class LatentCache:
         fps: frames a second that clips are brought to.
         short_clips: how too short clips are lengthened (see `load_clip`).
         text_length: text tokens after padding.
+        limits: what a clip's file may hold.
     """
 
     def __init__(
-        self, folder: str | Path, specification: WanSpecification, fps: float, short_clips: str, text_length: int
+        self,
+        folder: str | Path,
+        specification: WanSpecification,
+        fps: float,
+        short_clips: str,
+        text_length: int,
+        limits: Limits = DEFAULT_LIMITS,
     ):
         self.folder = Path(folder)
         self.specification = specification
-        self.fps, self.short_clips, self.text_length = fps, short_clips, text_length
+        self.fps, self.short_clips, self.text_length, self.limits = fps, short_clips, text_length, limits
         model = specification.folder
         self._text = fingerprint_folder(model / "text_encoder") + fingerprint_folder(model / "tokenizer")
         self._encoders = fingerprint_folder(model / "vae") + specification.kind

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from emogen.data.buckets import Bucket
 from emogen.data.records import ClipRecord
-from emogen.media.pixels import resample_frames
-from emogen.media.reader import read_video
+from emogen.media.limits import DEFAULT_LIMITS, Limits
+from emogen.media.reader import iterate_frames
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.training.config import DataConfig
 
@@ -43,6 +43,10 @@ class PlannedClip:
 
     record: ClipRecord
     bucket: Bucket
+    frames: int | None = None
+    """Of the whole clip at the model's rate."""
+    last: float | None = None
+    """Seconds after the first frame at which the clip's last one appears; None takes the clip to be learned whole."""
 
 
 def resolve_geometry(model: Path, config: DataConfig) -> ClipGeometry:
@@ -56,9 +60,11 @@ def resolve_geometry(model: Path, config: DataConfig) -> ClipGeometry:
     return ClipGeometry(**values)
 
 
-def load_clip(clip: PlannedClip, fps: float, short_clips: str) -> torch.Tensor:
+def load_clip(clip: PlannedClip, fps: float, short_clips: str, limits: Limits = DEFAULT_LIMITS) -> torch.Tensor:
     """[3, num_frames, height, width], float32 in [-1, 1]: the first frames at the model's rate, centre-cropped to the
     bucket's aspect ratio and resized.
+
+    Frames are brought to their size one by one as they are decoded, so that memory does not depend on the file.
 
     Args:
         fps: the model's frames a second.
@@ -67,29 +73,45 @@ def load_clip(clip: PlannedClip, fps: float, short_clips: str) -> torch.Tensor:
 
     Raises:
         ClipError: the clip is too short (and short clips are to be skipped).
-        OSError, ValueError: it cannot be decoded.
+        OSError, ValueError: it cannot be decoded, is damaged, or is too large.
     """
-    frames, own_fps = read_video(clip.record.path)
-    if clip.bucket.num_frames == 1:
-        frames = frames[:1]
-    else:
-        frames = resample_frames(np.asarray(frames), own_fps, fps)
-        frames = _fit_length(frames, clip.bucket.num_frames, fps, short_clips)
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
-    pixels = _fit_size(pixels, clip.bucket.height, clip.bucket.width)
+    size, need = (clip.bucket.height, clip.bucket.width), clip.bucket.num_frames
+    rate = None if need == 1 else fps
+    read = iterate_frames(clip.record.path, rate, need, damage="raise", limits=limits)
+    frames = [_fit_size(torch.from_numpy(frame).permute(2, 0, 1)[None].float(), *size) for frame, _ in read]
+    if len(frames) < need and (short_clips == "skip" or not frames):
+        raise ClipError(
+            f"has {len(frames)} frames at {fps:g} fps, {need} are needed (data.short_clips: loop or hold would extend "
+            "it)"
+        )
+    pixels = torch.cat([frames[row] for row in rows_of(len(frames), need, short_clips)])
     return (pixels / 127.5 - 1).clamp(-1, 1).permute(1, 0, 2, 3).contiguous()
 
 
-def _fit_length(frames: np.ndarray, need: int, fps: float, short_clips: str) -> np.ndarray:
-    have = len(frames)
-    if have >= need:
-        return frames[:need]
-    if short_clips == "skip" or have == 0:
-        raise ClipError(
-            f"has {have} frames at {fps:g} fps, {need} are needed (data.short_clips: loop or hold would extend it)"
-        )
-    rows = np.arange(need)
-    return frames[rows % have if short_clips == "loop" else rows.clip(max=have - 1)]
+def rows_of(have: int, need: int, short_clips: str) -> list[int]:
+    """Which of a clip's `have` frames at the model's rate stands at each of the `need` places of its bucket."""
+    return [row % have if short_clips == "loop" else min(row, have - 1) for row in range(need)]
+
+
+def moments_in_clip(clip: PlannedClip, times: Sequence[float], fps: float, short_clips: str) -> list[float]:
+    """The moments of the whole clip, 0 its first frame and 1 its last, that stand at `times` of what is learned of it.
+
+    An arc is written for the whole clip. Of a long one a part is learned; a short one starts over or is held.
+
+    Args:
+        times: 0 (first learned frame) to 1 (last).
+    """
+    last, need = clip.last, clip.bucket.num_frames
+    if not last or need == 1 or abs(last * fps - (need - 1)) < 1e-3:  # learned whole
+        return list(times)
+    have = clip.frames or need
+    moments = []
+    for time in times:
+        place = time * (need - 1)
+        if place > have - 1:
+            place = place % have if short_clips == "loop" else have - 1
+        moments.append(min(place / fps / last, 1.0))
+    return moments
 
 
 def _fit_size(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:

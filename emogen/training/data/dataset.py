@@ -9,7 +9,7 @@ import torch
 from emogen.models import EmotionTensors, latent_frame_times
 from emogen.training.data.batch import Batch
 from emogen.training.data.cache import LatentCache
-from emogen.training.data.clips import PlannedClip
+from emogen.training.data.clips import PlannedClip, moments_in_clip
 
 
 class CachedClips:
@@ -109,6 +109,7 @@ class CachedClips:
         key = index, latent_frames
         if key not in self._read_arcs:
             times = latent_frame_times(latent_frames, self._temporal_factor)
+            times = moments_in_clip(self.clips[index], times, self._cache.fps, self._cache.short_clips)
             self._read_arcs[key] = EmotionTensors.from_arcs([self._arcs[index]], times)
         return self._read_arcs[key]
 

@@ -72,7 +72,7 @@ def encode_clips(
             good, pixels = [], []
             for clip in part:
                 try:
-                    pixels.append(load_clip(clip, cache.fps, cache.short_clips))
+                    pixels.append(load_clip(clip, cache.fps, cache.short_clips, cache.limits))
                     good.append(clip)
                 except Exception as error:  # a decoder may raise anything on a broken file
                     bad.append(BadClip(clip.record, str(error) or type(error).__name__))

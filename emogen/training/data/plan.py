@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
-from tqdm import tqdm
 
-from emogen.data.buckets import Bucket, BucketError, BucketReport, Note, Placement, check_multiple, parse_bucket, place
-from emogen.data.records import ClipRecord, describe, find_leaks, is_image, missing_clips, read_records
-from emogen.media.reader import probe
+from emogen.data.buckets import Bucket, BucketError, check_multiple, parse_bucket
+from emogen.data.records import ClipRecord, describe, find_leaks, missing_clips, read_records
 from emogen.models.text_limit import TextLimit
 from emogen.stickers.dataset import write_sticker_dataset
 from emogen.training.config import ConfigError, TrainingConfig
 from emogen.training.data.captions import fit_captions, say_scrubbed, scrub_records
 from emogen.training.data.clips import ClipGeometry, PlannedClip, resolve_geometry
 from emogen.training.data.placebo import shuffle_labels
+from emogen.training.data.placement import place_clips
 from emogen.training.families.wan import WanSpecification, resolve_model
 from emogen.training.life.checkpoint import CheckpointError, find_resume
 
@@ -83,7 +81,7 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     records = [record for record in records if record.file_name not in dropped]
     for leak in find_leaks(records)[:_SHOWN]:
         say(f"warning: {leak}")
-    clips, report = _place(records, buckets, config, specification, geometry)
+    clips, report = place_clips(records, buckets, config, specification, geometry.fps)
     dropped |= report.dropped
     say(report.text(_SHOWN))
     say(f"clips at {geometry.fps:g} fps, {geometry.max_sequence_length} text tokens")
@@ -195,47 +193,6 @@ def _buckets(config: TrainingConfig, specification: WanSpecification, geometry: 
         if not found:
             raise ConfigError("data.buckets: an image-to-video model cannot learn from buckets of one frame")
     return found
-
-
-def _place(
-    records: Sequence[ClipRecord],
-    buckets: Sequence[Bucket],
-    config: TrainingConfig,
-    specification: WanSpecification,
-    geometry: ClipGeometry,
-) -> tuple[list[PlannedClip], BucketReport]:
-    """The bucket of every clip that is trained on or held out."""
-    wanted = [record for record in records if record.split in ("train", "val")]
-    can_lengthen = config.data.short_clips != "skip"
-    simple = config.data.buckets is None  # one size: only stills are told apart, and length is seen when decoding
-
-    def choose(record: ClipRecord) -> Placement:
-        try:
-            if is_image(record):
-                if specification.kind == "i2v":
-                    return _unusable("image", "an image-to-video model learns nothing from a still")
-                if simple:
-                    return Placement(buckets[-1])
-            elif simple:
-                return Placement(buckets[0])
-            about = probe(record.path)
-        except (OSError, ValueError) as error:
-            return _unusable("unreadable", str(error))
-        return place(about.frames_at(geometry.fps), about.height, about.width, buckets, can_lengthen)
-
-    with ThreadPoolExecutor(8) as pool:
-        found = list(tqdm(pool.map(choose, wanted), desc="looking at clips", unit="clip", total=len(wanted),
-                          disable=simple, mininterval=1))  # fmt: skip
-    report, clips = BucketReport(), []
-    for record, placement in zip(wanted, found, strict=True):
-        report.add(record.file_name, placement)
-        if placement.bucket is not None:
-            clips.append(PlannedClip(record, placement.bucket))
-    return clips, report
-
-
-def _unusable(kind: str, why: str) -> Placement:
-    return Placement(None, (Note(kind, why),))
 
 
 def without(plan: Plan, bad: dict[str, str]) -> Plan:
