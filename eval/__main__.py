@@ -15,29 +15,33 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
     from emogen.eval.arguments import finished, measuring_parser, parse
-    from emogen.eval.benchmark.config import EvalConfigError, load_eval_config
+    from emogen.eval.benchmark.config import ConfigError, load_eval_config
+    from emogen.eval.benchmark.results import Evaluation, drawing
 
     about = "Compare systems: does a clip show the emotion asked for, and what else did it cost?"
     args = parse(measuring_parser("emogen.eval", about, _EXAMPLES, "configs/eval/"), argv)
     try:
         if args.report:
-            from emogen.eval.report.build import reread, write_report
+            from emogen.eval.report.build import write_report
 
-            out = finished(args.report)
-            write_report(reread(out), out)
+            out = args.report
+            results = finished(out, Evaluation)
+            with drawing(out):
+                write_report(results, out)
         else:
             config = load_eval_config(args.config, args.trust_remote_code)
             from emogen.eval.benchmark.run import run_benchmark
 
-            if not run_benchmark(config, args.output_dir, args.quiet):
-                return 0
             out = args.output_dir
-    except EvalConfigError as error:
+            if not run_benchmark(config, out, args.quiet):
+                return 0
+        from emogen.eval.report.text import text_table
+
+        with drawing(out):
+            print(text_table(out))
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from emogen.eval.report.text import text_table
-
-    print(text_table(out))
     print(f"\n{out / 'report.html'}")
     return 0
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from emogen.eval.benchmark.config import EvalConfigError
+from emogen.eval.benchmark.results import read_results
+from emogen.settings import ConfigError
 
 
 def measuring_parser(module: str, description: str, examples: str, configs: str) -> argparse.ArgumentParser:
@@ -45,12 +47,16 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     return args
 
 
-def finished(folder: Path) -> Path:
-    """The folder of `--report`, which must hold results.
+def finished(folder: Path, kind: type) -> dict[str, Any]:
+    """The results of `--report`, checked.
+
+    Args:
+        kind: `results.Evaluation` or `results.Controls`.
 
     Raises:
-        EvalConfigError: it does not.
+        ConfigError: there are none, or they are damaged.
     """
-    if not (folder / "results.json").is_file():
-        raise EvalConfigError(f"--report {folder}: there is no results.json")
-    return folder
+    try:
+        return read_results(folder, kind)
+    except ConfigError as error:
+        raise ConfigError(f"--report {folder}: {error}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
@@ -16,8 +15,9 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
     from emogen.eval.arguments import finished, measuring_parser, parse
-    from emogen.eval.benchmark.config import EvalConfigError
+    from emogen.eval.benchmark.results import Controls, drawing
     from emogen.eval.controls.config import STUDIES, load_controls_config
+    from emogen.settings import ConfigError
 
     about = "Do intensity, the valence-arousal plane, mixtures and arcs do what they say?"
     parser = measuring_parser("emogen.eval.controls", about, _EXAMPLES, "configs/eval/controls.yaml")
@@ -30,9 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.report:
             from emogen.eval.controls.report import write_report
 
-            out = finished(args.report)
-            results = json.loads((out / "results.json").read_text(encoding="utf-8"))
-            write_report(results, out)
+            out = args.report
+            results = finished(out, Controls)
+            with drawing(out):
+                write_report(results, out)
         else:
             config, out = load_controls_config(args.config, args.trust_remote_code), args.output_dir
             from emogen.eval.controls.run import run_controls
@@ -40,12 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             results = run_controls(config, out, only, args.quiet)
             if not results:
                 return 0
-    except EvalConfigError as error:
+        from emogen.eval.controls.text import markdown
+
+        with drawing(out):
+            print(markdown(results))
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from emogen.eval.controls.text import markdown
-
-    print(markdown(results))
     print(f"\n{out / 'report.html'}")
     return 0
 
