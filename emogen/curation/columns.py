@@ -18,6 +18,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "origin": ("string", "where the source comes from"),
     # what the file is
     "kind": ("string", "video or image"),
+    "source_duration": ("float64", "seconds of the whole source"),
     "width": ("int32", "as displayed, pixels"),
     "height": ("int32", "as displayed, pixels"),
     "fps": ("float64", "mean, from presentation stamps"),
@@ -60,6 +61,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "confidence": ("float64", "a model's"),
     "judge": ("string", "the model and its card"),
     "votes": ("int32", "answers that count"),
+    "no_label": ("string", "why the votes give no label: no majority, no specific emotion, too few"),
     "split": ("string", "train, val, test or benchmark"),
     # life
     "dropped": ("string", "why the clip is left out, if it is"),

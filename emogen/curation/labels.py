@@ -48,7 +48,7 @@ class Merged:
             "emotion_soft": self.soft,
             "agreement": self.agreement,
             "votes": self.votes,
-            "dropped": self.dropped,
+            "no_label": self.dropped,
             "label_kind": "human" if self.emotion else None,
         }
 

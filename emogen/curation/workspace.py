@@ -98,7 +98,7 @@ class Workspace:
             if result.error is not None:
                 rows.append({**source, "error": result.error, "stage": "scenes"})
             for scene in result.rows:
-                row = {**source, **scene, "stage": "scenes"}
+                row = {**source, "source_duration": source.get("duration"), **scene, "stage": "scenes"}
                 if row["clip_id"] in clips:
                     row["duplicate_of"] = row["clip_id"]
                     row["clip_id"] = f"{row['clip_id']}-{fingerprint_value(key)[:6]}"

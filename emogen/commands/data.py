@@ -1,0 +1,118 @@
+"""`emogen data`: from a folder of clips or films to a labelled data set, a stage a command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_EXAMPLES = """\
+  emogen data ingest films --output_dir set --domain movie
+  emogen data scenes set                 (cut at shots; 4 to 30 s are kept)
+  emogen data attributes set
+  emogen data caption set --captions captions.csv
+  emogen data label set --annotators ann bob cem     (a page on this machine)
+  emogen data merge set                  (two of three must agree)
+  emogen data agree set
+  emogen data split set
+  emogen data export set                 (set/export, which train_lora.py reads)
+  emogen data status set
+  emogen data run recipe.yaml --output_dir set       (all of it)
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `emogen data`."""
+    parser = argparse.ArgumentParser(
+        prog="emogen data", description="Make a labelled data set of clips or films.", epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # fmt: skip
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+
+    def stage(name: str, about: str, runs: bool = False) -> argparse.ArgumentParser:
+        one = stages.add_parser(name, help=about, description=about, allow_abbrev=False)
+        if runs:
+            one.add_argument("--workers", type=int, help="processes; 0: in this one, without a guard")
+            one.add_argument("--shard", default="1/1", metavar="I/N", help="this machine's share of the work")
+            one.add_argument("--retry_failed", action="store_true", help="try again what has failed before")
+        one.add_argument("--quiet", action="store_true", help="no progress line")
+        return one
+
+    def on_set(name: str, about: str, runs: bool = False) -> argparse.ArgumentParser:
+        one = stage(name, about, runs)
+        one.add_argument("set", metavar="OUT", type=Path, help="the output folder of `emogen data ingest`")
+        return one
+
+    one = stage("run", "run a recipe: every stage that it names, in order", runs=True)
+    one.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
+    one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
+    one = stage("ingest", "every file below a folder becomes a row", runs=True)
+    one.add_argument("folder", type=Path, metavar="FOLDER")
+    one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
+    one.add_argument("--domain", default="movie", help="such as movie, animation, sticker")
+    one.add_argument("--group_by", default="file", choices=("file", "folder"), help="what never stands in two splits")
+    one.add_argument("--license", help="of all these files")
+    one.add_argument("--origin", help="where they come from")
+    one.add_argument("--no_audio", action="store_true", help="do not keep the sound")
+    one = on_set("scenes", "cut films into scenes", runs=True)
+    one.add_argument("--detector", default="content", help="content, adaptive, transnetv2, union or none")
+    one.add_argument("--min_seconds", type=float, default=4.0)
+    one.add_argument("--max_seconds", type=float, default=30.0)
+    one.add_argument("--threshold", type=float, help="the detector's own")
+    on_set("attributes", "measure hue, colourfulness, brightness, motion ...", runs=True)
+    one = on_set("caption", "take captions from a table")
+    one.add_argument("--captions", type=Path, required=True, help="a table with clip_id or source_path, and caption")
+    one = on_set("label", "serve a page on which people label the clips")
+    one.add_argument("--annotators", nargs="+", default=["me"], metavar="NAME", help="who labels; each gets an address")
+    one.add_argument("--answers", type=int, help="people a clip (default: all of them, at most 3)")
+    one.add_argument("--port", type=int, default=7861)
+    one = on_set("votes", "take votes from a table: clip_id, annotator, emotion")
+    one.add_argument("--votes", type=Path, required=True)
+    one = on_set("merge", "make labels of votes")
+    one.add_argument("--annotators", type=int, default=3, help="answers that a clip needs")
+    one.add_argument("--agree", type=int, default=2, help="of which so many must be the same")
+    on_set("agree", "print how far annotators agree, with intervals")
+    one = on_set("split", "divide clips into parts that share no film and no near-duplicate")
+    one.add_argument("--shares", nargs=3, type=float, default=(0.9, 0.05, 0.05), metavar=("TRAIN", "VAL", "TEST"))
+    one.add_argument("--benchmark", type=int, metavar="N", help="first take N clips of each domain and emotion")
+    one.add_argument("--seed", type=int, default=0)
+    one = on_set("export", "write the finished clips as a data set")
+    one.add_argument("--format", default="videofolder", choices=("videofolder",))
+    one.add_argument("--soft", action="store_true", help="the votes' mixture as the emotion")
+    on_set("join", "write clips.parquet anew")
+    one = on_set("status", "how far every stage is")
+    one.add_argument("--json", action="store_true")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 3 done with failures that are listed, 2 refused."""
+    args = build_parser().parse_args(argv)
+    from emogen.commands.data_stages import STAGES
+    from emogen.data.tables import RecordError
+    from emogen.files import FolderInUse, only_writer
+    from emogen.settings import ConfigError
+
+    try:
+        if args.stage in ("status", "agree"):
+            return STAGES[args.stage](args)
+        folder = args.output_dir if args.stage in ("ingest", "run") else args.set
+        if args.stage not in ("ingest", "run") and not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder; `emogen data ingest` makes it")
+        if getattr(args, "shard", "1/1") != "1/1" or args.stage == "label":
+            return STAGES[args.stage](args)  # several machines share the folder, each with parts of its own
+        with only_writer(folder):
+            return STAGES[args.stage](args)
+    except (ValueError, OSError, FolderInUse, RecordError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def as_json(value: Any) -> str:
+    """For `--json`."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

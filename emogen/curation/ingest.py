@@ -1,0 +1,124 @@
+"""Ingest: every file below a folder becomes a row, with what it is, or with why it cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from emogen.curation.stage import Row, Stage, StageError
+from emogen.files import atomic, fingerprint_file
+from emogen.media import VideoError, probe
+from emogen.media.reader import open_clip
+
+BESIDE = (".csv", ".json", ".jsonl", ".log", ".md", ".parquet", ".pdf", ".srt", ".tsv", ".txt", ".vtt", ".xml", ".yaml")
+"""Endings of files that lie beside clips and are none; they are not ingested."""
+
+GROUPS = ("file", "folder")
+
+
+def ingest_stage(keep_audio: bool = True) -> Stage:
+    """The stage; its rows come from `files_below`."""
+    return Stage("ingest", 1, ingest, {"keep_audio": keep_audio}, key="source_key")
+
+
+def files_below(
+    folder: str | Path, domain: str, group_by: str = "file", about: Mapping[str, str] | None = None
+) -> Iterator[Row]:
+    """A row a file, in the order of names, for the stage to work on. Hidden files and those that lie beside clips
+    (`BESIDE`) are left out.
+
+    Args:
+        domain: such as movie, animation, sticker.
+        group_by: "file": a file's clips are a group (a film); "folder": all files of one folder are (a character).
+        about: further columns for all rows, such as `license` and `origin`.
+
+    Raises:
+        StageError: no such folder, or no files in it.
+    """
+    folder = Path(folder).resolve()
+    if not folder.is_dir():
+        raise StageError(f"{folder}: no such folder")
+    if group_by not in GROUPS:
+        raise StageError(f"group_by is one of {', '.join(GROUPS)}, not {group_by!r}")
+    found = False
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if hidden or path.suffix.lower() in BESIDE or not path.is_file():
+            continue
+        found = True
+        try:
+            digest = fingerprint_file(path)
+        except OSError as error:
+            digest = f"unreadable: {error.strerror}"
+        yield {
+            "source_key": f"{name.as_posix()}|{digest}",
+            "source_path": name.as_posix(),
+            "source_folder": str(folder),
+            "source_sha256": digest,
+            "domain": domain,
+            "group": name.as_posix() if group_by == "file" else name.parent.as_posix(),
+            **(about or {}),
+        }
+    if not found:
+        raise StageError(f"{folder}: holds no files that could be clips")
+
+
+def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
+    """What the file is: kind, size, rate, frames, damage, alpha; its sound is kept as a file of its own.
+
+    Raises:
+        StageError: nothing of it can be read.
+    """
+    path = Path(row["source_folder"]) / row["source_path"]
+    try:
+        about = probe(path)
+        with open_clip(path) as clip:
+            declared = clip.declared_frames
+            first = next(iter(clip.frames(0.0)), None)
+    except (VideoError, OSError) as error:
+        raise StageError(str(error).replace(f"{path}: ", "")) from error
+    return [
+        {
+            **row,
+            "kind": about.kind,
+            "width": about.width,
+            "height": about.height,
+            "fps": about.fps or None,
+            "duration": about.duration,
+            "frames_declared": declared,
+            "frames_decoded": about.frames,
+            "truncated": about.damaged is not None and about.damaged.startswith("truncated"),
+            "damaged": about.damaged,
+            "alpha": bool(first is not None and _has_alpha(first)),
+            "has_audio": about.has_audio,
+            "audio_file": _keep_audio(path, row, output) if about.has_audio and settings["keep_audio"] else None,
+        }
+    ]
+
+
+def _has_alpha(shown: Any) -> bool:
+    pixels = shown.pixels()
+    return pixels.shape[-1] == 4 and bool((pixels[..., 3] < 255).any())
+
+
+def _keep_audio(path: Path, row: Row, output: Path) -> str | None:
+    """The sound as it is, not encoded again, in a Matroska file, which holds every kind. Returns its name."""
+    import av
+
+    name = f"audio/{row['source_sha256'][:32]}.mka"
+    target = output / name
+    if target.is_file():
+        return name
+    try:
+        with atomic(target) as temporary, av.open(str(path)) as source, av.open(str(temporary), "w") as sink:
+            given = source.streams.audio[0]
+            made = sink.add_stream_from_template(given)
+            for packet in source.demux(given):
+                if packet.dts is not None:
+                    packet.stream = made
+                    sink.mux(packet)
+    except (av.FFmpegError, ValueError, IndexError):
+        return None  # a picture without its sound is still a clip; `has_audio` says that there was some
+    return name

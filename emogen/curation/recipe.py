@@ -1,0 +1,96 @@
+"""A recipe: what `emogen data run` does, as YAML. Every stage's settings with their defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from emogen.settings import ConfigError, build, read_yaml, refuser
+from emogen.settings.types import Count, Flag, Name, Number, Whole
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class Source:
+    """A folder of files to ingest; see `ingest.files_below`."""
+
+    folder: Name
+    domain: Name = "movie"
+    group_by: Literal["file", "folder"] = "file"
+    license: Name | None = None
+    origin: Name | None = None
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class SceneSettings:
+    """See `scenes.scenes_stage`."""
+
+    detector: Literal["content", "adaptive", "transnetv2", "union", "none"] = "content"
+    min_seconds: Number = Field(4.0, ge=0)
+    max_seconds: Number = Field(30.0, gt=0)
+    threshold: Number | None = Field(None, gt=0)
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class MergeSettings:
+    """See `labels.merge`."""
+
+    annotators: Count = 3
+    agree: Count = 2
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class SplitSettings:
+    """Shares of the parts, and how many clips a domain and emotion go to a benchmark first."""
+
+    train: Number = Field(0.9, ge=0, le=1)
+    val: Number = Field(0.05, ge=0, le=1)
+    test: Number = Field(0.05, ge=0, le=1)
+    benchmark: Count | None = None
+    seed: Whole = Field(0, ge=0)
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class CurationRecipe:
+    """All of `emogen data run`.
+
+    Attributes:
+        sources: folders to ingest.
+        captions: a table with `clip_id` or `source_path`, and `caption`.
+        votes: a table with `clip_id`, `annotator`, `emotion`. Without it the run ends before labels.
+        soft: export the votes' mixture as the emotion.
+    """
+
+    sources: list[Source] = Field(min_length=1)
+    keep_audio: Flag = True
+    scenes: SceneSettings = Field(default_factory=SceneSettings)
+    captions: Name | None = None
+    votes: Name | None = None
+    merge: MergeSettings = Field(default_factory=MergeSettings)
+    split: SplitSettings = Field(default_factory=SplitSettings)
+    soft: Flag = False
+
+
+def load_recipe(path: str | Path) -> CurationRecipe:
+    """Read and check a recipe.
+
+    Raises:
+        ConfigError: naming the file, line and key.
+    """
+    document = read_yaml(path)
+    recipe = build(CurationRecipe, document)
+    refuse = refuser(document)
+    for number, source in enumerate(recipe.sources):
+        refuse(not Path(source.folder).is_dir(), f"sources.{number}.folder", f"{source.folder}: no such folder")
+    for key in ("captions", "votes"):
+        value = getattr(recipe, key)
+        refuse(value is not None and not Path(value).is_file(), key, f"{value}: no such file")
+    shares = recipe.split.train + recipe.split.val + recipe.split.test
+    refuse(abs(shares - 1) > 1e-6, "split", f"train, val and test add up to {shares:g}, not 1")
+    refuse(recipe.merge.agree > recipe.merge.annotators, "merge.agree", "must be at most merge.annotators")
+    return recipe
+
+
+__all__ = ["ConfigError", "CurationRecipe", "load_recipe"]
