@@ -104,12 +104,11 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
     from emogen.emotion import MIKELS, EmotionState
     from emogen.models import EmotionTensors
     from emogen.training.config import config_from_dict
-    from emogen.training.data.batch import Batch
+    from emogen.training.data.batches import Batch
     from emogen.training.data.order import BatchOrder
-    from emogen.training.families.fold import folded_length
-    from emogen.training.families.wan import WanSpecification
-    from emogen.training.model import build_model
-    from emogen.training.trainer import Trainer
+    from emogen.training.families.wan import WanFamily
+    from emogen.training.model import build_model, folded_length
+    from emogen.training.trainer import Task, Trainer
 
     small = args.model in ("embedded", "small")
     config = config_from_dict({
@@ -120,13 +119,11 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
         "run": {"output_dir": tempfile.mkdtemp(), "max_train_steps": 10**6, "train_batch_size": args.batch,
                 "cpu": args.device == "cpu"},
     })  # fmt: skip
-    spatial, temporal = (4, 2) if small else (8, 4)
-    patch = tuple(wan_config(args.model)["patch_size"])
-    specification = WanSpecification(Path("random"), "t2v", False, spatial, temporal, patch, 16)
+    family = WanFamily.from_config(wan_config(args.model, args.layers))
     accelerator = Accelerator(mixed_precision="bf16", cpu=args.device == "cpu")
     transformer = make_transformer(args)
     shown = folded_length(args.caption_length, args.text_length) if args.fold else args.text_length
-    model = build_model(specification, transformer, config, args.text_length, shown if args.fold else None)
+    model = build_model(family, transformer, config, args.text_length, shown if args.fold else None)
     bucket = Bucket(args.frames, args.height, args.width)
     latents = torch.randn(16, *latent_shape(args))
     text = torch.randn(16, shown, transformer.config.text_dim, dtype=torch.bfloat16)
@@ -136,8 +133,8 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
     class Clips:
         """Sixteen random clips, with what the trainer reads of `CachedClips`."""
 
-        records = [SimpleNamespace(label=label, file_name=f"{n}") for n, label in enumerate(labels)]  # noqa: RUF012
-        clips = [SimpleNamespace(bucket=bucket)] * 16
+        records = [SimpleNamespace(file_name=f"{n}") for n in range(16)]  # noqa: RUF012
+        labels, sizes = labels, [(bucket.height, bucket.width)] * 16
 
         def batch(self, indices, drop_text=None, drop_emotion=None):
             rows = torch.tensor(indices)
@@ -145,7 +142,7 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
             return Batch(latents[rows], text[rows], emotion, [str(index) for index in indices])
 
     order = BatchOrder(labels, [bucket] * 16, size=args.batch, seed=0)
-    trainer = Trainer(config, model, Clips(), None, order, accelerator, export=lambda step, weights: None)
+    trainer = Trainer(config, model, accelerator, Task(train=Clips(), order=order))
     trainer.wrapped.train()
 
     def step() -> float:

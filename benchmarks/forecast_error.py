@@ -21,8 +21,7 @@ from arms import wan_config
 from emogen.training.config import AdapterSettings, LoraSettings
 from emogen.training.memory.footprint import Setup, meta_model
 from emogen.training.memory.forecast import Forecast, forecast
-from emogen.training.memory.step_trace import example_batch, training_step
-from emogen.training.memory.tracing import measure_saved_bytes, replace_tensors
+from emogen.training.memory.trace import example_batch, measure_saved_bytes, replace_tensors, training_step
 from emogen.training.objective import add_noise, flow_loss
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
@@ -55,7 +54,7 @@ class Step:
         self.model = meta_model(setup, setup.layers, setup.gradient_checkpointing)
         replace_tensors(self.model, lambda v: (0.02 * torch.randn(v.shape, device=device)).to(v.dtype))
         with device:
-            self.batch, self.noise, self.sigma = example_batch(setup, self.model.specification)
+            self.batch, self.noise, self.sigma = example_batch(setup)
         for value in (self.batch.latents, self.batch.text, self.noise):
             value.normal_()
         for value in (self.sigma, *self.batch.emotion):

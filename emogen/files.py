@@ -6,17 +6,23 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 LOCK_NAME = ".emogen.lock"
 _STALE = 600.0  # seconds after which the lock of a process on another host, which cannot be asked, counts as left over
 _CHUNK = 1 << 20
+_READ_WHOLE = 64 << 20
+
+
+# `atomic`'s names, and those of versions before it
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.\d+(\.\w+)?|\.checkpoint-\d+\.\d+|\.pytorch_lora_weights\.\d+\.safetensors")
 
 
 class FolderInUse(RuntimeError):
@@ -36,6 +42,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(6)}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
+        _open_to_all(temporary)
         _flush(temporary)
         if path.is_dir() and not path.is_symlink() and temporary.is_dir():
             _swap_folders(temporary, path)
@@ -47,6 +54,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | Path) -> list[str]:
+    """Remove what `atomic` had begun beside its files in a folder when its process died. Call it as `only_writer`.
+
+    Returns:
+        The names of what was removed.
+    """
+    removed = []
+    for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            removed.append(path.name)
+    return removed
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -83,16 +104,37 @@ def fingerprint_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint_folder(folder: str | Path, pattern: str = "*") -> str:
+def fingerprint_sample(path: str | Path) -> str:
+    """SHA-256 of a large file's size and of 16 evenly spaced MiB of it, the first and last included; up to 64 MiB, of
+    its size and all bytes. It separates any two checkpoints or videos met in practice, a thousand times as fast."""
+    size = os.stat(path).st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        if size <= _READ_WHOLE:
+            digest.update(file.read())
+        else:
+            for part in range(16):
+                file.seek((size - _CHUNK) * part // 15)
+                digest.update(file.read(_CHUNK))
+    return digest.hexdigest()
+
+
+def fingerprint_folder(
+    folder: str | Path, pattern: str = "*", of_file: Callable[[Path], str] = fingerprint_file
+) -> str:
     """SHA-256 over the names and bytes of a folder's files, hidden ones left out. The folder's own place and the files'
-    times do not count."""
+    times do not count.
+
+    Args:
+        of_file: how a file's bytes are taken; `fingerprint_sample` for folders of gigabytes.
+    """
     folder = Path(folder)
     paths = sorted(
         path
         for path in folder.rglob(pattern)
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    lines = [f"{path.relative_to(folder).as_posix()} {fingerprint_file(path)}" for path in paths]
+    lines = [f"{path.relative_to(folder).as_posix()} {of_file(path)}" for path in paths]
     return fingerprint_bytes("\n".join(lines).encode())
 
 
@@ -163,6 +205,23 @@ def _started(pid: int) -> str | None:
         return str(psutil.Process(pid).create_time())
     except (psutil.Error, ValueError, TypeError):
         return None
+
+
+def _open_to_all(path: Path) -> None:
+    """Give a file, or the files of a folder, the permissions that the user's umask leaves: some libraries write files
+    that only their owner can read."""
+    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+        with contextlib.suppress(OSError):  # some file systems have none
+            file.chmod(0o666 & ~_umask())
+
+
+def _umask() -> int:
+    with contextlib.suppress(OSError, StopIteration):  # read without setting it, which would touch other threads
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask
 
 
 def _flush(path: Path) -> None:

@@ -3,7 +3,7 @@
 The transformer is a plain `WanTransformer3DModel` and the objective Wan's flow matching. Two exact savings:
 
 * the pipeline attends to 512 text positions of which all but a dozen are the same zero vector; training folds those
-  into one position (`emogen.training.families.fold`);
+  into one position (`emogen.training.families.wan`);
 * a clip's first latent frame is encoded like an image, so layout, shape and colour are learned on single latent
   frames at a seventh of the cost before any motion.
 """
@@ -18,7 +18,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import nn
 
-from emogen.training.families.fold import fold_padding
+from emogen.training.families.wan import fold_padding
 from recipe import loop
 from recipe.loop import Phase
 from recipe.text import tokenize, with_emotion_word

@@ -16,7 +16,7 @@ from diffusers import WanTransformer3DModel
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
-from emogen.training.families.fold import fold_padding
+from emogen.training.families.wan import fold_padding
 from recipe import loop
 from recipe.base import (
     PIPELINE_TEXT_LENGTH,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from emogen.training.config import ConfigError, load_config
+
+if TYPE_CHECKING:
+    from emogen.training.outputs.preview_report import PreviewJudge
 
 _EPILOG = """Every key of the configuration is a flag: --max_train_steps 8, --learning_rate 2e-4, --rank 16,
 --output_dir out, --resume_from_checkpoint latest, --gradient_checkpointing. configs/wan2.1_t2v_1.3b.yaml explains all
@@ -31,20 +35,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, 2)
     # only now the imports that take seconds
     from emogen.data.records import RecordError
+    from emogen.files import FolderInUse
     from emogen.training import run as training
     from emogen.training.data.plan import DataError
-    from emogen.training.families.wan import ModelFolderError
-    from emogen.training.life.checkpoint import CheckpointError
+    from emogen.training.families import ModelFolderError
+    from emogen.training.life.checkpoint import CheckpointError, SaveError
     from emogen.training.outputs.publish import PublishError
-    from emogen.training.trainer import TrainingDiverged
+    from emogen.training.trainer import ExportError, PreviewError, TrainingDiverged
 
+    refused = (ConfigError, RecordError, DataError, CheckpointError, ModelFolderError, FileNotFoundError, FolderInUse)
     try:
-        training.dry_run(config) if known.dry_run else training.run(config)
-    except (ConfigError, RecordError, DataError, CheckpointError, ModelFolderError, FileNotFoundError) as error:
+        judge = load_judge(config.validation.judge) if config.validation.preview_steps else None
+        training.dry_run(config, judge) if known.dry_run else training.run(config, judge)
+    except SaveError as error:
+        return _fail(error, 1)
+    except refused as error:
         return _fail(error, 2)
-    except (TrainingDiverged, PublishError) as error:
+    except (TrainingDiverged, ExportError, PreviewError, PublishError, OSError) as error:
         return _fail(error, 1)
     return 0
+
+
+def load_judge(name: str | None) -> PreviewJudge | None:
+    """The judge of the previews: "embedded", a judge's folder, or None.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    if name is None:
+        return None
+    from emogen.eval.agreement import hits, rate
+    from emogen.eval.judges.embedded import EmbeddedJudge
+    from emogen.training.outputs.preview_report import PreviewJudge
+
+    try:
+        judge = EmbeddedJudge(None if name == "embedded" else name)
+    except Exception as error:  # a damaged folder raises all sorts
+        raise ConfigError(f"validation.judge: {name}: cannot be loaded: {error}") from error
+    return PreviewJudge(lambda clips: judge(clips).distribution, hits, rate)
 
 
 def _fail(error: Exception, status: int) -> int:

@@ -60,6 +60,13 @@ def kept_in_float32(transformer: Any) -> list[str]:
     return list(transformer._keep_in_fp32_modules or ())
 
 
+def lora_metadata(transformer: Any) -> dict[str, Any]:
+    """The arguments of a pipeline's `save_lora_weights` that say how a transformer's LoRA was made."""
+    from diffusers.training_utils import _collate_lora_metadata
+
+    return _collate_lora_metadata({"transformer": transformer})
+
+
 def keep_from_casting(transformer: Any, patterns: tuple[str, ...]) -> None:
     """Leave the modules whose names match out of diffusers' layerwise casting."""
     transformer._skip_layerwise_casting_patterns = (

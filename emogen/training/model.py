@@ -1,84 +1,80 @@
-"""The frozen base dressed with what is trained: a LoRA through peft and the emotion adapter."""
+"""The frozen base dressed with what is trained: its storage, a LoRA through peft and the emotion adapter.
+
+All of it is diffusers' own machinery, applied in the order it needs: storage, folding, LoRA, adapter, recomputation,
+compile. What is a model family's own is asked of its `Family`.
+"""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import ModelMixin
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from emogen.models import EmotionAdapter, EmotionAdapterConfig, attach_emotion_adapter
+from emogen.models import EmotionAdapter, EmotionAdapterConfig
 from emogen.models.lora import read_lora
 from emogen.models.storage import WEIGHTS_NAME
-from emogen.training.config import ConfigError, LoraSettings, TrainingConfig
-from emogen.training.data.batch import Batch
-from emogen.training.families.fold import fold_padding
-from emogen.training.families.loading import recompute_blocks
-from emogen.training.families.wan import WanSpecification, base_name
+from emogen.training.config import ConfigError, LoraSettings, ModelConfig, TrainingConfig
+from emogen.training.families import EmotionModel, Family
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+# Backends of diffusers' dispatcher whose operators are differentiable; the quantised and forward-only ones are not.
+TRAINABLE_BACKENDS = (
+    "native", "_native_cudnn", "_native_efficient", "_native_flash", "_native_math", "flash", "flash_varlen",
+    "flash_hub", "flash_varlen_hub", "flex", "xformers",
+)  # fmt: skip
 
 
-class WanEmotionModel(nn.Module):
-    """What is trained, under one root, so that distributed wrappers see every parameter.
+def load_transformer(family: Family, config: ModelConfig) -> ModelMixin:
+    """The frozen base, stored as configured.
 
-    Args:
-        specification: how to call the transformer.
-        transformer: frozen but for its LoRA and its emotion adapter.
-        adapter: the emotion adapter it carries, or None when only a LoRA is trained.
+    Raises:
+        ConfigError: the storage or the attention backend cannot be had.
     """
-
-    def __init__(
-        self, specification: WanSpecification, transformer: WanTransformer3DModel, adapter: EmotionAdapter | None
-    ):
-        super().__init__()
-        self.specification = specification
-        self.transformer = transformer
-        self.adapter = adapter
-
-    def forward(self, noisy: torch.Tensor, sigma: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Velocity [B, C, F, h, w] at noise level sigma [B] for noisy latents [B, C, F, h, w]."""
-        return self.specification.forward(self.transformer, noisy, sigma, batch, self.adapter is not None)
-
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """Name -> parameter of everything that is trained, in a fixed order."""
-        return {name: value for name, value in self.named_parameters() if value.requires_grad}
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The LoRA's and the adapter's parameters, which have learning rates of their own."""
-        groups: dict[str, list[nn.Parameter]] = {"lora": [], "adapter": []}
-        for name, value in self.trainable().items():
-            groups["lora" if ".lora_" in name else "adapter"].append(value)
-        return {name: values for name, values in groups.items() if values}
+    dtype = DTYPES[config.base_dtype]
+    extra: dict[str, Any] = {}
+    if config.base_storage in ("int8", "nf4"):
+        extra["quantization_config"] = _bitsandbytes(config.base_storage, dtype)
+    transformer = family.load_transformer(dtype, **extra)
+    transformer.requires_grad_(False)
+    if config.base_storage == "fp8":
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+    set_backend(transformer, config.attention_backend)
+    return transformer
 
 
 def build_model(
-    specification: WanSpecification,
-    transformer: WanTransformer3DModel,
+    family: Family,
+    transformer: ModelMixin,
     config: TrainingConfig,
     text_length: int,
     folded: int | None = None,
-) -> WanEmotionModel:
+) -> EmotionModel:
     """Dress the base with a LoRA and the emotion adapter, both in float32.
 
     Args:
         transformer: the base, on any device, "meta" included.
         text_length: text tokens at inference, padding included.
-        folded: text tokens at training, the padding beyond them folded into the last one (see `fold`); None
+        folded: text tokens at training, the padding beyond them folded into the last one (`Family.fold_text`); None
             trains on `text_length` tokens.
 
     Raises:
         ConfigError: weights to go on from do not fit.
+        ModelFolderError: the family has no adapter, or cannot fold.
     """
     torch.manual_seed(config.run.seed)  # the initial weights are part of what a seed fixes
     transformer.requires_grad_(False)
     transformer.train()
     if folded is not None:
-        fold_padding(transformer, text_length, folded)
+        family.fold_text(transformer, text_length, folded)
     if config.lora.rank:
-        add_lora(transformer, config.lora)
+        add_lora(family, transformer, config.lora)
     adapter = None
     if config.adapter.train_adapter:
         sizes = EmotionAdapterConfig(
@@ -89,18 +85,78 @@ def build_model(
             text_length=text_length,
             base_model=base_name(config.model.pretrained_model_name_or_path),
         )
-        adapter = attach_emotion_adapter(transformer, sizes, dtype=torch.float32).requires_grad_(True)
+        adapter = family.attach_adapter(transformer, sizes).requires_grad_(True)
         if config.adapter.adapter_weights is not None:
             _continue_adapter(adapter, Path(config.adapter.adapter_weights))
         if folded is not None:
             adapter.text_length = folded
-    recompute_blocks(transformer, config.model.gradient_checkpointing)
+    recompute_blocks(family, transformer, config.model.gradient_checkpointing)
     if config.model.compile:
         transformer.compile_repeated_blocks(fullgraph=False)
-    return WanEmotionModel(specification, transformer, adapter)
+    return family.wrap(transformer, adapter)
 
 
-def add_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
+def base_name(path: str) -> str:
+    """How to call the base model in files that travel: a hub id as it is, a folder by its name."""
+    return Path(path).name if Path(path).is_dir() else path
+
+
+def folded_length(longest: int, text_length: int) -> int:
+    """Text positions that are left when captions have at most `longest` tokens of `text_length`: those, and
+    one for the padding beyond."""
+    return min(longest + 1, text_length)
+
+
+def _bitsandbytes(storage: str, dtype: torch.dtype) -> Any:
+    try:
+        import bitsandbytes  # noqa: F401
+        from diffusers import BitsAndBytesConfig
+    except ImportError as error:
+        raise ConfigError(f"model.base_storage: {storage} needs bitsandbytes (pip install bitsandbytes)") from error
+    if storage == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def set_backend(transformer: ModelMixin, name: str | None) -> None:
+    """Make every attention use a backend of diffusers' dispatcher; attach the emotion adapter afterwards.
+
+    Raises:
+        ConfigError: it has no backward pass, is unknown, or is not installed.
+    """
+    if name is None:
+        return
+    if name.lower() not in TRAINABLE_BACKENDS:
+        raise ConfigError(
+            f"model.attention_backend: {name} is not known to have a backward pass; use one of "
+            f"{', '.join(TRAINABLE_BACKENDS)}"
+        )
+    try:
+        transformer.set_attention_backend(name.lower())
+    except (RuntimeError, ValueError, ImportError) as error:
+        raise ConfigError(f"model.attention_backend: {name} cannot be used here: {error}") from error
+
+
+def recompute_blocks(family: Family, transformer: ModelMixin, every: bool | int) -> None:
+    """Recompute the activations of blocks in the backward pass: of none (False, 0), all (True, 1) or, for N, of the
+    N-1 blocks out of N that follow each kept one.
+
+    Keeping one block's activations in N costs memory and saves that block's second forward, a third of its time.
+    """
+    if not every:
+        return
+    if every is True or every == 1:
+        transformer.enable_gradient_checkpointing()
+        return
+    kept = {id(block) for index, block in enumerate(family.blocks(transformer)) if index % every == 0}
+
+    def recompute(block: nn.Module, *args: Any) -> Any:
+        return block(*args) if id(block) in kept else checkpoint(block, *args, use_reentrant=False)
+
+    transformer.enable_gradient_checkpointing(recompute)
+
+
+def add_lora(family: Family, transformer: ModelMixin, lora: LoraSettings) -> None:
     """Add a LoRA in float32, untrained (it changes nothing) or with the weights of `lora.lora_weights`.
 
     Raises:
@@ -109,7 +165,8 @@ def add_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
     names = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
     for target in lora.target_modules:
         if not any(name == target or name.endswith(f".{target}") for name in names):
-            known = sorted({name.split(".", 2)[2] for name in names if name.startswith("blocks.")})
+            inside = family.blocks(transformer).named_modules()
+            known = sorted({name.partition(".")[2] for name, module in inside if isinstance(module, nn.Linear)})
             raise ConfigError(f"lora.target_modules: no layer ends in {target!r}; the blocks have {', '.join(known)}")
     transformer.add_adapter(
         LoraConfig(
@@ -128,7 +185,7 @@ def add_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
         _continue_lora(transformer, lora)
 
 
-def _continue_lora(transformer: WanTransformer3DModel, lora: LoraSettings) -> None:
+def _continue_lora(transformer: ModelMixin, lora: LoraSettings) -> None:
     """Copy a LoRA in, whatever its form and strength: B takes up what alpha / rank differ by."""
     path = Path(lora.lora_weights)
     try:

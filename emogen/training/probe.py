@@ -6,9 +6,10 @@ pixels or of any judge, so a judge's agreement stays an independent measure. Off
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,8 +17,10 @@ from torch import nn
 from torch.nn import functional
 
 from emogen.emotion import MIKELS
+from emogen.files import atomic
+from emogen.made import note_made, why_not_made
 from emogen.models import EmotionTensors
-from emogen.training.data.dataset import CachedClips
+from emogen.training.data.batches import CachedClips
 from emogen.training.objective import generator
 
 _CLASSES = len(MIKELS) + 1  # the last is neutral
@@ -63,8 +66,8 @@ def train_probe(clips: CachedClips, seed: int, steps: int = 300, batch: int = 32
         probe = LatentProbe(clips.batch([0]).latents.shape[1]).to(device)
     optimizer = torch.optim.AdamW(probe.parameters(), lr=3e-3, weight_decay=0.01)
     by_size: dict[object, list[int]] = {}
-    for index, clip in enumerate(clips.clips):
-        by_size.setdefault(clip.bucket, []).append(index)
+    for index, bucket in enumerate(clips.buckets):
+        by_size.setdefault(bucket, []).append(index)
     sizes = [torch.tensor(rows) for rows in by_size.values()]
     shares = torch.tensor([float(len(rows)) for rows in sizes])
     for step in range(steps):
@@ -89,10 +92,28 @@ def probe_accuracy(probe: LatentProbe, clips: CachedClips, device: str = "cpu") 
     return right / len(clips)
 
 
-def save_probe(path: Path, probe: LatentProbe) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({name: value.cpu().contiguous() for name, value in probe.state_dict().items()}, temporary)
-    os.replace(temporary, path)
+def made_probe(
+    path: Path, clips: CachedClips, held_out: CachedClips | None, recipe: dict[str, Any], device: str,
+    say: Callable[[str], None],
+) -> LatentProbe:  # fmt: skip
+    """Train a probe into a file, or leave the one that lies there if it was made by an equal recipe.
+
+    Args:
+        recipe: what the encoders are and the seed; which clips with which labels is added to it.
+    """
+    recipe = {**recipe, "clips": clips.labelled(), "classes": _CLASSES}
+    why = why_not_made(path, recipe)
+    if why is not None:
+        if path.is_file():
+            say(f"{path.name} is made again: {why}")
+        probe = train_probe(clips, recipe["seed"], device=device)
+        with atomic(path) as temporary:
+            save_file({name: value.cpu().contiguous() for name, value in probe.state_dict().items()}, temporary)
+        note_made(path, recipe)
+        if held_out is not None:
+            right = probe_accuracy(probe, held_out, device)
+            say(f"probe: {right:.0%} of {len(held_out)} held-out clips read as labelled")
+    return load_probe(path, clips.batch([0]).latents.shape[1])
 
 
 def load_probe(path: Path, channels: int) -> LatentProbe:

@@ -9,16 +9,15 @@ import torch
 from accelerate import Accelerator
 
 from emogen.training.config import TrainingConfig
-from emogen.training.data.dataset import CachedClips
-from emogen.training.levels import NoiseLevels
-from emogen.training.model import WanEmotionModel
-from emogen.training.objective import add_noise, clip_noise, flow_loss, generator
+from emogen.training.data.batches import CachedClips
+from emogen.training.families import EmotionModel
+from emogen.training.objective import NoiseLevels, add_noise, clip_noise, flow_loss, generator
 from emogen.training.parallel.sharing import Sharing
 
 
 @torch.no_grad()
 def held_out_loss(
-    model: WanEmotionModel, clips: CachedClips, config: TrainingConfig, accelerator: Accelerator, sharing: Sharing
+    model: EmotionModel, clips: CachedClips, config: TrainingConfig, accelerator: Accelerator, sharing: Sharing
 ) -> dict[str, float]:
     """Mean flow-matching loss over clips and quantiles of the training's noise levels, unweighted.
 
@@ -30,7 +29,7 @@ def held_out_loss(
     settings = config.validation
     chosen = torch.randperm(len(clips), generator=generator("val", config.run.seed)).tolist()
     chosen = sorted(chosen[: settings.validation_clips])
-    labels = sorted({clips.records[index].label for index in chosen})
+    labels = sorted({clips.labels[index] for index in chosen})
     # [label, quantile, (loss, loss without emotion, loss with another's, count)]
     sums = torch.zeros(len(labels), len(settings.validation_quantiles), 4, dtype=torch.float64)
     was_training = model.training
@@ -40,8 +39,8 @@ def held_out_loss(
         others = [chosen[(chosen.index(index) + 1) % len(chosen)] for index in part]
         neutral = batch.emotion._replace(intensity=torch.zeros_like(batch.emotion.intensity))
         swapped = clips.emotions(others, batch.latents.shape[2]).to(accelerator.device)
-        rows = torch.tensor([labels.index(clips.records[index].label) for index in part])
-        bucket = clips.clips[part[0]].bucket
+        rows = torch.tensor([labels.index(clips.labels[index]) for index in part])
+        bucket = clips.buckets[part[0]]
         levels = NoiseLevels.of(config.objective, bucket.height, bucket.width)
         for column, quantile in enumerate(settings.validation_quantiles):
             sigma = levels.sigma(torch.tensor([quantile])).expand(len(part)).to(accelerator.device)
@@ -80,6 +79,6 @@ def _my_batches(chosen: list[int], clips: CachedClips, size: int, sharing: Shari
 def _same_size(indices: list[int], clips: CachedClips, size: int) -> Iterator[list[int]]:
     by_bucket: dict[object, list[int]] = {}
     for index in indices:
-        by_bucket.setdefault(clips.clips[index].bucket, []).append(index)
+        by_bucket.setdefault(clips.buckets[index], []).append(index)
     for rows in by_bucket.values():
         yield from (rows[start : start + size] for start in range(0, len(rows), size))

@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion_or_arc
-from emogen.training.families.fold import fold_padding
+from emogen.training.families.wan import fold_padding
 from recipe import base, clips, judge, shades, text, vae
 
 

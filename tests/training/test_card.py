@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS, EmotionState
-from emogen.training.outputs.card import model_card
-from emogen.training.outputs.card_paths import hide_paths, is_absolute
+from emogen.training.outputs.card import CardFacts, model_card
+from emogen.training.outputs.private_paths import hide_paths, is_absolute
 
 ROOT = "/mnt/disk 1/alice"
 
@@ -61,7 +61,7 @@ def card():
             "versions": {"Python": "3.11.2", "torch": "2.13.0"},
             "limits": ["Faces are weak."],
         }
-        return model_card(**(given | changes))
+        return model_card(CardFacts(**(given | changes)))
 
     return make
 
@@ -120,7 +120,8 @@ def test_use(card):
 
 
 def test_use_of_image_to_video_and_the_embedded_model(card):
-    own, stock = python_blocks(card(task="image-to-video", repo_id=None))
+    classes = {"pipeline": "EmotionWanImageToVideoPipeline", "stock_pipeline": "WanImageToVideoPipeline"}
+    own, stock = python_blocks(card(task="image-to-video", repo_id=None, **classes))
     assert "EmotionWanImageToVideoPipeline" in own and "pipe(image, prompt=" in own and 'adapter("this/folder")' in own
     assert "from diffusers import WanImageToVideoPipeline" in stock
     text = card(base_model="embedded")
@@ -134,7 +135,7 @@ def test_parts_that_are_not_there_are_not_described(card):
     assert 'load_lora_weights("alice/emotions")' in python_blocks(lora)[0]
     adapter = card(lora_parameters=0, lora_files={})
     assert len(python_blocks(adapter)) == 1 and "LoRA" not in adapter
-    bare = card(results=None, images=None, command=None, dropped={}, lora_files=None)
+    bare = card(results={}, images={}, command=None, dropped={}, lora_files={})
     assert "![" not in bare and "could not be used" not in bare and "ComfyUI" not in bare
     assert section(bare, "Results").strip() == "Not measured."
     assert "\n\n\n" not in bare
@@ -169,7 +170,7 @@ def test_limits_follow_from_the_counts(card):
     assert "No clip showed amusement, contentment, excitement, anger, disgust, sadness." in limits
     assert "fewer than 100 clips" in limits and "LoRA alone" in limits and "not recorded" not in limits
     many = [record for name in MIKELS for record in clips(name, 50)]
-    limits = section(card(records=many, results=None, lora_files={}), "Limits")
+    limits = section(card(records=many, results={}, lora_files={}), "Limits")
     assert "No clip showed" not in limits and "fewer than" not in limits and "LoRA alone" not in limits
     assert "Who labelled the clips is not recorded." in limits
 

@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from emogen.training.config import AdapterSettings, ConfigError, LoraSettings
-from emogen.training.families.loading import load_transformer
-from emogen.training.families.wan import WanSpecification
+from emogen.training.config import AdapterSettings, ConfigError, LoraSettings, OptimizerConfig
+from emogen.training.families import family_of
 from emogen.training.memory import forecast as forecasts
 from emogen.training.memory.footprint import Setup, count_weights, meta_model, optimizer_state_bytes, setup_of
 from emogen.training.memory.forecast import forecast
-from emogen.training.memory.step_trace import example_batch, training_step
-from emogen.training.memory.tracing import StepMeter, cuda_kernels, measure_saved_bytes, replace_tensors
-from emogen.training.model import build_model
+from emogen.training.memory.trace import (
+    StepMeter,
+    cuda_kernels,
+    example_batch,
+    measure_saved_bytes,
+    replace_tensors,
+    training_step,
+)
+from emogen.training.model import build_model, load_transformer
 from emogen.training.objective import add_noise, flow_loss
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / "fixtures" / "wan21_configs.json").read_text())["transformer"]
@@ -24,6 +29,7 @@ ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 FEED_FORWARD = ["ffn.net.0.proj", "ffn.net.2"]
 KEPT, WORKING = "activations kept for backward", "working set"
 TINY = {
+    "_class_name": "WanTransformer3DModel",
     "patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 32, "in_channels": 4, "out_channels": 4,
     "text_dim": 16, "freq_dim": 16, "ffn_dim": 128, "num_layers": 4, "rope_max_seq_len": 32,
 }  # fmt: skip
@@ -38,7 +44,7 @@ def tiny(**changes):
 
 
 def published(name, **changes):
-    sizes = {**PUBLISHED["common"], **PUBLISHED[name]}
+    sizes = {"_class_name": TINY["_class_name"], **PUBLISHED["common"], **PUBLISHED[name]}
     return Setup(**{"transformer": sizes, "latents": (21, 60, 104), **changes})
 
 
@@ -51,7 +57,7 @@ class RealStep:
         self.model = meta_model(setup, setup.layers, setup.gradient_checkpointing)
         replace_tensors(self.model, lambda value: (0.1 * torch.randn(value.shape)).to(value.dtype))
         dress(self.model)
-        self.batch, self.noise, self.sigma = example_batch(setup, self.model.specification)
+        self.batch, self.noise, self.sigma = example_batch(setup)
         for value in (self.batch.latents, self.batch.text, self.noise):
             value.normal_()
         for value in (self.sigma, *self.batch.emotion):
@@ -141,9 +147,9 @@ def test_an_eight_bit_float_base_keeps_copies_of_its_weights(every):
 def test_the_model_is_the_one_that_is_trained(make_config, model_folder):
     """Names, shapes, types and what is frozen, of the model that the trainer loads."""
     config = make_config(model={"base_dtype": "bf16"}, run={"mixed_precision": "bf16"})
-    specification = WanSpecification.from_folder(model_folder)
-    real = build_model(specification, load_transformer(model_folder, config.model), config, 12)
-    setup = setup_of(config, specification, (5, 16, 16), 12)
+    family = family_of(model_folder)
+    real = build_model(family, load_transformer(family, config.model), config, 12)
+    setup = setup_of(config, family, (5, 16, 16), 12)
     described = [
         {name: (tuple(value.shape), value.dtype, value.requires_grad) for name, value in model.named_parameters()}
         for model in (real, meta_model(setup, setup.layers))
@@ -156,7 +162,7 @@ def test_the_model_is_the_one_that_is_trained(make_config, model_folder):
     frozen = sum(value.numel() * value.itemsize for value in real.parameters() if not value.requires_grad)
     buffers = sum(value.numel() * value.itemsize for value in real.buffers())
     assert result.parts["frozen weights"] == frozen + buffers
-    assert result.tokens == specification.tokens(5, 16, 16)
+    assert result.tokens == family.tokens(5, 16, 16)
     assert result.setup.batch_size == 2 and result.setup.ema
     assert result.parts["moving average"] == result.parts["trained weights"] == 4 * trained
     assert result.parts["optimizer state"] == 8 * trained
@@ -256,11 +262,11 @@ def test_advice_says_nothing_that_does_not_help():
 
 
 def test_state_of_optimizers():
-    assert optimizer_state_bytes("torch.optim.AdamW") == 8
-    assert optimizer_state_bytes("torch.optim.SGD") == 0
-    assert optimizer_state_bytes("torch.optim.SGD", {"momentum": 0.9}) == 4
+    for name, arguments, size in (("AdamW", {}, 8), ("SGD", {}, 0), ("SGD", {"momentum": 0.9}, 4)):
+        config = OptimizerConfig(optimizer=f"torch.optim.{name}", optimizer_args=arguments)
+        assert optimizer_state_bytes(config) == size
     with pytest.raises(ConfigError, match="has no 'AdamV'"):
-        optimizer_state_bytes("torch.optim.AdamV")
+        optimizer_state_bytes(OptimizerConfig(optimizer="torch.optim.AdamV"))
 
 
 def test_offloading_leaves_three_blocks_on_the_device_and_processes_have_buckets():

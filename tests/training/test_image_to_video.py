@@ -11,10 +11,9 @@ from safetensors.torch import load_file
 from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
 from emogen.emotion import parse_emotion
-from emogen.training.data.cache import LatentCache
 from emogen.training.data.clips import PlannedClip, load_clip
-from emogen.training.data.encode import ClipEncoder, encode_clips
-from emogen.training.families.wan import ModelFolderError, WanSpecification
+from emogen.training.data.encode import Encoding, cache_of, encode_clips
+from emogen.training.families import ModelFolderError, family_of
 from emogen.training.run import run
 
 CPU = torch.device("cpu")
@@ -51,29 +50,29 @@ def clips(clips_folder):
 
 
 def test_the_kind_is_read_off_the_folder(i2v_folder, model_folder, tmp_path):
-    specification = WanSpecification.from_folder(i2v_folder)
-    assert specification.kind == "i2v"
-    assert specification.image_branch == (i2v_folder / "image_encoder").is_dir()
-    text = WanSpecification.from_folder(model_folder)
-    assert (text.kind, text.image_branch, text.spatial, text.temporal, text.size_multiple) == ("t2v", False, 4, 4, 8)
+    family = family_of(i2v_folder)
+    assert family.kind == "i2v"
+    assert bool(family.image_dim) == (i2v_folder / "image_encoder").is_dir()
+    text = family_of(model_folder)
+    assert (text.kind, bool(text.image_dim), text.spatial, text.temporal, text.size_multiple) == ("t2v", False, 4, 4, 8)
     assert text.tokens(5, 16, 16) == 8
     other = tmp_path / "other"
     shutil.copytree(model_folder, other)
     config = json.loads((other / "transformer/config.json").read_text())
     (other / "transformer/config.json").write_text(json.dumps(config | {"in_channels": 7}))
     with pytest.raises(ModelFolderError, match=r"takes 7 channels for 4: neither text-to-video \(4\) nor"):
-        WanSpecification.from_folder(other)
+        family_of(other)
     shutil.rmtree(other / "vae")
     with pytest.raises(ModelFolderError, match="has no folder 'vae'"):
-        WanSpecification.from_folder(other)
+        family_of(other)
 
 
 def test_conditions_are_the_pipelines(i2v_folder, clips):
     from diffusers import AutoencoderKLWan, WanImageToVideoPipeline
 
-    specification = WanSpecification.from_folder(i2v_folder)
+    family = family_of(i2v_folder)
     pixels = load_clip(clips[0], 8, "skip")[None]
-    found = ClipEncoder(specification, CPU)(pixels)
+    found = family.clip_encoder(CPU)(pixels)
     vae = AutoencoderKLWan.from_pretrained(i2v_folder / "vae")
     assert found["latents"].shape == (1, 4, 2, 4, 4) and found["condition"].shape == (1, 8, 2, 4, 4)
     mask, first = found["condition"].split([4, 4], dim=1)
@@ -83,7 +82,7 @@ def test_conditions_are_the_pipelines(i2v_folder, clips):
         raw = vae.encode(alone).latent_dist.mode()
     mean, std = (torch.tensor(getattr(vae.config, k)).view(1, 4, 1, 1, 1) for k in ("latents_mean", "latents_std"))
     assert torch.allclose(first, (raw - mean) / std, atol=1e-5)
-    if specification.image_branch:
+    if bool(family.image_dim):
         from diffusers import FlowMatchEulerDiscreteScheduler
         from PIL import Image
         from transformers import CLIPImageProcessor, CLIPVisionModel
@@ -115,7 +114,7 @@ def test_folded_text_leaves_the_prediction_as_it_is(i2v_folder):
     from diffusers import WanTransformer3DModel
 
     from emogen.models import EmotionTensors, attach_emotion_adapter
-    from emogen.training.families.fold import fold_padding
+    from emogen.training.families.wan import fold_padding
 
     torch.manual_seed(2)
     image = torch.randn(2, 5, 16) if (i2v_folder / "image_encoder").is_dir() else None
@@ -140,17 +139,17 @@ def test_folded_text_leaves_the_prediction_as_it_is(i2v_folder):
 
 
 def test_the_image_encoder_is_part_of_the_cache_key(i2v_folder, clips, tmp_path):
-    specification = WanSpecification.from_folder(i2v_folder)
-    cache = LatentCache(tmp_path / "cache", specification, 8.0, "skip", 512)
-    assert encode_clips(cache, clips[:1], CPU, batch=1, quiet=True) == []
-    names = {"latents", "condition"} | ({"image"} if specification.image_branch else set())
+    family = family_of(i2v_folder)
+    cache = cache_of(family, tmp_path / "cache", 8.0, "skip", 512)
+    assert encode_clips(family, cache, clips[:1], Encoding(CPU, quiet=True)) == []
+    names = {"latents", "condition"} | ({"image"} if bool(family.image_dim) else set())
     assert set(cache.read_clip(clips[0])) == names
-    if specification.image_branch:
+    if bool(family.image_dim):
         other = tmp_path / "other"
         shutil.copytree(i2v_folder, other)
         (other / "image_encoder/config.json").write_text("{}")
-        changed = LatentCache(tmp_path / "cache", WanSpecification.from_folder(other), 8.0, "skip", 512)
-        assert changed.clip_path(clips[0]) != cache.clip_path(clips[0]) and not changed.has_clip(clips[0])
+        changed = cache_of(family_of(other), tmp_path / "cache", 8.0, "skip", 512)
+        assert changed.clip_path(clips[0]) != cache.clip_path(clips[0]) and changed.clip_state(clips[0]) == "missing"
 
 
 def test_a_still_is_dropped_with_the_reason(i2v_folder, make_config, clips_folder, tmp_path, capsys):

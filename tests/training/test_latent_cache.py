@@ -6,11 +6,12 @@ import torch
 
 from emogen.data.buckets import Bucket
 from emogen.data.records import read_records
+from emogen.files import fingerprint_sample
 from emogen.training.config import DataConfig
-from emogen.training.data.cache import LatentCache, fingerprint_file
 from emogen.training.data.clips import ClipError, PlannedClip, load_clip, resolve_geometry
-from emogen.training.data.encode import encode_captions, encode_clips, encode_pixels
-from emogen.training.families.wan import WanSpecification
+from emogen.training.data.encode import Encoding, cache_of, encode_captions, encode_clips
+from emogen.training.families import family_of
+from emogen.training.families.wan import WanClipEncoder, WanFamily
 
 CPU = torch.device("cpu")
 
@@ -20,7 +21,13 @@ SIZE = Bucket(5, 16, 16)
 
 @pytest.fixture
 def cache(tmp_path, model_folder):
-    return LatentCache(tmp_path / "cache", WanSpecification.from_folder(model_folder), 8.0, "skip", 12)
+    return cache_of(family_of(model_folder), tmp_path / "cache", 8.0, "skip", 12)
+
+
+@pytest.fixture
+def encode(cache, model_folder):
+    """Encode clips into the cache; returns those that cannot be read."""
+    return lambda clips, batch: encode_clips(family_of(model_folder), cache, clips, Encoding(CPU, clips=batch))
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +45,10 @@ def of_size(clip, **changes):
 
 
 def test_geometry_comes_from_the_model_unless_configured(model_folder, tmp_path):
-    geometry = resolve_geometry(model_folder, DataConfig(dataset_name="unused", height=32))
+    geometry = resolve_geometry(family_of(model_folder).clip_defaults, DataConfig(dataset_name="unused", height=32))
     assert (geometry.height, geometry.width, geometry.num_frames) == (32, 16, 5)
     assert (geometry.fps, geometry.max_sequence_length) == (8, 12)
-    published = resolve_geometry(tmp_path, DataConfig(dataset_name="unused"))
+    published = resolve_geometry(WanFamily.from_config({}, tmp_path).clip_defaults, DataConfig(dataset_name="unused"))
     assert (published.height, published.width, published.num_frames, published.fps) == (480, 832, 81, 16)
 
 
@@ -69,10 +76,10 @@ def test_short_clips(clips):
     assert torch.equal(load_clip(longer, 8, "hold")[:, 5:], plain[:, 4:].expand(-1, 4, -1, -1))
 
 
-def test_latents_are_the_normalised_mode(cache, clips, model_folder):
+def test_latents_are_the_normalised_mode(cache, encode, clips, model_folder):
     from diffusers import AutoencoderKLWan
 
-    assert encode_clips(cache, clips, CPU, batch=3, quiet=True) == []
+    assert encode(clips, 3) == []
     stored = cache.read_clip(clips[4])
     vae = AutoencoderKLWan.from_pretrained(model_folder / "vae")
     with torch.no_grad():
@@ -83,38 +90,36 @@ def test_latents_are_the_normalised_mode(cache, clips, model_folder):
     assert torch.allclose(stored["latents"].float(), (raw - mean) / std, atol=2e-3, rtol=2e-3)
 
 
-def test_encoding_continues_where_it_stopped(cache, clips, monkeypatch):
-    encode_clips(cache, clips[:3], CPU, batch=2, quiet=True)
-    seen = []
+def test_encoding_continues_where_it_stopped(cache, encode, clips, monkeypatch):
+    encode(clips[:3], 2)
+    seen, call = [], WanClipEncoder.__call__
 
-    def spy(vae, pixels):
+    def spy(encoder, pixels):
         seen.append(tuple(pixels.shape))
-        return encode_pixels(vae, pixels)
+        return call(encoder, pixels)
 
-    monkeypatch.setattr("emogen.training.data.encode.encode_pixels", spy)
+    monkeypatch.setattr(WanClipEncoder, "__call__", spy)
     still = of_size(clips[0], num_frames=1)
-    encode_clips(cache, [*clips, still], CPU, batch=4, quiet=True)
+    encode([*clips, still], 4)
     assert sorted(seen) == [(1, 3, 1, 16, 16), (3, 3, 5, 16, 16), (4, 3, 5, 16, 16)]  # one size a call
-    encode_clips(cache, [*clips, still], CPU, batch=4, quiet=True)
+    encode([*clips, still], 4)
     assert len(seen) == 3
     assert not list(cache.folder.rglob(".*"))  # nothing temporary is left
 
 
-def test_unreadable_clips_are_returned_with_a_reason(cache, clips, tmp_path):
+def test_unreadable_clips_are_returned_with_a_reason(cache, encode, clips, tmp_path):
     broken = tmp_path / "broken.webp"
     broken.write_bytes(b"not a picture")
-    bad = encode_clips(
-        cache, [clips[0], replace(clips[1], record=replace(clips[1].record, path=broken))], CPU, batch=2, quiet=True
-    )
+    bad = encode([clips[0], replace(clips[1], record=replace(clips[1].record, path=broken))], 2)
     assert [clip.record.path for clip in bad] == [broken] and bad[0].reason
-    assert cache.has_clip(clips[0])
+    assert cache.clip_state(clips[0]) == "whole"
 
 
 def test_captions_are_encoded_as_the_pipeline_does(cache, model_folder):
     from diffusers import WanPipeline
 
     captions = ["a red ball", "", "the  blue ball rolls on the table"]
-    encode_captions(cache, captions, CPU, batch=2, quiet=True)
+    encode_captions(family_of(model_folder), cache, captions, Encoding(CPU, captions=2))
     pipeline = WanPipeline.from_pretrained(model_folder, vae=None, transformer=None)
     with torch.no_grad():
         expected, _ = pipeline.encode_prompt(
@@ -132,7 +137,7 @@ def test_captions_are_encoded_as_the_pipeline_does(cache, model_folder):
 def test_a_name_depends_on_everything_that_shapes_the_content(cache, clips, model_folder, tmp_path):
     import shutil
 
-    clip, model = clips[0], WanSpecification.from_folder(model_folder)
+    clip, model = clips[0], family_of(model_folder)
 
     def moved(path):
         return replace(clip, record=replace(clip.record, path=path))
@@ -140,7 +145,7 @@ def test_a_name_depends_on_everything_that_shapes_the_content(cache, clips, mode
     for changes in ({"height": 32}, {"width": 32}, {"num_frames": 1}):
         assert cache.clip_path(of_size(clip, **changes)) != cache.clip_path(clip)
     for fps, short, length in ((9.0, "skip", 12), (8.0, "loop", 12), (8.0, "skip", 13)):
-        other = LatentCache(cache.folder, model, fps, short, length)
+        other = cache_of(model, cache.folder, fps, short, length)
         assert (other.clip_path(clip) != cache.clip_path(clip)) == (length == 12)
         assert (other.text_path("a") != cache.text_path("a")) == (length == 13)
     assert cache.text_path("a") != cache.text_path("b")
@@ -154,20 +159,20 @@ def test_a_name_depends_on_everything_that_shapes_the_content(cache, clips, mode
     shutil.copytree(model_folder, folder)
     settings = json.loads((folder / "vae/config.json").read_text())
     (folder / "vae/config.json").write_text(json.dumps(settings | {"latents_mean": [0.0] * 4}))
-    other_vae = LatentCache(cache.folder, WanSpecification.from_folder(folder), 8.0, "skip", 12)
+    other_vae = cache_of(family_of(folder), cache.folder, 8.0, "skip", 12)
     assert other_vae.clip_path(clip) != cache.clip_path(clip)
     assert other_vae.text_path("a") == cache.text_path("a")
 
 
 def test_large_files_are_fingerprinted_by_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr("emogen.training.data.cache._WHOLE", 1000)
-    monkeypatch.setattr("emogen.training.data.cache._SAMPLE", 100)
+    monkeypatch.setattr("emogen.files._READ_WHOLE", 1000)
+    monkeypatch.setattr("emogen.files._CHUNK", 100)
     path = tmp_path / "large"
     path.write_bytes(bytes(10_000))
-    prints = {fingerprint_file(path)}
+    prints = {fingerprint_sample(path)}
     for position in (0, 9_999):
         path.write_bytes(bytes(position) + b"x" + bytes(9_999 - position))
-        prints.add(fingerprint_file(path))
+        prints.add(fingerprint_sample(path))
     path.write_bytes(bytes(10_001))
-    prints.add(fingerprint_file(path))
+    prints.add(fingerprint_sample(path))
     assert len(prints) == 4

@@ -74,15 +74,15 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(make_config, tmp_path, monk
         honest(tensors, path)
 
     if when == "rename":
-        monkeypatch.setattr(checkpoints.os, "replace", lambda a, b: _no_space() if "point-" in str(b) else move(a, b))
+        monkeypatch.setattr(os, "replace", lambda a, b: _no_space() if "point-" in str(b) else move(a, b))
     monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(CheckpointError, match=r"checkpoint-4: cannot be written: .*No space.*last good .*checkpoint-2"):
         run(make_config(run={"max_train_steps": 4}, checkpoint={"resume_from_checkpoint": "latest"}))
     monkeypatch.undo()
-    assert [path.name for path in list_checkpoints(tmp_path / "run")] == ["checkpoint-2"]
+    assert [one.path.name for one in list_checkpoints(tmp_path / "run")] == ["checkpoint-2"]
     after = tensors(tmp_path / "run/checkpoint-2")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert not list((tmp_path / "run").glob(".checkpoint*"))
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
     run(make_config(run={"max_train_steps": 4}, checkpoint={"resume_from_checkpoint": "latest"}))
 
 

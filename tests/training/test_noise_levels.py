@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emogen.training.config import ObjectiveConfig
-from emogen.training.levels import NoiseLevels, histogram
+from emogen.training.objective import NoiseLevels, histogram
 
 U = torch.tensor([0.1, 0.5, 0.9])
 

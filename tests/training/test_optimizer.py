@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from emogen.training.config import ConfigError, OptimizerConfig
-from emogen.training.life.average import MovingAverage
-from emogen.training.optim import find_optimizer, learning_rate_factor, make_optimizer
+from emogen.training.optim import MovingAverage, find_optimizer, learning_rate_factor, make_optimizer
 
 
 def test_warmup_then_cosine():
@@ -33,14 +32,8 @@ def test_moving_average_follows_and_lends_itself():
     assert torch.allclose(average.values["p"], torch.full((2,), 1 - 0.5 * 2 / 11))
 
 
-class Groups:
-    """What `make_optimizer` needs of a model."""
-
-    def __init__(self):
-        self.parameters = {"lora": [torch.nn.Parameter(torch.ones(2))], "adapter": [torch.nn.Parameter(torch.ones(3))]}
-
-    def parameter_groups(self):
-        return self.parameters
+def groups():
+    return {"lora": [torch.nn.Parameter(torch.ones(2))], "adapter": [torch.nn.Parameter(torch.ones(3))]}
 
 
 def test_warmup_then_linear():
@@ -50,7 +43,7 @@ def test_warmup_then_linear():
 
 def test_an_optimizer_is_found_by_its_path_and_gets_what_it_knows():
     config = OptimizerConfig(optimizer="torch.optim.SGD", optimizer_args={"momentum": 0.5}, adam_weight_decay=0.25)
-    made = make_optimizer(Groups(), config)
+    made = make_optimizer(groups(), config)
     assert isinstance(made, torch.optim.SGD)
     assert made.defaults["momentum"] == 0.5 and made.defaults["weight_decay"] == 0.25
     assert [group["name"] for group in made.param_groups] == ["lora", "adapter"]
@@ -68,5 +61,5 @@ def test_an_optimizer_is_found_by_its_path_and_gets_what_it_knows():
 )
 def test_an_optimizer_that_cannot_be_had_is_a_clear_error(settings, message):
     with pytest.raises(ConfigError, match=message):
-        make_optimizer(Groups(), OptimizerConfig(**settings))
+        make_optimizer(groups(), OptimizerConfig(**settings))
     assert find_optimizer("torch.optim.Adam") is torch.optim.Adam

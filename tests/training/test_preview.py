@@ -9,13 +9,23 @@ from PIL import Image
 
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, UnknownEmotionError
+from emogen.eval.agreement import hits, rate
 from emogen.eval.judges.embedded import Verdict
 from emogen.media.reader import read_video
 from emogen.models import EmotionAdapterConfig
 from emogen.pipelines import EmotionWanPipeline
-from emogen.training.families.fold import fold_padding
-from emogen.training.outputs.preview import PreviewClip, log_to_trackers, sample_preview, save_preview, undisturbed
-from emogen.training.outputs.preview_report import asked_categories, report
+from emogen.training.families import family_of
+from emogen.training.families.wan import fold_padding
+from emogen.training.outputs import preview_report
+from emogen.training.outputs.preview_report import (
+    PreviewClip,
+    PreviewJudge,
+    asked_categories,
+    log_to_trackers,
+    save_preview,
+)
+from emogen.training.outputs.previews import EMOTIONS, Samples, undisturbed
+from emogen.training.outputs.previews import sample_preview as sample_wanted
 
 PROMPTS = ["a red ball", "the blue table"]
 SMALL = {"num_inference_steps": 2, "guidance_scale": 3.0}
@@ -46,6 +56,26 @@ def make_pipe(model_folder):
 @pytest.fixture
 def pipe(make_pipe):
     return make_pipe()
+
+
+def handed_in(judge):
+    """As the command hands a judge to training."""
+    return None if judge is None else PreviewJudge(lambda clips: judge(clips).distribution, hits, rate)
+
+
+def sample_preview(pipe, prompts, emotions=EMOTIONS, seeds=(0,), judge=None, accelerator=None, **more):
+    kept = {name: more.pop(name) for name in list(more) if name in Samples.__dataclass_fields__}
+    wanted = Samples(prompts=prompts, emotions=emotions, seeds=seeds, **kept)
+    return sample_wanted(pipe, wanted, more, handed_in(judge), accelerator)
+
+
+def report(clips, asked, shares, fps):
+    """The report of a judge that reads these shares off the clips."""
+    judge = None
+    if shares is not None:
+        left = list(shares)
+        judge = PreviewJudge(lambda clips: np.stack([left.pop(0) for _ in clips]), hits, rate)
+    return preview_report.report(clips, asked, judge, fps)
 
 
 class ToldJudge:
@@ -170,10 +200,12 @@ def test_samples_in_evaluation_mode_without_a_graph(pipe):
     assert set(seen) == {(False, False, False)}
 
 
-def test_folded_text_padding_is_undone_meanwhile(make_pipe):
+def test_folded_text_padding_is_undone_meanwhile(make_pipe, model_folder):
     plain, folded = make_pipe(), make_pipe(folded=6)
     folded.emotion_adapter.text_length = 6
-    one, other = (sample_preview(p, PROMPTS[:1], ["neutral", "awe"], **SMALL) for p in (plain, folded))
+    one = sample_preview(plain, PROMPTS[:1], ["neutral", "awe"], **SMALL)
+    with family_of(model_folder).unfolded(folded.transformer):
+        other = sample_preview(folded, PROMPTS[:1], ["neutral", "awe"], **SMALL)
     for a, b in zip(one.clips, other.clips, strict=True):
         assert np.abs(a.frames.astype(int) - b.frames).max() <= 1
     processors = [block.attn2.processor.inner for block in folded.transformer.blocks]

@@ -83,9 +83,9 @@ def test_learns_and_the_emotion_helps(make_config, clips_folder, model_folder, t
     can tell which is right."""
     from emogen.data.buckets import Bucket
     from emogen.data.records import read_records
-    from emogen.training.data.cache import LatentCache
     from emogen.training.data.clips import PlannedClip
-    from emogen.training.families.wan import WanSpecification
+    from emogen.training.data.encode import cache_of
+    from emogen.training.families import family_of
 
     rows = [json.loads(line) for line in (clips_folder / "metadata.jsonl").read_text().splitlines()]
     for index, row in enumerate(rows):
@@ -98,7 +98,7 @@ def test_learns_and_the_emotion_helps(make_config, clips_folder, model_folder, t
         adapter={"adapter_rank": 32, "adapter_head_dim": 16},
         validation={"validation_steps": 200},
     )
-    cache = LatentCache(tmp_path / "cache", WanSpecification.from_folder(model_folder), 8.0, "skip", 12)
+    cache = cache_of(family_of(model_folder), tmp_path / "cache", 8.0, "skip", 12)
     for index, record in enumerate(read_records(config.data.dataset_name)):
         latents = torch.full((4, 2, 4, 4), (1.0, -1.0)[index % 2])
         cache.write_clip(PlannedClip(record, Bucket(5, 16, 16)), {"latents": latents})
@@ -133,7 +133,7 @@ def test_sigterm_saves_and_ends_cleanly(make_config, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     run(make_config(run={"max_train_steps": 50}))
     assert signal.getsignal(signal.SIGTERM) is before
-    assert [path.name for path in list_checkpoints(tmp_path / "run")] == ["checkpoint-3"]
+    assert [one.path.name for one in list_checkpoints(tmp_path / "run")] == ["checkpoint-3"]
     assert (tmp_path / "run/config.json").is_file()
 
 
@@ -188,7 +188,7 @@ def test_resuming_with_another_shape_is_refused_and_with_other_settings_reported
 
 def test_only_the_newest_checkpoints_are_kept(make_config, tmp_path):
     run(make_config(run={"max_train_steps": 5}, checkpoint={"checkpointing_steps": 1, "checkpoints_total_limit": 2}))
-    assert [path.name for path in list_checkpoints(tmp_path / "run")] == ["checkpoint-4", "checkpoint-5"]
+    assert [one.path.name for one in list_checkpoints(tmp_path / "run")] == ["checkpoint-4", "checkpoint-5"]
 
 
 def test_unusable_clips_are_counted_and_limited(make_config, clips_folder, tmp_path, capsys):

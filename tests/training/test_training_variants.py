@@ -10,12 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from emogen.training.config import ConfigError
-from emogen.training.data.batch import Batch
+from emogen.training.data.batches import Batch
 from emogen.training.data.plan import DataError
-from emogen.training.families.loading import load_transformer
-from emogen.training.families.wan import WanSpecification
+from emogen.training.families import family_of
 from emogen.training.life.checkpoint import restore
-from emogen.training.model import build_model
+from emogen.training.model import build_model, load_transformer
 from emogen.training.run import run
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
@@ -99,16 +98,16 @@ def test_going_on_from_a_lora_of_any_form_and_strength(make_config, tmp_path, fo
     name = "pytorch_lora_weights" + ("" if form == "diffusers" else f"_{form}")
     on = {"rank": 4, "lora_alpha": 12.0, "lora_weights": str(tmp_path / "run" / f"{name}.safetensors")}
     config = make_config(lora=on, adapter={"train_adapter": False})
-    folder = WanSpecification.from_folder(Path(config.model.pretrained_model_name_or_path))
+    folder = family_of(Path(config.model.pretrained_model_name_or_path))
 
     def velocity(model):
         batch = Batch(torch.zeros(1, 4, 2, 4, 4), torch.ones(1, 12, 16), None, ["x"])
         with torch.no_grad():
             return model(torch.full((1, 4, 2, 4, 4), 0.3), torch.tensor([0.5]), batch)
 
-    again = build_model(folder, load_transformer(folder.folder, config.model), config, 12)
+    again = build_model(folder, load_transformer(folder, config.model), config, 12)
     earlier = make_config(lora=first, adapter={"train_adapter": False})
-    model = build_model(folder, load_transformer(folder.folder, config.model), earlier, 12)
+    model = build_model(folder, load_transformer(folder, config.model), earlier, 12)
     untrained = velocity(model)
     restore(tmp_path / "run/checkpoint-3/trained.safetensors", model.trainable())
     assert torch.allclose(velocity(model), velocity(again), atol=1e-5)

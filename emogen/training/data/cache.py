@@ -3,51 +3,38 @@
 A clip's name is a hash of its bytes, of the encoders that read it and of the size and rate it is brought to; a text's
 of the caption, the text encoder, the tokenizer and the length. Change any of these and the old files are simply not
 found, so a cache is never stale and may be shared between runs. Files are written under a temporary name and
-renamed, so an interrupted encoding leaves nothing half-written and continues where it stopped.
+renamed, so an interrupted encoding leaves nothing half-written and continues where it stopped. A file that is damaged
+afterwards is made again: each carries a checksum of its contents.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from emogen.files import atomic, fingerprint_folder, fingerprint_sample
 from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.training.data.clips import PlannedClip
-from emogen.training.families.wan import WanSpecification
 
 _FORMAT = "3"  # raise it when the meaning of the stored tensors changes
-_WHOLE = 64 * 1024 * 1024  # files up to this size are hashed whole
-_SAMPLE = 1024 * 1024
+_CHECKSUM = "sha256"
 
 
-def fingerprint_file(path: Path) -> str:
-    """SHA-256 of a file: of all bytes up to 64 MiB, beyond that of its size and 16 evenly spaced MiB (the
-    first and last included), which separates any two checkpoints or videos met in practice at a
-    thousandth of the reading."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        if size <= _WHOLE:
-            digest.update(file.read())
-        else:
-            for part in range(16):
-                file.seek((size - _SAMPLE) * part // 15)
-                digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()
+def encoder_fingerprint(folders: list[Path]) -> str:
+    """Of the encoders in these folders, by their contents.
 
-
-def fingerprint_folder(folder: Path) -> str:
-    """SHA-256 over the names and contents of a folder's files."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: the model has no such folder; expected a diffusers Wan model")
-    names = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{path.relative_to(folder)} {fingerprint_file(path)}" for path in names]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: the model has no such folder")
+    return "".join(fingerprint_folder(folder, of_file=fingerprint_sample) for folder in folders)
 
 
 class LatentCache:
@@ -55,7 +42,7 @@ class LatentCache:
 
     Args:
         folder: the cache folder, made if needed.
-        specification: the model, whose autoencoder and text encoder the files depend on.
+        text_key, clip_key: what the files depend on beside caption and clip: the encoders' fingerprints.
         fps: frames a second that clips are brought to.
         short_clips: how too short clips are lengthened (see `load_clip`).
         text_length: text tokens after padding.
@@ -63,44 +50,39 @@ class LatentCache:
     """
 
     def __init__(
-        self,
-        folder: str | Path,
-        specification: WanSpecification,
-        fps: float,
-        short_clips: str,
-        text_length: int,
+        self, folder: str | Path, text_key: str, clip_key: str, fps: float, short_clips: str, text_length: int,
         limits: Limits = DEFAULT_LIMITS,
-    ):
+    ):  # fmt: skip
         self.folder = Path(folder)
-        self.specification = specification
         self.fps, self.short_clips, self.text_length, self.limits = fps, short_clips, text_length, limits
-        model = specification.folder
-        self._text = fingerprint_folder(model / "text_encoder") + fingerprint_folder(model / "tokenizer")
-        self._encoders = fingerprint_folder(model / "vae") + specification.kind
-        if specification.image_branch:
-            self._encoders += fingerprint_folder(model / "image_encoder")
-            self._encoders += fingerprint_folder(model / "image_processor")
+        self._text, self._encoders = text_key, clip_key
         self._keys: dict[Path, str] = {}
 
     def clip_path(self, clip: PlannedClip) -> Path:
         """Raises OSError when the clip cannot be read."""
         path = clip.record.path
         if path not in self._keys:
-            self._keys[path] = fingerprint_file(path)
+            self._keys[path] = fingerprint_sample(path)
         size = (clip.bucket.height, clip.bucket.width, clip.bucket.num_frames)
         return self._path("latents", self._keys[path], self._encoders, *size, self.fps, self.short_clips)
 
     def text_path(self, caption: str) -> Path:
         return self._path("text", caption, self._text, self.text_length)
 
-    def has_clip(self, clip: PlannedClip) -> bool:
-        try:
-            return self.clip_path(clip).is_file()
-        except OSError:
-            return False
+    def clip_state(self, clip: PlannedClip, thorough: bool = True) -> str:
+        """ "whole", "missing" (also where the clip itself cannot be read), or why its file is damaged.
 
-    def has_text(self, caption: str) -> bool:
-        return self.text_path(caption).is_file()
+        Args:
+            thorough: compare the contents with their checksum; otherwise look at the file's size and header.
+        """
+        try:
+            return _state(self.clip_path(clip), thorough)
+        except OSError:
+            return "missing"
+
+    def text_state(self, caption: str, thorough: bool = True) -> str:
+        """As `clip_state`."""
+        return _state(self.text_path(caption), thorough)
 
     def read_clip(self, clip: PlannedClip) -> dict[str, torch.Tensor]:
         """`latents` [C, F, h, w], normalised, float16; for image-to-video also `condition` [temporal + C, F, h, w]
@@ -123,10 +105,27 @@ class LatentCache:
 
     @staticmethod
     def _write(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        with atomic(path) as temporary:
+            save_file(plain, temporary, metadata={_CHECKSUM: _checksum(plain)})
+
+
+def _state(path: Path, thorough: bool) -> str:
+    if not path.is_file():
+        return "missing"
+    try:
+        with safe_open(path, "pt") as file:  # the header says how long the file must be
+            expected = (file.metadata() or {}).get(_CHECKSUM)
+        if thorough and expected is not None and _checksum(load_file(path)) != expected:
+            return f"{path}: its contents have changed since it was written"
+    except (SafetensorError, OSError, ValueError) as error:
+        return f"{path}: {error}"
+    return "whole"
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()

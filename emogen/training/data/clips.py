@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -13,11 +14,7 @@ from emogen.data.buckets import Bucket
 from emogen.data.records import ClipRecord
 from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.media.reader import iterate_frames
-from emogen.pipelines.defaults import GenerationDefaults
 from emogen.training.config import DataConfig
-
-# Wan2.1 at 480p, for a model whose folder does not say what it was made for
-_WAN_DEFAULTS = {"height": 480, "width": 832, "num_frames": 81, "fps": 16.0, "max_sequence_length": 512}
 
 
 class ClipError(ValueError):
@@ -49,15 +46,10 @@ class PlannedClip:
     """Seconds after the first frame at which the clip's last one appears; None takes the clip to be learned whole."""
 
 
-def resolve_geometry(model: Path, config: DataConfig) -> ClipGeometry:
-    """The configured geometry, with the gaps filled from the model's `generation_config.json`, else from the
-    published Wan2.1 settings."""
-    made_for = GenerationDefaults.from_pretrained(model)
-    values = {}
-    for name, published in _WAN_DEFAULTS.items():
-        given = [getattr(config, name), getattr(made_for, name), published]
-        values[name] = next(value for value in given if value is not None)
-    return ClipGeometry(**values)
+def resolve_geometry(made_for: Mapping[str, Any], config: DataConfig) -> ClipGeometry:
+    """The configured geometry, with the gaps filled from what the model was made for (`Family.clip_defaults`)."""
+    given = {field.name: getattr(config, field.name) for field in dataclasses.fields(ClipGeometry)}
+    return ClipGeometry(**{name: made_for[name] if value is None else value for name, value in given.items()})
 
 
 def load_clip(clip: PlannedClip, fps: float, short_clips: str, limits: Limits = DEFAULT_LIMITS) -> torch.Tensor:

@@ -1,26 +1,24 @@
 """The passes that fill the cache, run once before training: captions, then clips.
 
-The encoders are loaded only when something is missing and freed afterwards; training itself never holds them. What
-they make is what diffusers' own pipelines make: text through `WanPipeline.encode_prompt`, the first frame's CLIP
-embedding, latents and mask through `WanImageToVideoPipeline.encode_image` and `prepare_latents`.
+The encoders are loaded only when something is missing and freed afterwards; training itself never holds them.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanPipeline
-from PIL import Image
 from tqdm import tqdm
-from transformers import AutoTokenizer, UMT5EncoderModel
 
 from emogen.data.records import ClipRecord
-from emogen.training.data.cache import LatentCache
+from emogen.media.limits import DEFAULT_LIMITS, Limits
+from emogen.training.data.cache import LatentCache, encoder_fingerprint
 from emogen.training.data.clips import PlannedClip, load_clip
-from emogen.training.families.wan import WanSpecification
+from emogen.training.families import Family
 
 
 @dataclass(frozen=True)
@@ -31,44 +29,70 @@ class BadClip:
     reason: str
 
 
+def cache_of(
+    family: Family, folder: Path, fps: float, short_clips: str, text_length: int, limits: Limits = DEFAULT_LIMITS
+) -> LatentCache:
+    """The cache in a folder, of what a model's encoders make (see `LatentCache`)."""
+    text = encoder_fingerprint(family.encoder_folders["text"])
+    return LatentCache(folder, text, clip_key(family), fps, short_clips, text_length, limits)
+
+
+def clip_key(family: Family) -> str:
+    """What latents depend on beside the clip."""
+    first, *others = family.encoder_folders["clips"]
+    return encoder_fingerprint([first]) + family.kind + encoder_fingerprint(others)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the cache is filled.
+
+    Attributes:
+        device: where the encoders run.
+        captions, clips: how many a call of the encoders.
+        thorough: compare what is cached with its checksum, not its size alone.
+        quiet: show no progress.
+        say: prints.
+    """
+
+    device: torch.device
+    captions: int = 32
+    clips: int = 8
+    thorough: bool = True
+    quiet: bool = False
+    say: Callable[[str], None] = print
+
+
 @torch.no_grad()
-def encode_captions(cache: LatentCache, captions: Iterable[str], device: torch.device, batch: int, quiet: bool) -> None:
-    """Encode the captions that are missing, exactly as `WanPipeline.encode_prompt` does (cleaning, length,
+def encode_captions(family: Family, cache: LatentCache, captions: Iterable[str], how: Encoding) -> None:
+    """Encode the captions that are missing or damaged, exactly as the model's pipeline does (cleaning, length,
     padding), and store their real tokens."""
-    todo = [caption for caption in dict.fromkeys(captions) if not cache.has_text(caption)]
+    todo = _to_make(list(dict.fromkeys(captions)), lambda caption: cache.text_state(caption, how.thorough), how)
     if not todo:
         return
-    model = cache.specification.folder
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    encoder = UMT5EncoderModel.from_pretrained(model / "text_encoder", dtype=dtype).to(device).eval()
-    tokenizer = AutoTokenizer.from_pretrained(model / "tokenizer")
-    pipeline = WanPipeline(tokenizer=tokenizer, text_encoder=encoder, vae=None, scheduler=None)
-    with tqdm(total=len(todo), desc="captions", unit="caption", disable=quiet) as bar:
-        for part in _chunks(todo, batch):
-            embeds, _ = pipeline.encode_prompt(
-                part, do_classifier_free_guidance=False, max_sequence_length=cache.text_length, device=device
-            )
-            for caption, row in zip(part, embeds, strict=True):
-                real = int(row.ne(0).any(-1).sum())  # the pipeline pads with exact zeros
-                cache.write_text(caption, row[:real])
+    encode = family.text_encoder(how.device, cache.text_length)
+    with tqdm(total=len(todo), desc="captions", unit="caption", disable=how.quiet) as bar:
+        for start in range(0, len(todo), how.captions):
+            part = todo[start : start + how.captions]
+            for caption, tokens in zip(part, encode(part), strict=True):
+                cache.write_text(caption, tokens)
             bar.update(len(part))
-    del pipeline, encoder
+    del encode
     free_memory()
 
 
 @torch.no_grad()
-def encode_clips(
-    cache: LatentCache, clips: Sequence[PlannedClip], device: torch.device, batch: int, quiet: bool
-) -> list[BadClip]:
-    """Encode the clips that are missing, several of one size a call. Clips that cannot be read are returned, not
-    raised."""
-    todo = sorted((clip for clip in clips if not cache.has_clip(clip)), key=lambda clip: clip.bucket)
+def encode_clips(family: Family, cache: LatentCache, clips: Sequence[PlannedClip], how: Encoding) -> list[BadClip]:
+    """Encode the clips that are missing or damaged, several of one size a call. Clips that cannot be read are returned,
+    not raised."""
+    todo = _to_make(clips, lambda clip: cache.clip_state(clip, how.thorough), how)
+    todo.sort(key=lambda clip: clip.bucket)
     bad: list[BadClip] = []
     if not todo:
         return bad
-    encoder = ClipEncoder(cache.specification, device)
-    with tqdm(total=len(todo), desc="clips", unit="clip", disable=quiet) as bar:
-        for part in _same_size(todo, batch):
+    encoder = family.clip_encoder(how.device)
+    with tqdm(total=len(todo), desc="clips", unit="clip", disable=how.quiet) as bar:
+        for part in _same_size(todo, how.clips):
             good, pixels = [], []
             for clip in part:
                 try:
@@ -77,7 +101,7 @@ def encode_clips(
                 except Exception as error:  # a decoder may raise anything on a broken file
                     bad.append(BadClip(clip.record, str(error) or type(error).__name__))
             if good:
-                tensors = encoder(torch.stack(pixels).to(device))
+                tensors = encoder(torch.stack(pixels).to(how.device))
                 for row, clip in enumerate(good):
                     cache.write_clip(clip, {name: value[row] for name, value in tensors.items()})
             bar.update(len(part))
@@ -86,67 +110,19 @@ def encode_clips(
     return bad
 
 
-class ClipEncoder:
-    """Pixels to what training reads of a clip."""
-
-    def __init__(self, specification: WanSpecification, device: torch.device):
-        folder = specification.folder
-        self._specification = specification
-        self.vae = AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=torch.float32).to(device).eval()
-        self._pipeline = None
-        if specification.kind == "i2v":
-            encoder = processor = None
-            if specification.image_branch:
-                from transformers import CLIPImageProcessor, CLIPVisionModel
-
-                encoder = CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32)
-                encoder = encoder.to(device).eval()
-                processor = CLIPImageProcessor.from_pretrained(folder / "image_processor")
-            self._pipeline = WanImageToVideoPipeline(
-                tokenizer=None, text_encoder=None, vae=self.vae, scheduler=FlowMatchEulerDiscreteScheduler(),
-                image_encoder=encoder, image_processor=processor,
-            )  # fmt: skip
-
-    @torch.no_grad()
-    def __call__(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """[B, 3, F, H, W] in [-1, 1] to `latents` [B, C, f, h, w] (the mode of the posterior, normalised) and, for
-        image-to-video, `condition` [B, temporal + C, f, h, w] and `image` [B, tokens, dim]."""
-        found = {"latents": encode_pixels(self.vae, pixels)}
-        if self._pipeline is None:
-            return found
-        frames, height, width = pixels.shape[2:]
-        channels = self._specification.channels
-        rows = [
-            self._pipeline.prepare_latents(
-                first[None], 1, channels, height, width, frames, torch.float32, pixels.device
-            )[1]
-            for first in pixels[:, :, 0]
-        ]
-        found["condition"] = torch.cat(rows)
-        if self._specification.image_branch:
-            shown = ((pixels[:, :, 0] + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-            images = [Image.fromarray(picture) for picture in shown]
-            found["image"] = self._pipeline.encode_image(images, pixels.device)
-        return found
-
-
-def encode_pixels(vae: AutoencoderKLWan, pixels: torch.Tensor) -> torch.Tensor:
-    """[B, 3, F, H, W] in [-1, 1] to normalised latents [B, C, f, h, w]."""
-    latents = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
-    shape = (1, -1, 1, 1, 1)
-    mean = torch.tensor(vae.config.latents_mean, device=latents.device, dtype=latents.dtype).view(shape)
-    std = torch.tensor(vae.config.latents_std, device=latents.device, dtype=latents.dtype).view(shape)
-    return (latents - mean) / std
+def _to_make(items: Sequence[Any], state: Callable[[Any], str], how: Encoding) -> list[Any]:
+    """The items whose files are missing or damaged; says which are damaged."""
+    states = [state(item) for item in items]
+    for found in states:
+        if found not in ("whole", "missing"):
+            how.say(f"damaged, made again: {found}")
+    return [item for item, found in zip(items, states, strict=True) if found != "whole"]
 
 
 def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _chunks(items: Sequence, size: int) -> Iterable[Sequence]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _same_size(clips: Sequence[PlannedClip], size: int) -> Iterable[Sequence[PlannedClip]]:

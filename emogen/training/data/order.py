@@ -70,10 +70,14 @@ class BatchOrder:
         """The length of an epoch and, a line each, how often the clips of each bucket are shown in it."""
         total = sum(len(rows) for rows in self._members)
         lines = [f"{total} clips in batches of {self.size}: {len(self)} batches an epoch"]
-        for bucket, rows, batches in zip(self._buckets, self._members, self._batches, strict=True):
-            often = batches * self.size / len(rows)
+        for (bucket, often), rows, batches in zip(self.often().items(), self._members, self._batches, strict=True):
             lines.append(f"  {bucket}: {len(rows)} clips, {batches} batches, each clip {often:.2f} times on average")
         return "\n".join(lines)
+
+    def often(self) -> dict[Hashable, float]:
+        """How often an epoch shows a clip of each bucket, on average."""
+        parts = zip(self._buckets, self._members, self._batches, strict=True)
+        return {bucket: batches * self.size / len(rows) for bucket, rows, batches in parts}
 
     def _at(self, step: int) -> tuple[int, list[int]]:
         if step < 0:

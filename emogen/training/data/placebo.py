@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from emogen.data.records import ClipRecord
+from emogen.training.config import TrainingConfig
+from emogen.training.life.checkpoint import CheckpointError, find_resume
 
 _LABEL = ("emotion", "arc", "label_source", "agreement", "confidence")
 _STREAM = 0x6C61  # apart from whatever else is drawn with the same seed
@@ -43,3 +47,33 @@ def shuffle_labels(records: Sequence[ClipRecord], seed: int, split: str = "train
         giver = records[rows[place]]
         found[row] = replace(records[row], **{name: getattr(giver, name) for name in _LABEL})
     return found, sum(found[row].label == records[row].label for row in rows)
+
+
+def check_same_labels(config: TrainingConfig) -> None:
+    """Refuse to go on from a checkpoint whose run had the clips labelled otherwise: shuffled, not shuffled, or shuffled
+    by another seed. The rest would be neither the run nor its placebo.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    wanted = config.checkpoint.resume_from_checkpoint
+    checkpoint = find_resume(Path(config.run.output_dir), wanted) if wanted is not None else None
+    begun = checkpoint.parent / "training_config.yaml" if checkpoint is not None else None
+    if begun is None or not begun.is_file():
+        return
+    try:
+        settings = yaml.safe_load(begun.read_text(encoding="utf-8"))
+        before = bool(settings["data"].get("shuffle_labels", False)), settings["run"].get("seed", 0)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{begun}: not the configuration of a run ({error}); restore or delete it") from error
+    now = config.data.shuffle_labels, config.run.seed
+    if before[0] != now[0]:
+        raise CheckpointError(
+            f"{checkpoint}: its run had data.shuffle_labels: {str(before[0]).lower()}; resume with "
+            "the same, or choose another --output_dir and no checkpoint"
+        )
+    if now[0] and before[1] != now[1]:
+        raise CheckpointError(
+            f"{checkpoint}: its run had its labels shuffled by run.seed: {before[1]}, not {now[1]}; "
+            "resume with the same, or choose another --output_dir and no checkpoint"
+        )

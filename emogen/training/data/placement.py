@@ -15,7 +15,7 @@ from emogen.media.probe_cache import ProbeCache, cache_file
 from emogen.media.reader import Probe
 from emogen.training.config import TrainingConfig
 from emogen.training.data.clips import PlannedClip
-from emogen.training.families.wan import WanSpecification
+from emogen.training.families import Family
 
 _LARGEST_UPSCALE = 16.0  # a picture enlarged more than this shows nothing
 _LARGEST_CROP = 0.8
@@ -32,7 +32,7 @@ def place_clips(
     records: Sequence[ClipRecord],
     buckets: Sequence[Bucket],
     config: TrainingConfig,
-    specification: WanSpecification,
+    family: Family,
     fps: float,
 ) -> tuple[list[PlannedClip], BucketReport]:
     """The bucket of every clip that is trained on or held out; what is dropped, cut, repeated or enlarged is noted.
@@ -51,7 +51,7 @@ def place_clips(
             about = probes.probe(record.path)
         except (OSError, ValueError) as error:
             return _unusable("unreadable", str(error)), None
-        return _placed(about, buckets, specification, fps, can_lengthen), about
+        return _placed(about, buckets, family, fps, can_lengthen), about
 
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(tqdm(pool.map(look, wanted), desc="looking at clips", unit="clip", total=len(wanted),
@@ -66,15 +66,13 @@ def place_clips(
     return clips, report
 
 
-def _placed(
-    about: Probe, buckets: Sequence[Bucket], specification: WanSpecification, fps: float, can_lengthen: bool
-) -> Placement:
+def _placed(about: Probe, buckets: Sequence[Bucket], family: Family, fps: float, can_lengthen: bool) -> Placement:
     still = about.kind == "image"
     if about.damaged:
         return _unusable("damaged", about.damaged)
     if about.hdr == "unnamed":
         return _unusable("HDR or SDR", "its colours are BT.2020 in ten bits without a named curve; convert it to SDR")
-    if still and specification.kind == "i2v":
+    if still and family.kind == "i2v":
         return _unusable("image", "an image-to-video model learns nothing from a still")
     # A still goes where stills go, a video where videos go, as far as there is such a place.
     fitting = [bucket for bucket in buckets if (bucket.num_frames == 1) == still] or buckets

@@ -6,19 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from emogen.data.buckets import Bucket, BucketError, check_multiple, parse_bucket
 from emogen.data.records import ClipRecord, describe, find_leaks, missing_clips, read_records
-from emogen.models.text_limit import TextLimit
 from emogen.stickers.dataset import write_sticker_dataset
 from emogen.training.config import ConfigError, TrainingConfig
 from emogen.training.data.captions import fit_captions, say_scrubbed, scrub_records
 from emogen.training.data.clips import ClipGeometry, PlannedClip, resolve_geometry
-from emogen.training.data.placebo import shuffle_labels
+from emogen.training.data.placebo import check_same_labels, shuffle_labels
 from emogen.training.data.placement import place_clips
-from emogen.training.families.wan import WanSpecification, resolve_model
-from emogen.training.life.checkpoint import CheckpointError, find_resume
+from emogen.training.families import Family, family_of, resolve_model
 
 STICKERS = "stickers"
 _SHOWN = 10
@@ -39,7 +35,7 @@ class Plan:
     """
 
     config: TrainingConfig
-    specification: WanSpecification
+    family: Family
     geometry: ClipGeometry
     clips: list[PlannedClip]
     total: int
@@ -58,19 +54,18 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     """
     model = config.model
     check_same_labels(config)
-    folder = resolve_model(model.pretrained_model_name_or_path, model.revision)
-    specification = WanSpecification.from_folder(folder)
-    geometry = resolve_geometry(folder, config.data)
-    specification.check_text_length(geometry.max_sequence_length)
-    buckets = _buckets(config, specification, geometry)
-    records = read_records(_dataset(config, specification, geometry, say))
+    family = family_of(resolve_model(model.pretrained_model_name_or_path, model.revision))
+    geometry = resolve_geometry(family.clip_defaults, config.data)
+    family.check_text_length(geometry.max_sequence_length)
+    buckets = _buckets(config, family, geometry)
+    records = read_records(_dataset(config, family, geometry, say))
     if config.data.scrub_captions:
         total = len(records)
         records, changed = scrub_records(records)
         say_scrubbed(changed, total, say)
     if config.data.shuffle_labels:  # before the emotion is written into captions, which then say the shuffled one
         records = _placebo(records, config.run.seed, say)
-    limit = TextLimit.from_folder(folder, geometry.max_sequence_length)
+    limit = family.text_limit(geometry.max_sequence_length)
     try:
         records = fit_captions(records, limit, config.data.emotion_in_caption, say)
     except ValueError as error:
@@ -81,11 +76,11 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
     records = [record for record in records if record.file_name not in dropped]
     for leak in find_leaks(records)[:_SHOWN]:
         say(f"warning: {leak}")
-    clips, report = place_clips(records, buckets, config, specification, geometry.fps)
+    clips, report = place_clips(records, buckets, config, family, geometry.fps)
     dropped |= report.dropped
     say(report.text(_SHOWN))
     say(f"clips at {geometry.fps:g} fps, {geometry.max_sequence_length} text tokens")
-    plan = Plan(config, specification, geometry, clips, total, dropped)
+    plan = Plan(config, family, geometry, clips, total, dropped)
     check_dropped(plan, say)
     return plan
 
@@ -112,36 +107,6 @@ def check_dropped(plan: Plan, say: Callable[[str], None]) -> None:
         raise DataError(f'{plan.config.data.dataset_name}: no clip of split "train" is left')
 
 
-def check_same_labels(config: TrainingConfig) -> None:
-    """Refuse to go on from a checkpoint whose run had the clips labelled otherwise: shuffled, not shuffled, or shuffled
-    by another seed. The rest would be neither the run nor its placebo.
-
-    Raises:
-        CheckpointError: they differ.
-    """
-    wanted = config.checkpoint.resume_from_checkpoint
-    checkpoint = find_resume(Path(config.run.output_dir), wanted) if wanted is not None else None
-    begun = checkpoint.parent / "training_config.yaml" if checkpoint is not None else None
-    if begun is None or not begun.is_file():
-        return
-    try:
-        settings = yaml.safe_load(begun.read_text(encoding="utf-8"))
-        before = bool(settings["data"].get("shuffle_labels", False)), settings["run"].get("seed", 0)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{begun}: not the configuration of a run ({error}); restore or delete it") from error
-    now = config.data.shuffle_labels, config.run.seed
-    if before[0] != now[0]:
-        raise CheckpointError(
-            f"{checkpoint}: its run had data.shuffle_labels: {str(before[0]).lower()}; resume with "
-            "the same, or choose another --output_dir and no checkpoint"
-        )
-    if now[0] and before[1] != now[1]:
-        raise CheckpointError(
-            f"{checkpoint}: its run had its labels shuffled by run.seed: {before[1]}, not {now[1]}; "
-            "resume with the same, or choose another --output_dir and no checkpoint"
-        )
-
-
 def _placebo(records: list[ClipRecord], seed: int, say: Callable[[str], None]) -> list[ClipRecord]:
     try:
         records, kept = shuffle_labels(records, seed)
@@ -155,9 +120,7 @@ def _placebo(records: list[ClipRecord], seed: int, say: Callable[[str], None]) -
     return records
 
 
-def _dataset(
-    config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry, say: Callable[[str], None]
-) -> str:
+def _dataset(config: TrainingConfig, family: Family, geometry: ClipGeometry, say: Callable[[str], None]) -> str:
     """Where the metadata are; stickers are drawn first, for image-to-video such that change."""
     data = config.data
     if data.dataset_name != STICKERS or Path(STICKERS).is_dir():
@@ -165,7 +128,7 @@ def _dataset(
     size, frames, fps = geometry.height, geometry.num_frames, round(geometry.fps)
     if geometry.width != size:
         raise ConfigError(f"data.dataset_name: stickers are square, not {size}x{geometry.width}")
-    changing = specification.kind == "i2v"
+    changing = family.kind == "i2v"
     kind = "changing-stickers" if changing else "stickers"
     folder = cache_folder(config) / f"{kind}-{data.num_stickers}-{frames}x{size}-{fps}fps"
     say(f"stickers are drawn into {folder}")
@@ -177,18 +140,18 @@ def cache_folder(config: TrainingConfig) -> Path:
     return Path(config.data.cache_dir) if config.data.cache_dir else Path(config.run.output_dir) / "cache"
 
 
-def _buckets(config: TrainingConfig, specification: WanSpecification, geometry: ClipGeometry) -> list[Bucket]:
+def _buckets(config: TrainingConfig, family: Family, geometry: ClipGeometry) -> list[Bucket]:
     """The configured buckets, or the model's one size and the same for images."""
     given = config.data.buckets or [f"{geometry.num_frames}x{geometry.height}x{geometry.width}"]
     try:
-        found = sorted({parse_bucket(text, specification.temporal) for text in given})
+        found = sorted({parse_bucket(text, family.temporal) for text in given})
         for bucket in found:
-            check_multiple(bucket, specification.size_multiple)
+            check_multiple(bucket, family.size_multiple)
     except BucketError as error:
         raise ConfigError(f"{'data.buckets' if config.data.buckets else 'data'}: {error}") from error
     if config.data.buckets is None and geometry.num_frames > 1:
         found.append(Bucket(1, geometry.height, geometry.width))
-    if specification.kind == "i2v":
+    if family.kind == "i2v":
         found = [bucket for bucket in found if bucket.num_frames > 1]
         if not found:
             raise ConfigError("data.buckets: an image-to-video model cannot learn from buckets of one frame")

@@ -1,1 +1,68 @@
-"""One module a model family: everything a run must know of it."""
+"""Model families: one file each, and `family_of`, which finds the one of a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emogen.training.families.base import EmotionModel, Family, ModelFolderError
+from emogen.training.families.wan import WanFamily
+
+__all__ = ["FAMILIES", "EmotionModel", "Family", "ModelFolderError", "family_class", "family_of", "resolve_model"]
+
+FAMILIES: list[type[Family]] = [WanFamily]
+
+
+def family_of(folder: Path) -> Family:
+    """Read a checkpoint in diffusers' format by the file of its family.
+
+    Raises:
+        ModelFolderError: it is none, or of a family or kind that is not trained here.
+    """
+    path = folder / "transformer" / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelFolderError(f"{path}: cannot be read: {error}; expected a model in diffusers' format") from error
+    return family_class(config, f"{folder}/transformer").from_folder(folder)
+
+
+def family_class(config: Mapping[str, Any], what: str = "the transformer's configuration") -> type[Family]:
+    """The family of a transformer's configuration (its `config.json`).
+
+    Raises:
+        ModelFolderError: none knows it.
+    """
+    name = config.get("_class_name")
+    for family in FAMILIES:
+        if family.transformer_class == name:
+            return family
+    known = ", ".join(family.transformer_class for family in FAMILIES)
+    raise ModelFolderError(f"{what} is a {name}; a {known} is needed")
+
+
+def resolve_model(path: str, revision: str | None = None) -> Path:
+    """The local folder of a model: a folder, "embedded", "embedded_i2v", or a hub id (downloaded on first use).
+
+    Raises:
+        FileNotFoundError: it is none of these.
+    """
+    if path in ("embedded", "embedded_i2v"):
+        from emogen.embedded import embedded_i2v_model, embedded_model
+
+        return Path(embedded_model() if path == "embedded" else embedded_i2v_model())
+    if Path(path).is_dir():
+        return Path(path)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        unused = ["*.bin", "*.pth", "*.msgpack"]
+        return Path(snapshot_download(path, revision=revision, ignore_patterns=unused))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise FileNotFoundError(
+            f'model.pretrained_model_name_or_path: {path!r} is neither a folder, nor "embedded", nor a model on the '
+            f"hub: {error}"
+        ) from error

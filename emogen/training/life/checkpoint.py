@@ -2,176 +2,205 @@
 
 A checkpoint is a folder `checkpoint-1000` with the trained weights, the optimizer's state, the moving average if there
 is one, every process's random state (all safetensors) and `state.json`. It is written under a temporary name and
-renamed, so a folder with a final name is always whole; if the disk is full the old ones stay. The schedule, the order
-of the clips, noise and dropouts are functions of the step, so there is nothing else to store.
+renamed, so a folder with a final name is whole; if the disk is full the old ones stay. `state.json` holds the
+fingerprints of the other files, so that what is damaged afterwards is noticed, and the branch: which checkpoints the
+run went through. The schedule, the order of the clips, noise and dropouts are functions of the step, so there is
+nothing else to store.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
-_PREFIX = "checkpoint-"
+from emogen.files import atomic, fingerprint_file, write_json
+from emogen.training.life.optimizer_state import CheckpointError, like, load_tensors
 
+__all__ = ["Checkpoint", "CheckpointError", "SaveError", "find_resume", "list_checkpoints", "write_checkpoint"]
 
-class CheckpointError(ValueError):
-    """A checkpoint is missing, cannot be written, or does not fit the run."""
-
-
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints, oldest first."""
-    found = (path for path in folder.glob(f"{_PREFIX}*") if (path / "state.json").is_file())
-    return sorted(found, key=lambda path: int(path.name.removeprefix(_PREFIX)))
+_NAME = re.compile(r"checkpoint-(\d+)")
+_STATE = "state.json"
 
 
-def find_resume(output_dir: Path, wanted: str | None) -> Path | None:
+class SaveError(CheckpointError):
+    """A checkpoint cannot be written; those before it are whole."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's folder, the step it was written after, and when it was written (seconds; a file's time where an
+    older version did not note it)."""
+
+    path: Path
+    step: int
+    written: float
+
+    @property
+    def key(self) -> list[Any]:
+        """What a branch remembers of it."""
+        return [self.step, self.written]
+
+
+def list_checkpoints(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[Checkpoint]:
+    """The checkpoints of a folder in the order they were written. Says which folders are passed over, and why."""
+    found = []
+    for path in sorted(folder.glob("checkpoint-*")):
+        if not _NAME.fullmatch(path.name):
+            say(f"{path}: ignored, for its name is not checkpoint-NUMBER")
+            continue
+        try:
+            state = read_state(path)
+        except CheckpointError as error:
+            say(f"ignored: {error}")
+            continue
+        found.append(_described(path, state))
+    return sorted(found, key=lambda one: (one.written, one.step))
+
+
+def _described(path: Path, state: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(path, state["step"], state.get("written") or (path / _STATE).stat().st_mtime)
+
+
+def find_resume(output_dir: Path, wanted: str | None, say: Callable[[str], None] = lambda line: None) -> Path | None:
     """The checkpoint that a run begins from; None begins anew.
 
     Args:
-        wanted: None, "latest" (the newest in `output_dir`, if any) or the folder of one checkpoint.
+        wanted: None, "latest" (the whole one in `output_dir` that was written last, if any) or the folder of one.
+        say: told what is passed over.
 
     Raises:
         CheckpointError: None, but the folder holds checkpoints, which would be mixed up with the new ones; or
-            the one that is named is none.
+            the one that is named is none, or damaged; or all are damaged.
     """
-    found = list_checkpoints(output_dir)
-    if wanted == "latest":
-        return found[-1] if found else None
+    if wanted not in (None, "latest"):
+        for folder in (Path(wanted), output_dir / wanted):
+            if (folder / _STATE).is_file():
+                damage = damaged(folder)
+                if damage is not None:
+                    others = [one.path for one in list_checkpoints(folder.parent) if damaged(one.path) is None]
+                    raise CheckpointError(f"{damage}; resume from {others[-1] if others else 'another checkpoint'}")
+                return folder
+        raise CheckpointError(f"--resume_from_checkpoint {wanted}: not a checkpoint's folder (no {_STATE}), nor latest")
+    found = list_checkpoints(output_dir, say)
     if wanted is None:
         if found:
             raise CheckpointError(
-                f"{output_dir} already holds a run (up to {found[-1].name}): continue it with --resume_from_checkpoint "
-                "latest, or choose another --output_dir"
+                f"{output_dir} already holds a run (up to {found[-1].path.name}): continue it with "
+                "--resume_from_checkpoint latest, or choose another --output_dir"
             )
         return None
-    for folder in (Path(wanted), output_dir / wanted):
-        if (folder / "state.json").is_file():
-            return folder
-    raise CheckpointError(f"--resume_from_checkpoint {wanted}: not a checkpoint's folder (no state.json), nor latest")
+    broken = []
+    for one in reversed(found):
+        damage = damaged(one.path)
+        if damage is None:
+            if broken:
+                say(f"{'; '.join(broken)}; going back to {one.path}")
+            return one.path
+        broken.append(damage)
+    if broken:
+        raise CheckpointError(
+            f"no checkpoint of {output_dir} is whole: {'; '.join(broken)}; choose another --output_dir"
+        )
+    return None
 
 
-def optimizer_state(
-    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """An optimizer's state by the parameters' names: its tensors, and everything else as JSON. Gathers shards, so all
-    processes must call it."""
-    return named_state({n: optimizer.state.get(p, {}) for n, p in parameters.items()}, optimizer.param_groups)
-
-
-def named_state(
-    states: Mapping[str, Mapping[str, Any]], param_groups: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The same of states that already lie by the parameters' names."""
-    tensors: dict[str, torch.Tensor] = {}
-    scalars: dict[str, dict[str, Any]] = {}
-    for name, values in states.items():
-        for key, value in values.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"{name}#{key}"] = value
-            else:
-                scalars.setdefault(name, {})[key] = value
-    groups = [
-        {k: v for k, v in group.items() if isinstance(v, (int, float, str, bool, type(None)))} for group in param_groups
-    ]
-    return whole(tensors), {"scalars": scalars, "groups": groups}
-
-
-def whole(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies on the CPU, sharded ones gathered."""
-    full = {n: v.full_tensor() if isinstance(v, DTensor) else v for n, v in tensors.items()}
-    return {name: value.detach().cpu().contiguous() for name, value in full.items()}
+def damaged(path: Path) -> str | None:
+    """None if a checkpoint is whole; else which file is not, and why."""
+    try:
+        state = read_state(path)
+        for name, digest in state.get("sha256", {}).items():
+            file = path / name
+            if not file.is_file():
+                return f"{file}: missing"
+            if fingerprint_file(file) != digest:
+                return f"{file}: damaged: its contents have changed since it was written"
+        for file in sorted(path.glob("*.safetensors")):
+            with safe_open(file, "pt"):
+                pass
+    except CheckpointError as error:
+        return str(error)
+    except (SafetensorError, OSError) as error:
+        return f"{file}: damaged: {error}"
+    return None
 
 
 def write_checkpoint(
-    folder: Path, step: int, files: Mapping[str, Mapping[str, torch.Tensor]], state: Mapping[str, Any], limit: int
-) -> Path:
-    """Write the checkpoint of a step, then delete all but the newest `limit`.
+    folder: Path,
+    step: int,
+    files: Mapping[str, Mapping[str, torch.Tensor]],
+    state: Mapping[str, Any],
+    branch: Sequence[Sequence[Any]] = (),
+) -> Checkpoint:
+    """Write the checkpoint of a step.
 
     Args:
         files: name -> tensors of each safetensors file.
         state: what else to remember (JSON).
+        branch: the keys of the checkpoints before it in this run and in those that it continues.
 
     Raises:
-        CheckpointError: it cannot be written; the older ones are untouched.
+        SaveError: it cannot be written; the older ones are untouched.
     """
-    final = folder / f"{_PREFIX}{step}"
-    temporary = folder / f".{final.name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    final, written = folder / f"checkpoint-{step}", time.time()
     try:
-        temporary.mkdir(parents=True)
-        for name, tensors in files.items():
-            save_file(dict(tensors), temporary / f"{name}.safetensors")
-        (temporary / "state.json").write_text(json.dumps({"step": step, **state}, indent=2), encoding="utf-8")
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(temporary, final)
+        with atomic(final) as temporary:
+            temporary.mkdir()
+            for name, tensors in files.items():
+                save_file(dict(tensors), temporary / f"{name}.safetensors")
+            digests = {file.name: fingerprint_file(file) for file in sorted(temporary.iterdir())}
+            about = {"step": step, "written": written, "branch": [*branch, [step, written]], "sha256": digests}
+            write_json(temporary / _STATE, {**about, **state})
     except Exception as error:  # a full disk is an OSError from Python and another from safetensors
-        shutil.rmtree(temporary, ignore_errors=True)
         kept = list_checkpoints(folder)
-        raise CheckpointError(
+        raise SaveError(
             f"{final}: cannot be written: {error}. "
-            + (f"The last good checkpoint is {kept[-1]}" if kept else "There is no checkpoint yet")
+            + (f"The last good checkpoint is {kept[-1].path}" if kept else "There is no checkpoint yet")
         ) from error
-    for old in list_checkpoints(folder)[:-limit]:
-        shutil.rmtree(old)
-    return final
+    return Checkpoint(final, step, written)
+
+
+def keep_newest(folder: Path, branch: Sequence[Sequence[Any]], limit: int) -> None:
+    """Delete the checkpoints of a branch but the newest `limit`; those of other branches stay."""
+    own = [one for one in list_checkpoints(folder) if one.key in [list(key) for key in branch]]
+    for old in own[:-limit]:
+        shutil.rmtree(old.path)
+
+
+def branch_of(path: Path) -> list[list[Any]]:
+    """The keys of the checkpoints that led to one, and its own. A checkpoint of an older version does not say: then
+    they are those of its folder that came before it."""
+    state = read_state(path)
+    own = _described(path, state)
+    if "branch" in state:
+        return state["branch"]
+    before = [one for one in list_checkpoints(path.parent) if one.step <= own.step and one.written <= own.written]
+    return [one.key for one in before]
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    return json.loads((path / "state.json").read_text(encoding="utf-8"))
-
-
-def restore_optimizer(
-    path: Path,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    state: Mapping[str, Any],
-) -> None:
-    """Put back what `optimizer_state` took.
+    """`state.json`.
 
     Raises:
-        CheckpointError: the state of a parameter is missing.
+        CheckpointError: it cannot be read.
     """
-    stored = read_optimizer(path, parameters, state)
-    for name, values in stored.items():
-        parameter = parameters[name]
-        optimizer.state[parameter] = {
-            key: _like(value, parameter) if isinstance(value, torch.Tensor) else value for key, value in values.items()
-        }
-    if stored:
-        restore_groups(optimizer.param_groups, state)
-
-
-def read_optimizer(path: Path, names: Collection[str], state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Parameter's name -> its optimizer's state, on the CPU; empty for a stateless optimizer, such as plain SGD.
-
-    Raises:
-        CheckpointError: the state of a parameter is missing.
-    """
-    stored: dict[str, dict[str, Any]] = {}
-    for name, value in load_file(path / "optimizer.safetensors").items():
-        parameter, _, key = name.rpartition("#")
-        stored.setdefault(parameter, {})[key] = value
-    scalars = state["scalars"]
-    if not stored and not scalars:
-        return {}
-    for name in names:
-        if name not in stored and name not in scalars:
-            raise CheckpointError(f"{path}: the optimizer's state of {name} is missing")
-    return {name: {**stored.get(name, {}), **scalars.get(name, {})} for name in names}
-
-
-def restore_groups(param_groups: Sequence[dict[str, Any]], state: Mapping[str, Any]) -> None:
-    for group, values in zip(param_groups, state["groups"], strict=True):
-        group.update(values)
+    file = path / _STATE
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+        raise CheckpointError(f"{file}: damaged: it holds no step")
+    return state
 
 
 @torch.no_grad()
@@ -179,11 +208,9 @@ def restore(file: Path, into: Mapping[str, torch.Tensor]) -> None:
     """Copy a file's tensors into the ones of the same names.
 
     Raises:
-        CheckpointError: it is missing, or holds other tensors than the run trains.
+        CheckpointError: it is missing, damaged, or holds other tensors than the run trains.
     """
-    if not file.is_file():
-        raise CheckpointError(f"{file}: missing; was the checkpoint made with other settings?")
-    stored = load_file(file)
+    stored = load_tensors(file)
     if stored.keys() != into.keys():
         only = sorted(stored.keys() ^ into.keys())
         raise CheckpointError(
@@ -195,11 +222,4 @@ def restore(file: Path, into: Mapping[str, torch.Tensor]) -> None:
             raise CheckpointError(
                 f"{file}: {name} is {tuple(stored[name].shape)} but this run trains {tuple(target.shape)}"
             )
-        target.copy_(_like(stored[name], target))
-
-
-def _like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """On the target's device, sharded as the target is if it is as large."""
-    if isinstance(target, DTensor) and value.shape == target.shape:
-        return distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
-    return value.to(target.device)
+        target.copy_(like(stored[name], target))

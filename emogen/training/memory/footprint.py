@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import psutil
 import torch
-from diffusers import WanTransformer3DModel
 from torch import nn
 
-from emogen.training.config import AdapterSettings, DataConfig, LoraSettings, ModelConfig, RunConfig, TrainingConfig
-from emogen.training.families.loading import DTYPES
-from emogen.training.families.wan import WanSpecification
-from emogen.training.model import WanEmotionModel, build_model
-from emogen.training.optim import find_optimizer
+from emogen.training.config import (
+    AdapterSettings,
+    DataConfig,
+    LoraSettings,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from emogen.training.families import EmotionModel, Family, family_class
+from emogen.training.model import DTYPES, build_model
+from emogen.training.optim import try_optimizer
 
 EIGHT_BIT_STATE = 2 + 8 / 256  # two moments of a byte, and a float32 scale for 256 of each
 # bitsandbytes: 4 bits and a float32 scale for 64 values; 8 bits, whose scale for each row is next to nothing.
@@ -29,9 +35,9 @@ class Setup:
     """Everything that the memory of a run depends on.
 
     Attributes:
-        transformer: the configuration of a `WanTransformer3DModel` (its `config.json`).
+        transformer: the transformer's configuration (its `config.json`), whose `_class_name` says the family.
         latents: (frames, height, width) of a clip's latents.
-        text_length, folded: text tokens at inference, and the fewer of them trained on (see `fold`), if so.
+        text_length, folded: text tokens at inference, and the fewer of them trained on (see `Family.fold_text`), if so.
         batch_size: clips a process and micro-step.
         gradient_checkpointing: as in the configuration; 0 none, 1 every block, N all but one block in N.
         base_dtype, base_storage, mixed_precision: as in the configuration.
@@ -72,13 +78,18 @@ class Setup:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
 
+    @cached_property
+    def family(self) -> Family:
+        """The family's, as far as the transformer's configuration tells."""
+        return family_class(self.transformer).from_config(self.transformer)
+
     @property
     def patch(self) -> tuple[int, int, int]:
-        return tuple(self.transformer.get("patch_size", (1, 2, 2)))
+        return self.family.patch
 
     @property
     def layers(self) -> int:
-        return self.transformer.get("num_layers", 40)
+        return self.family.layers
 
     @property
     def tokens(self) -> int:
@@ -98,7 +109,7 @@ class Setup:
         return every == 1 or (every > 1 and (self.layers - 1) % every > 0)
 
 
-def meta_model(setup: Setup, layers: int, checkpointing: int = 0, stored: bool = False) -> WanEmotionModel:
+def meta_model(setup: Setup, layers: int, checkpointing: int = 0, stored: bool = False) -> EmotionModel:
     """The model that would be trained, with so many blocks, on the meta device, in the types that diffusers loads it
     with; `stored` makes it an fp8 model where `base_storage` says so.
 
@@ -116,29 +127,14 @@ def meta_model(setup: Setup, layers: int, checkpointing: int = 0, stored: bool =
         lora=dataclasses.replace(setup.lora, lora_weights=None),
         adapter=dataclasses.replace(setup.adapter, adapter_weights=None),
     )
-    sizes = {name: value for name, value in setup.transformer.items() if not name.startswith("_")}
-    inside, outside = sizes.get("in_channels", 16), sizes.get("out_channels") or sizes.get("in_channels", 16)
-    specification = WanSpecification(
-        folder=Path("forecast"),
-        kind="t2v" if inside == outside else "i2v",
-        image_branch=sizes.get("image_dim") is not None,
-        spatial=8,
-        temporal=4,
-        patch=setup.patch,
-        channels=outside,
-    )
+    family = setup.family
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        transformer = WanTransformer3DModel(**{**sizes, "num_layers": layers})
+        transformer = family.empty_transformer(layers)
         for name, value in transformer.named_parameters():
-            value.data = value.data.to(DTYPES[setup.base_dtype] if converted(name) else torch.float32)
+            value.data = value.data.to(torch.float32 if family.keeps_float32(name) else DTYPES[setup.base_dtype])
         if stored and setup.base_storage == "fp8":
             transformer.enable_layerwise_casting(torch.float8_e4m3fn, DTYPES[setup.base_dtype])
-        return build_model(specification, transformer, config, setup.text_length, setup.folded)
-
-
-def converted(name: str) -> bool:
-    """Whether a parameter of the base is loaded in the configured type, and not kept in float32 by diffusers."""
-    return not set(WanTransformer3DModel._keep_in_fp32_modules).intersection(name.split("."))
+        return build_model(family, transformer, config, setup.text_length, setup.folded)
 
 
 @dataclass(frozen=True)
@@ -158,14 +154,17 @@ def count_weights(setup: Setup) -> Weights:
     frozen, trained, size, copies = [0, 0], [0, 0], [0.0, 0.0], [0]
     compute = DTYPES[setup.base_dtype].itemsize
     quantised = _QUANTISED.get(setup.base_storage)
+    (block,) = setup.family.blocks(model.transformer)
+    in_block = set(block.modules())
     for path, module in model.named_modules():
-        inside = int(path.startswith("transformer.blocks."))
+        inside = int(module in in_block)
         for name, value in module.named_parameters(recurse=False):
             if value.requires_grad:
                 trained[inside] += value.numel()
                 continue
             frozen[inside] += value.numel()
-            small = quantised is not None and isinstance(module, nn.Linear) and name == "weight" and converted(path)
+            small = quantised is not None and isinstance(module, nn.Linear) and name == "weight"
+            small = small and not setup.family.keeps_float32(path)
             size[inside] += value.numel() * (quantised if small else value.dtype.itemsize)
             if small or value.dtype.itemsize < compute:
                 copies.append(value.numel() * compute)
@@ -177,7 +176,7 @@ def count_weights(setup: Setup) -> Weights:
 
 def setup_of(
     config: TrainingConfig,
-    specification: WanSpecification,
+    family: Family,
     size: tuple[int, int, int],
     text_length: int,
     folded: int | None = None,
@@ -197,11 +196,9 @@ def setup_of(
     Raises:
         ConfigError: the optimizer cannot be had.
     """
-    frames, height, width = size
-    scale = specification.spatial
     return Setup(
-        transformer=WanTransformer3DModel.load_config(specification.folder, subfolder="transformer"),
-        latents=((frames - 1) // specification.temporal + 1, height // scale, width // scale),
+        transformer=family.described(),
+        latents=family.latent_size(*size),
         text_length=text_length,
         folded=folded,
         batch_size=config.run.train_batch_size,
@@ -211,7 +208,7 @@ def setup_of(
         base_dtype=config.model.base_dtype,
         base_storage=config.model.base_storage,
         mixed_precision=config.run.mixed_precision,
-        optimizer_bytes=optimizer_state_bytes(config.optimizer.optimizer, config.optimizer.optimizer_args),
+        optimizer_bytes=optimizer_state_bytes(config.optimizer),
         ema=config.run.ema_decay > 0,
         device=device,
         data_parallel=processes > 1 and not offload,
@@ -229,26 +226,17 @@ def available_memory(device: torch.device) -> int | None:
     return psutil.virtual_memory().available if device.type == "cpu" else None
 
 
-def optimizer_state_bytes(name: str, arguments: Mapping[str, object] | None = None) -> float:
+def optimizer_state_bytes(config: OptimizerConfig) -> float:
     """Bytes of state for every parameter, read off an optimizer that takes one step. An 8-bit one that cannot run here
     counts as two moments of a byte.
 
-    Args:
-        name: a dotted path, as `optimizer.optimizer`.
-
     Raises:
-        ConfigError: the path leads nowhere.
+        ConfigError: it cannot be had, or cannot take a step.
     """
-    make = find_optimizer(name)
-    parameter = nn.Parameter(torch.zeros(128, 128))
-    parameter.grad = torch.ones_like(parameter)
-    try:
-        optimizer = make([parameter], lr=1e-4, **(arguments or {}))
-        optimizer.step()
-    except Exception:
-        if "8bit" not in name.lower():
-            raise
+    optimizer = try_optimizer(config)
+    if not optimizer.state and "8bit" in config.optimizer.lower():
         return EIGHT_BIT_STATE
     state = (value for values in optimizer.state.values() for value in values.values())
     sizes = [value.numel() * value.element_size() for value in state if isinstance(value, torch.Tensor)]
-    return sum(size for size in sizes if size > 64) / parameter.numel()
+    parameters = sum(value.numel() for group in optimizer.param_groups for value in group["params"])
+    return sum(size for size in sizes if size > 64) / parameters

@@ -4,7 +4,7 @@
     print(forecast(setup, available_memory(device)).table())
 
 The forecast is of a training step: encoding the data set before it and samples in between are not in it. Weights are
-counted on the meta device (see `footprint`), activations on a traced step (see `step_trace`), of the model itself.
+counted on the meta device (see `footprint`), activations on a traced step (see `trace`), of the model itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from emogen.training.memory.footprint import EIGHT_BIT_STATE, Setup, count_weights
-from emogen.training.memory.step_trace import activations
+from emogen.training.memory.trace import activations
 
 GIB = 2**30
 # What CUDA's context takes, and what its allocator loses to fragments: rules of thumb, not traced.
@@ -174,7 +174,7 @@ def _measures(setup: Setup) -> Iterator[tuple[str, Callable[[Setup], Setup]]]:
     frames = setup.latents[0]
     while frames > setup.patch[0]:
         frames = (frames + 1) // 2 // setup.patch[0] * setup.patch[0]
-        words = f"--num_frames {4 * (frames - 1) + 1}"
+        words = f"--num_frames {setup.family.temporal * (frames - 1) + 1}"
         yield words, lambda s, frames=frames: change(s, latents=(frames, *setup.latents[1:]))
 
 

@@ -11,8 +11,10 @@ import os
 import platform
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,18 @@ from huggingface_hub import ModelCardData
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS
-from emogen.models.storage import LORA_NAME
-from emogen.training.outputs.card_paths import absolute_paths, hide_paths, is_absolute, last_part, last_parts
+from emogen.files import write_text
+from emogen.training.data.plan import Plan
+from emogen.training.families import EmotionModel
+from emogen.training.outputs.curves import CURVES
+from emogen.training.outputs.export import LORA_NAME
+from emogen.training.outputs.previews import FOLDER
+from emogen.training.outputs.private_paths import absolute_paths, hide_paths, is_absolute, last_part, last_parts
 
 TASKS = ("text-to-video", "image-to-video")
 _LIBRARIES = ("emogen", "torch", "diffusers", "transformers", "accelerate", "peft")
 _FEW_CLIPS, _FEW_JUDGED = 50, 100
+_EMBEDDED = {"embedded": "embedded_model", "embedded_i2v": "embedded_i2v_model"}
 _PLACEBO = (
     "**This is a placebo.** The labels of its training clips were shuffled (`data.shuffle_labels`), so what it makes "
     "of an emotion was not learned from them. It is meant for comparison only."
@@ -37,35 +45,18 @@ _PROGRAMS = {
 }
 
 
-def model_card(
-    *,
-    base_model: str,
-    steps: int,
-    records: Sequence[ClipRecord],
-    dropped: Mapping[str, str],
-    config: Mapping[str, Any],
-    task: str = "text-to-video",
-    license: str | None = None,
-    repo_id: str | None = None,
-    lora_rank: int = 0,
-    lora_parameters: int = 0,
-    adapter_parameters: int = 0,
-    lora_files: Mapping[str, str] | None = None,
-    images: Mapping[str, str] | None = None,
-    results: Mapping[str, Mapping[str, Any]] | None = None,
-    results_note: str = "",
-    command: str | Sequence[str] | None = None,
-    versions: Mapping[str, str] | None = None,
-    limits: Sequence[str] = (),
-) -> str:
-    """The card as Markdown with YAML front matter.
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What a card tells.
 
-    Args:
-        base_model: hub id, "embedded", or a folder, of which only the name is shown.
+    Attributes:
+        base_model: hub id, "embedded", "embedded_i2v", or a folder, of which only the name is shown.
+        pipeline, stock_pipeline: names of the classes that the folder is used with, of emogen and of diffusers.
         steps: optimizer steps done.
         records: the clips that were used; those of split "train" are counted, others are held out.
         dropped: file name -> why a clip could not be used.
         config: the resolved configuration, in sections.
+        task: one of `TASKS`.
         license: the hub's name of it, such as "apache-2.0"; left out if None.
         repo_id: where the folder will lie on the hub; "this/folder" in the examples if None.
         lora_rank, lora_parameters, adapter_parameters: 0 for a part the folder does not hold.
@@ -82,17 +73,98 @@ def model_card(
         ValueError: an unknown task or program, a picture or file that lies outside the folder, a result without n, or
             neither LoRA nor adapter.
     """
-    _check(task, lora_parameters, adapter_parameters, lora_files or {}, images or {}, results or {})
-    embedded = base_model == "embedded"
+
+    base_model: str
+    steps: int
+    records: Sequence[ClipRecord]
+    dropped: Mapping[str, str]
+    config: Mapping[str, Any]
+    pipeline: str = "EmotionWanPipeline"
+    stock_pipeline: str = "WanPipeline"
+    task: str = "text-to-video"
+    license: str | None = None
+    repo_id: str | None = None
+    lora_rank: int = 0
+    lora_parameters: int = 0
+    adapter_parameters: int = 0
+    lora_files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    results_note: str = ""
+    command: str | Sequence[str] | None = None
+    versions: Mapping[str, str] | None = None
+    limits: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ValueError(f"task is {self.task!r}; it must be one of {', '.join(TASKS)}")
+        if not self.lora_parameters and not self.adapter_parameters:
+            raise ValueError("the folder holds neither a LoRA nor an adapter: there is nothing to write a card of")
+        for program in self.lora_files:
+            if program not in _PROGRAMS:
+                raise ValueError(f"lora_files: {program!r} is not one of {', '.join(_PROGRAMS)}")
+        for name, path in [*self.lora_files.items(), *self.images.items()]:
+            if is_absolute(path) or ".." in Path(path).parts:
+                raise ValueError(f"{name!r}: {path} must be relative to the card, inside its folder")
+        for name, result in self.results.items():
+            if "n" not in result or "value" not in result:
+                raise ValueError(f"results: {name!r} needs a value and its n")
+
+
+def write_card(plan: Plan, model: EmotionModel, step: int, agreement: Mapping[str, Any] | None = None) -> None:
+    """Write README.md of the output folder anew.
+
+    Args:
+        step: optimizer steps done.
+        agreement: the judge's on the newest samples, as `Preview.agreement` holds it.
+    """
+    config, folder = plan.config, Path(plan.config.run.output_dir)
+    sizes = {name: sum(value.numel() for value in values) for name, values in model.parameter_groups().items()}
+    samples = sorted((folder / FOLDER).glob("step-*.webp")) if (folder / FOLDER).is_dir() else []
+    images = {"Losses": CURVES} if (folder / CURVES).is_file() else {}
+    if samples:
+        images["Samples: a row a prompt, a column an emotion"] = f"{FOLDER}/{samples[-1].name}"
+    formats = config.checkpoint.export_formats or []
+    checks = config.validation
+    note = ""
+    if agreement:
+        note = f"{len(checks.validation_prompts or [])} prompts, {checks.validation_seeds} seeds; judge: {checks.judge}"
+    family = plan.family
+    facts = CardFacts(
+        base_model=config.model.pretrained_model_name_or_path,
+        steps=step,
+        records=[clip.record for clip in plan.clips],
+        dropped=plan.dropped,
+        config=config.to_dict(),
+        pipeline=family.pipeline_class.__name__,
+        stock_pipeline=family.stock_pipeline_class.__name__,
+        task="image-to-video" if family.kind == "i2v" else "text-to-video",
+        repo_id=config.run.hub_model_id,
+        lora_rank=config.lora.rank,
+        lora_parameters=sizes.get("lora", 0),
+        adapter_parameters=sizes.get("adapter", 0),
+        lora_files={name: f"pytorch_lora_weights_{name}.safetensors" for name in formats} if config.lora.rank else {},
+        images=images,
+        results=agreement or {},
+        results_note=note,
+        command=["train_lora.py", *sys.argv[1:]],
+    )
+    write_text(folder / "README.md", model_card(facts))
+
+
+def model_card(facts: CardFacts) -> str:
+    """The card as Markdown with YAML front matter."""
+    config, records, dropped, base_model = facts.config, facts.records, facts.dropped, facts.base_model
+    lora_rank, lora_parameters, adapter_parameters = facts.lora_rank, facts.lora_parameters, facts.adapter_parameters
     placebo = bool((config.get("data") or {}).get("shuffle_labels"))
     base = Path(base_model).name if os.path.isdir(base_model) else last_part(base_model)
-    title = "the embedded model of emogen" if embedded else base
+    title = "the embedded model of emogen" if base_model in _EMBEDDED else base
     data = ModelCardData(
         base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else None,
         library_name="diffusers",
-        pipeline_tag=task,
-        license=license,
-        tags=["emogen", "wan", "emotion", *["lora"] * bool(lora_parameters), *["placebo"] * placebo, task],
+        pipeline_tag=facts.task,
+        license=facts.license,
+        tags=["emogen", "wan", "emotion", *["lora"] * bool(lora_parameters), *["placebo"] * placebo, facts.task],
     )
     if data.base_model is not None:
         data.base_model_relation = "adapter"
@@ -104,62 +176,48 @@ def model_card(
     hide = functools.partial(hide_paths, known=known)
     train = [record for record in records if record.split == "train"]
     sections = [
-        f"# Emotion conditioning for {title}\n\nHolds {' and '.join(parts)} for {task}, trained for {steps:,} steps "
-        "with emogen.",
+        f"# Emotion conditioning for {title}\n\nHolds {' and '.join(parts)} for {facts.task}, trained for "
+        f"{facts.steps:,} steps with emogen.",
         *([_PLACEBO] if placebo else []),
-        "## Use\n\n" + _usage(task, base, repo_id or "this/folder", bool(lora_parameters),
-                              bool(adapter_parameters), lora_files or {}),
-        "## Results\n\n" + (_results(results, results_note) if results else "Not measured."),
-        *(f"![{caption}]({path})" for caption, path in (images or {}).items()),
+        "## Use\n\n" + _usage(facts, base),
+        "## Results\n\n" + (_results(facts.results, facts.results_note) if facts.results else "Not measured."),
+        *(f"![{caption}]({path})" for caption, path in facts.images.items()),
         "## Training data\n\n" + _data(train, len(records) - len(train), dropped, hide)
         + ("\n\nLabels are counted as they were dealt out." if placebo else ""),
-        "## Limits\n\n" + "\n".join(f"- {line}" for line in [*limits, *_limits(train, results, lora_files, title)]),
-        "## How it was made\n\n" + _making(config, command, versions or _installed()),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in [*facts.limits, *_limits(train, facts, title)]),
+        "## How it was made\n\n" + _making(config, facts.command, facts.versions or _installed()),
     ]  # fmt: skip
     text = "\n\n".join(sections) + "\n"
     return f"---\n{data.to_yaml()}\n---\n{hide(text)}"
 
 
-def _check(task: str, lora: int, adapter: int, files: Mapping[str, str], images: Mapping[str, str],
-           results: Mapping[str, Mapping[str, Any]]) -> None:  # fmt: skip
-    if task not in TASKS:
-        raise ValueError(f"task is {task!r}; it must be one of {', '.join(TASKS)}")
-    if not lora and not adapter:
-        raise ValueError("the folder holds neither a LoRA nor an adapter: there is nothing to write a card of")
-    for program in files:
-        if program not in _PROGRAMS:
-            raise ValueError(f"lora_files: {program!r} is not one of {', '.join(_PROGRAMS)}")
-    for name, path in [*files.items(), *images.items()]:
-        if is_absolute(path) or ".." in Path(path).parts:
-            raise ValueError(f"{name!r}: {path} must be relative to the card, inside its folder")
-    for name, result in results.items():
-        if "n" not in result or "value" not in result:
-            raise ValueError(f"results: {name!r} needs a value and its n")
-
-
-def _usage(task: str, base: str, folder: str, lora: bool, adapter: bool, files: Mapping[str, str]) -> str:
-    image = task == "image-to-video"
-    kind = "WanImageToVideoPipeline" if image else "WanPipeline"
-    given = "image, " if image else ""
-    load = "embedded_model()" if base == "embedded" else f'"{base}"'
-    also = "from emogen import embedded_model\n" if base == "embedded" else ""
-    first = 'image = load_image("first_frame.png")\n' if image else ""
+def _usage(facts: CardFacts, base: str) -> str:
+    folder, kind = facts.repo_id or "this/folder", facts.stock_pipeline
+    lora, adapter = facts.lora_parameters > 0, facts.adapter_parameters > 0
+    image = facts.task == "image-to-video"
+    load, also = f'"{base}"', ""
+    if facts.base_model in _EMBEDDED:
+        function = _EMBEDDED[facts.base_model]
+        load, also = f"{function}()", f"from emogen import {function}\n"
     also += "from diffusers.utils import load_image\n" if image else ""
+    first = 'image = load_image("first_frame.png")\n' if image else ""
+    given = "image, " if image else ""
     own = "load_emotion_adapter" if adapter else "load_lora_weights"
     blocks = [
-        f"```python\n{also}from emogen.pipelines import Emotion{kind}\n\n"
-        f'pipe = Emotion{kind}.from_pretrained({load})\npipe.{own}("{folder}")\n{first}'
+        f"```python\n{also}from emogen.pipelines import {facts.pipeline}\n\n"
+        f'pipe = {facts.pipeline}.from_pretrained({load})\npipe.{own}("{folder}")\n{first}'
         f'video = pipe({given}prompt="a round yellow face", emotion="awe:0.8").frames[0]\n```'
     ]
     if not adapter:
         blocks.append("There is no emotion adapter here: `emotion=` becomes a sentence of the prompt.")
     if lora:
         alone = ", without the emotion adapter, which only emogen knows" if adapter else ""
+        only = f"from emogen import {_EMBEDDED[facts.base_model]}\n" if facts.base_model in _EMBEDDED else ""
         blocks.append(
-            f"The LoRA by itself, in stock diffusers{alone}:\n\n```python\n{also}from diffusers import {kind}\n\n"
+            f"The LoRA by itself, in stock diffusers{alone}:\n\n```python\n{only}from diffusers import {kind}\n\n"
             f'pipe = {kind}.from_pretrained({load})\npipe.load_lora_weights("{folder}", weight_name="{LORA_NAME}")\n```'
         )
-        blocks += [_PROGRAMS[program].format(file=file) for program, file in files.items()]
+        blocks += [_PROGRAMS[program].format(file=file) for program, file in facts.lora_files.items()]
     return "\n\n".join(blocks)
 
 
@@ -209,8 +267,7 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _limits(train: Sequence[ClipRecord], results: Mapping[str, Mapping[str, Any]] | None,
-            files: Mapping[str, str] | None, base: str) -> list[str]:  # fmt: skip
+def _limits(train: Sequence[ClipRecord], facts: CardFacts, base: str) -> list[str]:
     """What follows from the counts."""
     counts = Counter(record.label for record in train)
     found = [f"It makes what {base} can make, with its faults; emotions look as the labellers of the clips read them."]
@@ -222,9 +279,9 @@ def _limits(train: Sequence[ClipRecord], results: Mapping[str, Mapping[str, Any]
         found.append(f"Learned from fewer than {_FEW_CLIPS} clips: {', '.join(few)}.")
     if not any(record.label_source for record in train):
         found.append("Who labelled the clips is not recorded.")
-    if results and min(result["n"] for result in results.values()) < _FEW_JUDGED:
+    if facts.results and min(result["n"] for result in facts.results.values()) < _FEW_JUDGED:
         found.append(f"Some results rest on fewer than {_FEW_JUDGED} clips; their intervals say how little that is.")
-    if files:
+    if facts.lora_files:
         found.append("Files for other programs hold the LoRA alone, which does not take an emotion.")
     return found
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CURVES = "curves.png"
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 # Okabe and Ito's palette; Tol's "muted" for many lines: both tell apart with any colour vision.
@@ -81,6 +82,14 @@ def draw_curves(log: str | Path, output: str | Path, title: str | None = None) -
     if not any(panel.wants(series) for panel in _PANELS):
         raise ValueError(f"{log}: holds no loss and no agreement; there is nothing to draw")
     return save_figure(curves_figure(series, title), output, dpi=130)
+
+
+def write_curves(folder: Path) -> str:
+    """Draw curves.png of an output folder from its log; says why not if it cannot be drawn."""
+    try:
+        return f"curves in {draw_curves(folder / 'log.jsonl', folder / CURVES)}"
+    except (ImportError, ValueError, OSError) as error:
+        return f"no curves: {error}"
 
 
 def curves_figure(series: Series, title: str | None = None) -> Figure:

@@ -1,6 +1,6 @@
 """What a run leaves in its output folder for the pipelines, for stock diffusers and for other programs.
 
-config.json, emotion_adapter.safetensors     the emotion adapter (`EmotionWanPipeline.load_emotion_adapter`)
+config.json, emotion_adapter.safetensors     the emotion adapter (`load_emotion_adapter` of a pipeline)
 pytorch_lora_weights.safetensors             the LoRA, with its metadata (also stock `load_lora_weights`)
 pytorch_lora_weights_comfyui.safetensors ... the LoRA for other programs, if asked for
 training_config.yaml                         how it was made
@@ -8,29 +8,30 @@ training_config.yaml                         how it was made
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from diffusers import WanPipeline
-from diffusers.training_utils import _collate_lora_metadata
 from peft import get_peft_model_state_dict
 
+from emogen.files import atomic, write_text
 from emogen.models import save_emotion_adapter
+from emogen.models.compat import lora_metadata
 from emogen.models.lora import export_lora
 from emogen.training.config import TrainingConfig
-from emogen.training.families.loading import DTYPES
-from emogen.training.model import WanEmotionModel
+from emogen.training.families import EmotionModel
+from emogen.training.model import DTYPES
+
+LORA_NAME = "pytorch_lora_weights.safetensors"
 
 
 def export_weights(
-    folder: Path, model: WanEmotionModel, weights: Mapping[str, torch.Tensor], config: TrainingConfig
+    folder: Path, model: EmotionModel, weights: Mapping[str, torch.Tensor], config: TrainingConfig
 ) -> None:
     """Write adapter and LoRA; each file appears whole or not at all.
 
     Args:
-        weights: what was trained, by the names of `WanEmotionModel.trainable`, on the CPU.
+        weights: what was trained, by the names of `EmotionModel.trainable`, on the CPU.
     """
     dtype = DTYPES[config.checkpoint.export_dtype]
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,21 +42,13 @@ def export_weights(
     if config.lora.rank:
         own = {n.removeprefix("transformer."): w for n, w in weights.items() if n.startswith("transformer.")}
         layers = get_peft_model_state_dict(model.transformer, state_dict=own)
-        temporary = f".pytorch_lora_weights.{os.getpid()}.safetensors"
-        WanPipeline.save_lora_weights(
-            folder,
-            transformer_lora_layers={name: value.to(dtype).contiguous() for name, value in layers.items()},
-            weight_name=temporary,
-            **_collate_lora_metadata({"transformer": model.transformer}),
-        )
-        os.replace(folder / temporary, folder / "pytorch_lora_weights.safetensors")
+        with atomic(folder / LORA_NAME) as temporary:
+            model.family.stock_pipeline_class.save_lora_weights(
+                folder,
+                transformer_lora_layers={name: value.to(dtype).contiguous() for name, value in layers.items()},
+                weight_name=temporary.name,
+                **lora_metadata(model.transformer),
+            )
         if config.checkpoint.export_formats:
             export_lora(folder, config.checkpoint.export_formats)
     write_text(folder / "training_config.yaml", config.to_yaml())
-
-
-def write_text(path: Path, text: str) -> None:
-    """A file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -20,9 +20,9 @@ from accelerate import Accelerator, DeepSpeedPlugin
 from accelerate.utils import patch_environment
 
 from emogen.training.config import ConfigError, RunConfig, TrainingConfig
-from emogen.training.life import checkpoint as checkpoints
-from emogen.training.model import WanEmotionModel
-from emogen.training.parallel.stepper import Stepper
+from emogen.training.families import EmotionModel
+from emogen.training.life import optimizer_state
+from emogen.training.optim import Stepper
 
 _ASKED = "ACCELERATE_USE_DEEPSPEED"  # what `accelerate launch` sets
 # ZeRO lays a group's weights end to end and cuts them anywhere: right for optimizers that treat each number by itself.
@@ -113,7 +113,7 @@ class ZeroStepper(Stepper):
     def __init__(
         self,
         accelerator: Accelerator,
-        model: WanEmotionModel,
+        model: EmotionModel,
         optimizer: torch.optim.Optimizer,
         max_norm: float,
         *,
@@ -123,6 +123,7 @@ class ZeroStepper(Stepper):
         import deepspeed
 
         self.accelerator, self.max_norm = accelerator, max_norm
+        self.options = optimizer_state.options(optimizer.param_groups)
         self.model = accelerator.prepare_model(model, evaluation_mode=True)  # its device and autocast, without DDP
         batch, accumulation = run.train_batch_size, run.gradient_accumulation_steps
         zero = {k: v for k, v in settings["zero_optimization"].items() if not k.startswith("offload_")}
@@ -152,10 +153,10 @@ class ZeroStepper(Stepper):
         if not self._last:
             self.wrapped.step()  # counts the micro-step
 
-    def clip(self) -> float:
+    def clip(self) -> torch.Tensor:
         """Clips and applies in one: the engine leaves the weights alone, and says inf, if the norm is not finite."""
         self.wrapped.step()
-        return float(self.wrapped.get_global_grad_norm())
+        return torch.as_tensor(float(self.wrapped.get_global_grad_norm()), device=self.accelerator.device)
 
     def step(self) -> None:
         pass  # done in `clip`
@@ -172,15 +173,15 @@ class ZeroStepper(Stepper):
                     else value.clone() if isinstance(value, torch.Tensor) else value
                     for key, value in self._kept.get(flat, {}).items()
                 }  # fmt: skip
-        return checkpoints.named_state(states, self.optimizer.param_groups)
+        return optimizer_state.named(states, self.optimizer.param_groups, self.options)
 
-    def restore(self, path: Path, state: Mapping[str, Any]) -> None:
+    def restore(self, path: Path, state: Mapping[str, Any]) -> list[str]:
         from deepspeed.utils import safe_set_full_optimizer_state
 
         self.optimizer.refresh_fp32_params()  # the engine steps on copies of the weights, not on the model's own
-        stored = checkpoints.read_optimizer(path, self.parameters, state)
+        stored = optimizer_state.read(path, self.parameters, state)
         if not stored:
-            return
+            return optimizer_state.restore_groups(self.optimizer.param_groups, state, self.options)
         for names, flat in self._groups():
             values, like = stored[names[0]], self.parameters[names[0]]
             self._kept[flat] = {
@@ -194,7 +195,7 @@ class ZeroStepper(Stepper):
             for name in names:
                 for key in divided:
                     safe_set_full_optimizer_state(self.parameters[name], stored[name][key].to(flat.device), key)
-        checkpoints.restore_groups(self.optimizer.param_groups, state)
+        return optimizer_state.restore_groups(self.optimizer.param_groups, state, self.options)
 
     @property
     def _kept(self) -> dict[torch.Tensor, dict[str, Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
-from diffusers import ContextParallelConfig, WanTransformer3DModel
+from diffusers import ContextParallelConfig, ModelMixin
 from torch.distributed.device_mesh import init_device_mesh
 
 from emogen.training.config import ConfigError
@@ -45,6 +45,15 @@ class Sharing:
     def group(self) -> int:
         """Which of them is this process's."""
         return self.rank // self.ulysses
+
+    def rows(self, batch: int, micro_steps: int) -> list[slice]:
+        """The rows of a step's global batch that are this process's, a slice a micro-step.
+
+        Args:
+            batch: clips a process (or group) and micro-step.
+        """
+        starts = [(micro * self.groups + self.group) * batch for micro in range(micro_steps)]
+        return [slice(start, start + batch) for start in starts]
 
     @property
     def loss_factor(self) -> int:
@@ -84,12 +93,11 @@ def check_sharing(plan: Plan, processes: int | None = None) -> None:
         model.base_storage != "same",
         f"model.base_storage: {model.base_storage} has not been shown to give the right gradients with it; use same",
     )
-    settings = WanTransformer3DModel.load_config(plan.specification.folder, subfolder="transformer")
-    heads = settings.get("num_attention_heads", 40)
+    heads = plan.family.heads
     divisors = ", ".join(str(n) for n in range(2, heads + 1) if heads % n == 0)
     refuse(heads % degree != 0, f"does not divide the model's {heads} heads; use {divisors}")
     for bucket in sorted({clip.bucket for clip in plan.clips}):
-        tokens = plan.specification.tokens(bucket.num_frames, bucket.height, bucket.width)
+        tokens = plan.family.tokens(bucket.num_frames, bucket.height, bucket.width)
         refuse(tokens % degree != 0, f"does not divide the {tokens:,} tokens of clips of {bucket}; choose another size")
     arcs = [clip.record.file_name for clip in plan.clips if clip.record.arc is not None]
     refuse(
@@ -99,7 +107,7 @@ def check_sharing(plan: Plan, processes: int | None = None) -> None:
     )
 
 
-def share_clips(transformer: WanTransformer3DModel, sharing: Sharing, device: torch.device) -> None:
+def share_clips(transformer: ModelMixin, sharing: Sharing, device: torch.device) -> None:
     """diffusers' context parallelism on a transformer whose LoRA and adapter are there. All processes must call it.
 
     Raises:

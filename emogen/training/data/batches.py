@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from emogen.models import EmotionTensors, latent_frame_times
-from emogen.training.data.batch import Batch
 from emogen.training.data.cache import LatentCache
 from emogen.training.data.clips import PlannedClip, moments_in_clip
+
+
+@dataclass
+class Batch:
+    """What one forward of training reads: B clips of one size."""
+
+    latents: torch.Tensor
+    """[B, C, F, h, w] normalised latents, float32."""
+    text: torch.Tensor
+    """[B, L, text_dim] text embeddings, zero-padded."""
+    emotion: EmotionTensors
+    """One emotion a clip, or one a latent frame; intensity 0 is none."""
+    names: list[str]
+    condition: torch.Tensor | None = None
+    """[B, temporal + C, F, h, w]: mask and latents of the first frame, for image-to-video."""
+    image: torch.Tensor | None = None
+    """[B, tokens, dim]: CLIP embedding of the first frame, for models with an image branch."""
+
+    def to(self, device: torch.device) -> Batch:
+        moved = [None if value is None else value.to(device) for value in (self.condition, self.image)]
+        return Batch(self.latents.to(device), self.text.to(device), self.emotion.to(device), self.names, *moved)
 
 
 class CachedClips:
@@ -21,7 +42,7 @@ class CachedClips:
             an emotion that changes over its clip is taken as it is written.
         temporal_factor: video frames a latent frame stands for.
 
-    `text_length` is the padded length of the text; set it to train on a shorter one (see `fold`).
+    `text_length` is the padded length of the text; set it to train on a shorter one (see `Family.fold_text`).
     """
 
     def __init__(
@@ -36,6 +57,9 @@ class CachedClips:
             raise ValueError("no clips to train on: every record was dropped or belongs to another split")
         self.clips = list(clips)
         self.records = [clip.record for clip in clips]
+        self.labels = [record.label for record in self.records]
+        self.buckets = [clip.bucket for clip in clips]
+        self.sizes = [(bucket.height, bucket.width) for bucket in self.buckets]
         self._cache = cache
         self.text_length = cache.text_length
         self._empty = cache.read_text("")
@@ -56,6 +80,12 @@ class CachedClips:
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    def labelled(self) -> list[list[str]]:
+        """What can be learned from them: each clip's name, size, and emotion as it is trained on."""
+        shares = zip(*(values.tolist() for values in self._emotion), strict=True)
+        return [[record.file_name, str(bucket), str(record.arc or list(own))]
+                for record, bucket, own in zip(self.records, self.buckets, shares, strict=True)]  # fmt: skip
 
     def longest_text(self) -> int:
         """Tokens of the longest caption."""
