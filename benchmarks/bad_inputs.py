@@ -220,12 +220,12 @@ class Doors:
         read_lora(path)
 
     def results(self, rng: random.Random, here: Path) -> None:
-        from emogen.eval.report.build import reread
+        from emogen.eval.benchmark.results import read_results
 
         good = {"config": {"name": "x", "systems": []}, "summary": {"systems": {}}, "rows": [], "judges": {}}
         text = json.dumps(good)
         (here / "results.json").write_bytes(_damaged(text.encode(), rng) if rng.random() < 0.8 else text.encode())
-        reread(here)
+        read_results(here)
 
 
 def doors() -> list[str]:

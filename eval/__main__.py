@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(measuring_parser("emogen.eval", about, _EXAMPLES, "configs/eval/"), argv)
     try:
         if args.report:
-            from emogen.eval.report.build import write_report
+            from emogen.eval.report.page import write_report
 
             out = args.report
             results = finished(out, Evaluation)
@@ -33,12 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             from emogen.eval.benchmark.run import run_benchmark
 
             out = args.output_dir
-            if not run_benchmark(config, out, args.quiet):
+            results = run_benchmark(config, out, args.quiet)
+            if not results:
                 return 0
-        from emogen.eval.report.text import text_table
+        from emogen.eval.report.tables import text_table
 
         with drawing(out):
-            print(text_table(out))
+            print(text_table(results))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

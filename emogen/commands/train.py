@@ -64,15 +64,16 @@ def load_judge(name: str | None) -> PreviewJudge | None:
     """
     if name is None:
         return None
-    from emogen.eval.agreement import hits, rate
     from emogen.eval.judges.embedded import EmbeddedJudge
+    from emogen.eval.metrics.agreement import read_as_asked
+    from emogen.eval.statistics import rate
     from emogen.training.outputs.preview_report import PreviewJudge
 
     try:
         judge = EmbeddedJudge(None if name == "embedded" else name)
     except Exception as error:  # a damaged folder raises all sorts
         raise ConfigError(f"validation.judge: {name}: cannot be loaded: {error}") from error
-    return PreviewJudge(lambda clips: judge(clips).distribution, hits, rate)
+    return PreviewJudge(lambda clips: judge(clips).distribution, read_as_asked, rate)
 
 
 def _fail(error: Exception, status: int) -> int:

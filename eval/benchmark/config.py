@@ -12,14 +12,11 @@ from pydantic.dataclasses import dataclass
 
 from emogen.emotion import MIKELS, parse_emotion
 from emogen.eval.judges.spec import JudgeError, check_spec, judge_name, refuse_remote_code
-from emogen.settings import ConfigError, Document, build, nearest, read_yaml, refuser
+from emogen.eval.metrics.choose import MetricError, check_needs, metric_classes
+from emogen.settings import ConfigError, Document, build, read_yaml, refuser
 from emogen.settings.types import Flag, Free, Name, Several, Text, Whole
 
 EvalConfigError = ConfigError
-METRICS = ("agreement", "content", "attributes", "temporal_flickering", "first_frame_psnr", "frechet_transnetv2", "fvd",
-           "fvd_videomae", "clip_score")  # fmt: skip
-WEIGHTS = {"fvd": "i3d", "fvd_videomae": "videomae", "clip_score": "clip"}
-"""Metrics whose weights have to be given under `weights`, and by which key."""
 MOST_SEED = 10**14
 """Every prompt samples with `100_003 * seed` and its number, which torch takes up to 2**64."""
 
@@ -123,12 +120,6 @@ def eval_config(raw: Mapping[str, Any], source: str = "configuration", trust_rem
     return _checked(Document.of(raw, source), trust_remote_code)
 
 
-def check_metric(name: str) -> None:
-    """Refuse a metric that is not known (`ValueError`, with the nearest name)."""
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}{nearest(name, METRICS)}")
-
-
 def check_judges(judges: tuple[Any, ...], document: Document, trust_remote_code: bool) -> None:
     """Rules for judges together: no two of one name, and no code of strangers unless the command allows it.
 
@@ -223,19 +214,13 @@ def _check_system(system: SystemConfig, refuse: Callable[[bool, str, str], None]
 
 
 def _check_metrics(config: EvalConfig, refuse: Callable[[bool, str, str], None]) -> None:
-    for metric in config.metrics:
-        try:
-            check_metric(metric)
-        except ValueError as error:
-            refuse(True, "metrics", f"metrics: {error}")
-        weights = WEIGHTS.get(metric)
-        refuse(
-            weights is not None and weights not in config.weights,
-            "metrics",
-            f"metrics: {metric} needs weights.{weights}, a file or folder with the network",
+    try:
+        check_needs(
+            metric_classes(config.metrics),
+            weights=config.weights,
+            reference=config.reference,
+            seeds=len(config.seeds),
+            images=any(system.image for system in config.systems),
         )
-        refuse(
-            metric.startswith(("fvd", "frechet")) and config.reference is None,
-            "metrics",
-            f"metrics: {metric} needs a reference: a system of real clips",
-        )
+    except MetricError as error:
+        refuse(True, "metrics", f"metrics: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from PIL import Image
 
 from emogen.stickers.content import caption, combinations
 from emogen.stickers.fluent import read_table
@@ -78,3 +79,20 @@ def real_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
         named = {"color": row["color"], "background": background}
         prompts.append(HeldOutPrompt(f"{row['caption']} on a {background} background", "real", row["character"], named))
     return prompts
+
+
+def first_frame(prompt: HeldOutPrompt, seed: int) -> Image.Image:
+    """The prompt's picture: a file, or the sticker it names with a neutral face.
+
+    Raises:
+        ValueError: it has neither.
+    """
+    if prompt.image is not None:
+        with Image.open(prompt.image) as image:
+            return image.convert("RGB")
+    sticker = prompt.sticker("neutral", seed)
+    if sticker is None:
+        raise ValueError(f"prompt {prompt.text!r} has no picture that a clip could begin with")
+    from emogen.stickers.render import render
+
+    return Image.fromarray(render(sticker, num_frames=1)[0])

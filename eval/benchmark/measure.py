@@ -1,26 +1,31 @@
-"""Reading the clips of every system: what the judges say, what the pixels are. One row a clip."""
+"""Reading the clips of every system: what the judges say, and what each metric reads. One row a clip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
-from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS
-from emogen.eval.agreement import hits
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConfig
-from emogen.eval.benchmark.first_frames import first_frame, first_frame_psnr
+from emogen.eval.benchmark.heldout import first_frame
 from emogen.eval.benchmark.items import Item
-from emogen.eval.benchmark.systems import find_clips, read_clip
-from emogen.eval.judges.embedded import ContentReader, Judge
+from emogen.eval.benchmark.systems import find_clips
+from emogen.eval.clips import read_clip, stacked_by_shape
+from emogen.eval.judges.embedded import Judge
 from emogen.eval.judges.registry import load_judge
 from emogen.eval.judges.spec import judge_name
-from emogen.eval.metrics import temporal_flickering
+from emogen.eval.metrics.agreement import read_as_asked
+from emogen.eval.metrics.base import BenchmarkMetric, ClipBatch
+from emogen.eval.metrics.choose import metric_classes
 
+ALWAYS = "agreement"
+"""Measured whether it is asked for or not: tables, page and study lead with it."""
 _BATCH = 16
 
 
@@ -39,42 +44,41 @@ def load_judges(specs: Sequence[str | Mapping[str, Any]]) -> dict[str, Judge]:
     return found
 
 
-def load_features(config: EvalConfig) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
-    """Metric -> network of the Frechet distances asked for.
+def open_metrics(
+    names: Sequence[str], weights: Mapping[str, str], items: Sequence[Item] = ()
+) -> dict[str, BenchmarkMetric]:
+    """The metrics asked for, and the agreement, with their networks.
 
     Raises:
-        EvalConfigError: a package or weights are missing.
+        EvalConfigError: one is unknown, or a package, weights, or something for one of the items are missing.
     """
-    from emogen.eval.metrics import I3DFeatures, TransNetV2Features, VideoMAEFeatures
-
-    makers = {
-        "frechet_transnetv2": TransNetV2Features,
-        "fvd": lambda: I3DFeatures(config.weights["i3d"]),
-        "fvd_videomae": lambda: VideoMAEFeatures(config.weights["videomae"]),
-    }
-    found = {}
-    for metric in config.metrics:
-        if metric in makers:
-            try:
-                found[metric] = makers[metric]()
-            except (ImportError, OSError, ValueError) as error:
-                raise EvalConfigError(f"metrics: {metric}: {error}") from error
+    found: dict[str, BenchmarkMetric] = {}
+    try:
+        classes = metric_classes([*([] if ALWAYS in names else [ALWAYS]), *names])
+    except ValueError as error:
+        raise EvalConfigError(f"metrics: {error}") from error
+    for name, cls in classes.items():
+        try:
+            found[name] = cls.open(weights)
+            found[name].check([item.key for item in items])
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            raise EvalConfigError(f"metrics: {name}: {error}") from error
     return found
 
 
+@dataclass
 class Measurement:
     """Rows and features of all systems.
 
     Attributes:
         rows: one dictionary a clip that could be read, with every number found.
         excluded: one a clip that could not, with the reason.
-        features: (metric, system) -> [n, d], in the order of the system's rows.
+        arrays: metric -> system -> `[n, d]`, in the order of the system's rows.
     """
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.excluded: list[dict[str, str]] = []
-        self.features: dict[tuple[str, str], np.ndarray] = {}
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    excluded: list[dict[str, str]] = field(default_factory=list)
+    arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 def measure(
@@ -82,60 +86,56 @@ def measure(
     items: Sequence[Item],
     out: Path,
     judges: Mapping[str, Judge],
-    networks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    metrics: Mapping[str, BenchmarkMetric],
     quiet: bool = False,
 ) -> Measurement:
-    """Read every clip of every system."""
+    """Read every clip of every system.
+
+    Raises:
+        EvalConfigError: a metric cannot read clips such as these.
+    """
     from tqdm import tqdm
 
-    reader = ContentReader() if "content" in config.metrics else None
-    text_score = _clip_score(config)
     found = Measurement()
     for system in config.systems:
         paths = find_clips(config, system, items, out)
-        parts: dict[str, list[np.ndarray]] = {metric: [] for metric in networks}
+        parts: dict[str, list[np.ndarray]] = {}
+        mine: list[dict[str, Any]] = []
         with tqdm(total=len(items), desc=f"measure {system.name}", unit="clip", disable=quiet) as bar:
             for start in range(0, len(items), _BATCH):
-                clips, kept = _read(system, items[start : start + _BATCH], paths, out, found)
-                for group, members in _by_shape(clips):
+                clips, kept = _read(system, items[start : start + _BATCH], paths, found)
+                for group, members in stacked_by_shape(clips):
                     asked = [kept[index] for index in members]
                     rows = [_row(system, item, paths[item.key], out) for item in asked]
                     _judge(rows, group, judges)
-                    _pixels(rows, group, config)
-                    if system.image and "first_frame_psnr" in config.metrics:
-                        for row, item, clip in zip(rows, asked, group, strict=True):
-                            row["first_frame_psnr"] = first_frame_psnr(clip, first_frame(item.prompt, item.seed))
-                    if reader is not None:
-                        _content(rows, group, asked, reader)
-                    tensor = torch.from_numpy(group).permute(0, 1, 4, 2, 3)
-                    if text_score is not None:
-                        for row, value in zip(rows, text_score(tensor, [i.prompt.text for i in asked]), strict=True):
-                            row["clip_score"] = float(value)
-                    for metric, network in networks.items():
-                        with torch.no_grad():
-                            parts[metric].append(network(tensor).float().cpu().numpy())
-                    found.rows += rows
+                    _note(rows, batch_of(system, asked, group), metrics, parts)
+                    mine += rows
                 bar.update(min(_BATCH, len(items) - start))
-        for metric, values in parts.items():
-            if values:
-                found.features[metric, system.name] = np.concatenate(values)
+        _note_seeds(mine, paths, metrics)
+        found.rows += mine
+        for name, values in parts.items():
+            found.arrays.setdefault(name, {})[system.name] = np.concatenate(values)
     return found
 
 
-def _clip_score(config: EvalConfig) -> Callable | None:
-    if "clip_score" not in config.metrics:
-        return None
-    from emogen.eval.metrics import CLIPTextScore
-
-    try:
-        metric = CLIPTextScore(config.weights["clip"])
-    except (ImportError, OSError, ValueError) as error:
-        raise EvalConfigError(f"metrics: clip_score: {error}") from error
-    return metric.score
+def batch_of(system: SystemConfig, items: Sequence[Item], clips: np.ndarray) -> ClipBatch:
+    """Clips uint8 `[B, F, H, W, 3]` of the items, as metrics take them; pictures are brought to the clips' size."""
+    pictures = None
+    if system.image:
+        size = clips.shape[3], clips.shape[2]
+        frames = [
+            np.asarray(first_frame(item.prompt, item.seed).resize(size, Image.Resampling.LANCZOS)) for item in items
+        ]
+        pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    return ClipBatch(
+        torch.from_numpy(clips).permute(0, 1, 4, 2, 3), [item.key for item in items],
+        [item.prompt.text for item in items], [item.emotion for item in items], [item.prompt.named for item in items],
+        pictures,
+    )  # fmt: skip
 
 
 def _read(
-    system: SystemConfig, items: Sequence[Item], paths: Mapping[str, Path], out: Path, found: Measurement
+    system: SystemConfig, items: Sequence[Item], paths: Mapping[str, Path], found: Measurement
 ) -> tuple[list[np.ndarray], list[Item]]:
     clips, kept = [], []
     for item in items:
@@ -150,14 +150,6 @@ def _read(
     return clips, kept
 
 
-def _by_shape(clips: Sequence[np.ndarray]) -> list[tuple[np.ndarray, list[int]]]:
-    """Stacks of equal shape, and which clips each holds."""
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for index, clip in enumerate(clips):
-        shapes.setdefault(clip.shape, []).append(index)
-    return [(np.stack([clips[index] for index in members]), members) for members in shapes.values()]
-
-
 def _row(system: SystemConfig, item: Item, path: Path, out: Path) -> dict[str, Any]:
     name = path.relative_to(out if system.clips in (None, "stickers") else system.clips).as_posix()
     return {"system": system.name, "clip": item.key, "file": name, "prompt": item.prompt.text,
@@ -168,7 +160,7 @@ def _row(system: SystemConfig, item: Item, path: Path, out: Path) -> dict[str, A
 def _judge(rows: list[dict[str, Any]], clips: np.ndarray, judges: Mapping[str, Judge]) -> None:
     for name, judge in judges.items():
         verdict = judge(clips)
-        eight, two = hits(verdict.distribution, [row["emotion"] for row in rows])
+        eight, two = read_as_asked(verdict.distribution, [row["emotion"] for row in rows])
         for index, row in enumerate(rows):
             shares = verdict.distribution[index]
             row["judges"][name] = {
@@ -181,19 +173,38 @@ def _judge(rows: list[dict[str, Any]], clips: np.ndarray, judges: Mapping[str, J
             }  # fmt: skip
 
 
-def _pixels(rows: list[dict[str, Any]], clips: np.ndarray, config: EvalConfig) -> None:
-    if "attributes" in config.metrics:
-        for row, clip in zip(rows, clips, strict=True):
-            values = clip_attributes(clip).to_dict()
-            row["attributes"] = {k: None if v is None else round(float(v), 5) for k, v in values.items()}
-    if "temporal_flickering" in config.metrics:
-        tensor = torch.from_numpy(clips).permute(0, 1, 4, 2, 3)
-        for row, value in zip(rows, temporal_flickering(tensor), strict=True):
-            row["temporal_flickering"] = float(value)
+def _note(
+    rows: list[dict[str, Any]],
+    batch: ClipBatch,
+    metrics: Mapping[str, BenchmarkMetric],
+    parts: dict[str, list[np.ndarray]],
+) -> None:
+    """What each metric reads of the batch: into the rows, or, where it is an array, beside them."""
+    for name, metric in metrics.items():
+        try:
+            read = metric.read(batch)
+        except ValueError as error:
+            raise EvalConfigError(f"metrics: {name}: clips such as {batch.keys[0]}: {error}") from error
+        if isinstance(read, np.ndarray):
+            parts.setdefault(name, []).append(read)
+        elif read is not None:
+            for row, value in zip(rows, read, strict=True):
+                if value is not None:
+                    row[name] = value
 
 
-def _content(rows: list[dict[str, Any]], clips: np.ndarray, items: Sequence[Item], reader: ContentReader) -> None:
-    for row, item, seen in zip(rows, items, reader(clips), strict=True):
-        named = item.prompt.named
-        if named:
-            row["content"] = sum(seen.get(question) == value for question, value in named.items()) / len(named)
+def _note_seeds(
+    rows: Sequence[dict[str, Any]], paths: Mapping[str, Path], metrics: Mapping[str, BenchmarkMetric]
+) -> None:
+    """What metrics of several seeds read, into the row of the first clip of each prompt and emotion."""
+    wanted = {name: metric for name, metric in metrics.items() if "seeds" in metric.about.needs}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows if wanted else ():
+        groups.setdefault((row["clip"].partition("_")[0], row["emotion"]), []).append(row)
+    for group in groups.values():
+        stacks = stacked_by_shape([read_clip(paths[row["clip"]]) for row in group])
+        clips, members = max(stacks, key=lambda stack: len(stack[1]))
+        for name, metric in wanted.items() if len(members) > 1 else ():
+            value = metric.read_seeds(torch.from_numpy(clips).permute(0, 1, 4, 2, 3))
+            if value is not None:
+                group[members[0]][name] = value

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 import json
-import os
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from emogen.eval.benchmark.config import EvalConfig
+from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
 from emogen.eval.benchmark.items import make_items
-from emogen.eval.benchmark.measure import load_features, load_judges, measure
+from emogen.eval.benchmark.measure import load_judges, measure, open_metrics
 from emogen.eval.benchmark.summary import summarise
-from emogen.eval.benchmark.systems import generate
-from emogen.eval.judges.evidence import cards_of, warnings_about
-from emogen.eval.report.build import write_report
+from emogen.eval.benchmark.systems import clips_in_folder, generate
+from emogen.eval.judges.card import cards_of, warnings_about
+from emogen.eval.report.page import write_report
+from emogen.files import FolderInUse, fingerprint_bytes, only_writer, write_json
 from emogen.versions import versions as versions_of
 
 
@@ -29,28 +30,32 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
         The results, also in `out/results.json`; the page is `out/report.html`. On other processes, nothing.
 
     Raises:
-        EvalConfigError: before anything is generated, if judges, networks or prompts cannot be had.
+        EvalConfigError: before anything is generated, if judges, metrics, clips or prompts cannot be had, or another
+            process writes into `out`.
     """
     state = launched()
     items = make_items(config)
-    judges, networks = load_judges(config.judges), load_features(config)
-    out.mkdir(parents=True, exist_ok=True)
+    for system in config.systems:
+        if system.clips not in (None, "stickers"):
+            clips_in_folder(system, items)
+    judges, metrics = load_judges(config.judges), open_metrics(config.metrics, config.weights, items)
     described = json.loads(json.dumps(dataclasses.asdict(config)))
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    generate(config, items, out, state.process_index, state.num_processes, quiet or not state.is_main_process)
-    state.wait_for_everyone()
-    if not state.is_main_process:
-        return {}
-    to_best_device(judges)
-    found = measure(config, items, out, judges, networks, quiet)
-    results = {
-        "config": described, "config_hash": digest, "made_with": versions(), "items": len(items),
-        "prompts": len({item.number for item in items}), "summary": summarise(config, found),
-        "judges": cards_of(judges), "warnings": warnings_about(config, judges), "excluded": found.excluded,
-        "rows": found.rows,
-    }  # fmt: skip
-    save(results, out)
-    write_report(results, out)
+    digest = fingerprint_bytes(json.dumps(described, sort_keys=True).encode())
+    with writing_alone(state, out):
+        generate(config, items, out, state.process_index, state.num_processes, quiet or not state.is_main_process)
+        state.wait_for_everyone()
+        if not state.is_main_process:
+            return {}
+        to_best_device(judges)
+        found = measure(config, items, out, judges, metrics, quiet)
+        results = {
+            "config": described, "config_hash": digest, "made_with": versions(), "items": len(items),
+            "prompts": len({item.number for item in items}), "summary": summarise(config, found, metrics),
+            "judges": cards_of(judges), "warnings": warnings_about(config.systems, judges), "excluded": found.excluded,
+            "rows": found.rows,
+        }  # fmt: skip
+        results = save(results, out)
+        write_report(results, out)
     return results
 
 
@@ -63,6 +68,29 @@ def launched() -> Any:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
+@contextlib.contextmanager
+def writing_alone(state: Any, out: Path) -> Iterator[None]:
+    """While the block runs, the processes of this launch alone write into the folder; the main one holds its lock.
+
+    Raises:
+        EvalConfigError: on all of them, where another process writes into it; names it.
+    """
+    from accelerate.utils import broadcast_object_list
+
+    with contextlib.ExitStack() as stack:
+        refused = [None]
+        if state.is_main_process:
+            try:
+                stack.enter_context(only_writer(out))
+            except FolderInUse as error:
+                refused = [str(error)]
+        if state.num_processes > 1:
+            broadcast_object_list(refused)
+        if refused[0] is not None:
+            raise EvalConfigError(refused[0])
+        yield
+
+
 def to_best_device(judges: Mapping[str, Any]) -> None:
     """Bring judges that can go there to the GPU; only after generating, whose memory it was until then."""
     import torch
@@ -72,10 +100,23 @@ def to_best_device(judges: Mapping[str, Any]) -> None:
             judge.to("cuda")
 
 
-def save(results: Mapping[str, Any], out: Path) -> None:
-    temporary = out / f".results.json.{os.getpid()}"
-    temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    os.replace(temporary, out / "results.json")
+def save(results: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Write `out/results.json`; figures that are not finite, which JSON cannot say, become null.
+
+    Returns:
+        The results as they read back.
+    """
+    results = json.loads(json.dumps(_finite(results)))
+    write_json(out / "results.json", results, indent=1)
+    return results
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def versions() -> dict[str, str]:

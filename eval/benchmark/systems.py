@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emogen.data.tables import Columns, RecordError, good_rows
 from emogen.emotion import EmotionState, emotion_prompt
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConfig
-from emogen.eval.benchmark.first_frames import first_frame
+from emogen.eval.benchmark.heldout import first_frame
 from emogen.eval.benchmark.items import Item
+from emogen.eval.benchmark.recipes import Recipes, picture_print
+from emogen.made import Recipe, note_made, why_not_made
 from emogen.media.pixels import to_uint8
-from emogen.media.reader import read_video
 from emogen.media.writer import write_video
 
+MISSING = "it is missing"
 _CLIPS = Columns({**dict.fromkeys(("file_name", "prompt", "emotion"), str), "seed": int})
 
 
@@ -28,28 +29,61 @@ def clip_path(out: Path, config: EvalConfig, system: str, item: Item) -> Path:
 def generate(
     config: EvalConfig, items: Sequence[Item], out: Path, rank: int = 0, world: int = 1, quiet: bool = False
 ) -> None:
-    """Make every clip that is missing, each process a share of the prompts. What exists is left alone, so an
-    interrupted evaluation goes on."""
+    """Make every clip that is missing, damaged, or was made by another recipe, each process a share of the prompts. The
+    others are left alone, so an interrupted evaluation is resumed; what is made again is said, with the reason."""
+    recipes = Recipes(config.generation)
     for system in config.systems:
         if system.clips not in (None, "stickers"):
             continue
-        mine = [item for item in items if item.number % world == rank]
-        todo = [item for item in mine if not clip_path(out, config, system.name, item).is_file()]
+        mine = [item for item in items if item.number % world == rank and _makes(system, item)]
+        why = [
+            why_not_made(clip_path(out, config, system.name, item), recipe_of(recipes, system, item)) for item in mine
+        ]
+        todo = [item for item, reason in zip(mine, why, strict=True) if reason is not None]
+        say_made_again(system.name, why)
         if todo:
             make = _draw if system.clips == "stickers" else _sample
-            make(system, config, todo, out, quiet)
+            make(system, config, todo, out, recipes, quiet)
+
+
+def say_made_again(name: str, reasons: Any) -> None:
+    """A line on stderr that counts the clips that are there and are made again, by reason."""
+    counts = Counter(reason for reason in reasons if reason not in (None, MISSING))
+    if counts:
+        listed = "; ".join(f"{count}: {reason}" for reason, count in counts.most_common())
+        print(f"note: {name}: {sum(counts.values())} clips are made again ({listed})", file=sys.stderr)
+
+
+def recipe_of(recipes: Recipes, system: SystemConfig, item: Item) -> Recipe:
+    """By which recipe a system's clip of an item is made."""
+    if system.clips == "stickers":
+        return recipes.drawn(item.prompt.sticker(item.emotion, item.seed))
+    ask: dict[str, Any] = {"prompt": item.prompt.text, "emotion": item.emotion, "seed": item.seed}
+    ask["noise"] = noise_seed(item.seed, item.number)
+    if system.image and item.prompt.image is not None:
+        ask["image"] = picture_print(item.prompt.image)
+    return recipes.sampled(system, ask)
+
+
+def _makes(system: SystemConfig, item: Item) -> bool:
+    """Whether the system has a clip of the item: only prompts about a sticker can be drawn."""
+    return system.clips != "stickers" or item.prompt.spec is not None
 
 
 def find_clips(config: EvalConfig, system: SystemConfig, items: Sequence[Item], out: Path) -> dict[str, Path]:
     """Item key -> file, for the clips of the system that exist."""
     if system.clips in (None, "stickers"):
-        paths = {item.key: clip_path(out, config, system.name, item) for item in items}
+        paths = {item.key: clip_path(out, config, system.name, item) for item in items if _makes(system, item)}
         return {key: path for key, path in paths.items() if path.is_file()}
-    return _in_folder(system, items)
+    return clips_in_folder(system, items)
 
 
-def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
-    """Clips from elsewhere, told by their metadata."""
+def clips_in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
+    """Clips from elsewhere, told by their metadata.
+
+    Raises:
+        EvalConfigError: there is no metadata, a row is wrong, or no clip is of this run.
+    """
     folder = Path(system.clips)
     metadata = folder / "metadata.jsonl"
     if not metadata.is_file():
@@ -65,7 +99,9 @@ def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
                 raise RecordError(f"{where}: {missing[0]!r} is missing; a clip needs file_name, prompt and emotion")
             ask = (values["prompt"], values["emotion"], values.get("seed", items[0].seed))
             if ask in by_ask:
-                found[by_ask[ask]] = folder / values["file_name"]
+                if by_ask[ask] in found:
+                    raise RecordError(f"{where}: a second clip of {ask[0]!r}, {ask[1]}, seed {ask[2]}")
+                found[by_ask[ask]] = _inside(folder, values["file_name"], where)
     except RecordError as error:
         raise EvalConfigError(f"systems.{system.name}: {error}") from error
     if not found:
@@ -73,19 +109,31 @@ def _in_folder(system: SystemConfig, items: Sequence[Item]) -> dict[str, Path]:
     return found
 
 
-def _draw(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out: Path, quiet: bool) -> None:
+def _inside(folder: Path, name: str, where: str) -> Path:
+    """The file of a row, which must lie in the folder: rows are a stranger's."""
+    path = Path(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise RecordError(f"{where}: file_name {name!r} lies outside of the folder")
+    return folder / path
+
+
+def _draw(
+    system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out: Path, recipes: Recipes, quiet: bool
+) -> None:
     """The sticker that a prompt names, with the emotion asked for: what a perfect model would make."""
     from tqdm import tqdm
 
     from emogen.stickers.render import render
 
     for item in tqdm(todo, desc=system.name, unit="clip", disable=quiet):
-        spec = item.prompt.sticker(item.emotion, item.seed)
-        if spec is not None:
-            write_video(clip_path(out, config, system.name, item), render(spec), 12, quality=100)
+        path = clip_path(out, config, system.name, item)
+        write_video(path, render(item.prompt.sticker(item.emotion, item.seed)), 12, quality=100)
+        note_made(path, recipe_of(recipes, system, item))
 
 
-def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out: Path, quiet: bool) -> None:
+def _sample(
+    system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out: Path, recipes: Recipes, quiet: bool
+) -> None:
     """All missing clips of a prompt at a time."""
     import torch
     from tqdm import tqdm
@@ -107,61 +155,46 @@ def _sample(system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out:
                 call["emotion"] = states
             if system.image:
                 call["image"] = first_frame(part[0].prompt, part[0].seed)
-            generators = [torch.Generator().manual_seed(part[0].seed * 100_003 + part[0].number) for _ in texts]
-            with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
+            generators = [torch.Generator().manual_seed(noise_seed(part[0].seed, part[0].number)) for _ in texts]
+            with computing():
                 made = pipe(prompt=texts, generator=generators, output_type="np", **call).frames
             frames = to_uint8(made)
             fps = float(getattr(pipe, "fps", 0) or 8)
             for row, item in enumerate(part):
                 path = clip_path(out, config, system.name, item)
                 write_video(path, frames[min(row, len(frames) - 1)], fps, quality=100)
+                note_made(path, recipe_of(recipes, system, item))
             bar.update(len(part))
 
 
-def load_system(system: SystemConfig) -> Any:
-    """The system's pipeline, with its adapter, on the GPU where there is one."""
+def noise_seed(seed: int, number: int) -> int:
+    """Of a prompt's noise, which all its emotions share."""
+    return seed * 100_003 + number
+
+
+def computing() -> Any:
+    """On a CPU, models are held in float32 and computed in bfloat16: enter this around a pipeline's call."""
     import torch
 
-    cuda = torch.cuda.is_available()
-    options = {"torch_dtype": torch.bfloat16} if cuda else {}
-    if system.pipeline is not None:
-        import diffusers
+    from emogen.pipelines.loading import best_device
 
-        cls = getattr(diffusers, system.pipeline, None)
-        if cls is None:
-            raise EvalConfigError(f"systems.{system.name}: diffusers has no pipeline {system.pipeline!r}")
-        pipe = cls.from_pretrained(system.model, **options)
-    else:
-        from emogen import embedded, pipelines
-
-        models = {"embedded": embedded.embedded_model, "embedded_i2v": embedded.embedded_i2v_model}
-        adapters = {"embedded": embedded.embedded_adapter, "embedded_i2v": embedded.embedded_i2v_adapter}
-        kind = pipelines.EmotionWanImageToVideoPipeline if system.image else pipelines.EmotionWanPipeline
-        pipe = kind.from_pretrained(models[system.model]() if system.model in models else system.model, **options)
-        if system.adapter is not None:
-            folder = adapters[system.adapter]() if system.adapter in adapters else system.adapter
-            if system.load == "lora":
-                pipe.load_lora_weights(folder)
-            else:
-                pipe.load_emotion_adapter(folder, load_lora=system.load == "both")
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to("cuda" if cuda else "cpu")
+    return torch.autocast("cpu", torch.bfloat16, enabled=best_device() == "cpu")
 
 
-def read_clip(path: Path, least_frames: int = 2) -> np.ndarray:
-    """uint8 `[F, H, W, 3]`.
+def load_system(system: SystemConfig) -> Any:
+    """The system's pipeline, with its adapter, on the best device there is.
 
     Raises:
-        ValueError: the file is missing, unreadable or too short; the message says which.
+        EvalConfigError: the model or adapter cannot be had, or do not fit.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            frames, _ = read_video(path)
-        except FileNotFoundError as error:
-            raise ValueError("no such file") from error
-        except (OSError, ValueError) as error:
-            raise ValueError(f"unreadable ({error})") from error
-    if len(frames) < least_frames:
-        raise ValueError(f"has {len(frames)} frame, {least_frames} are needed")
-    return frames
+    from emogen.pipelines.loading import best_device, open_pipeline
+
+    kind = system.pipeline or ("image" if system.image else "text")
+    # on a CPU, weights stay as they are stored, and `computing` sees to the rest
+    dtype = "stored" if best_device() == "cpu" else None
+    try:
+        pipe = open_pipeline(system.model, system.adapter, kind=kind, dtype=dtype, load=system.load)
+    except (OSError, ValueError) as error:
+        raise EvalConfigError(f"systems.{system.name}: {error}") from error
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

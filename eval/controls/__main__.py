@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             results = run_controls(config, out, only, args.quiet)
             if not results:
                 return 0
-        from emogen.eval.controls.text import markdown
+        from emogen.eval.controls.headlines import markdown
 
         with drawing(out):
             print(markdown(results))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
 from emogen.eval.benchmark.heldout import rendered_prompts
 from emogen.eval.benchmark.items import load_prompts
 from emogen.eval.controls.config import ControlsConfig
+from emogen.files import fingerprint_value
 
 
 def held_out_prompts(config: ControlsConfig) -> list[str]:
@@ -63,12 +62,9 @@ class Ask:
         """Whether the emotion is an arc."""
         return EmotionArc.looks_like_arc(self.emotion)
 
-    def file(self, config: ControlsConfig) -> str:
-        """The clip's name: with a digest of all that it depends on, so that one of other settings is never taken."""
-        system = config.system
-        call = {**config.generation, **system.call}
-        whole = [system.model, system.adapter, system.load, call, self.prompt, self.emotion, self.scale]
-        digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:10]
+    def file(self) -> str:
+        """The clip's name, with a digest of what is asked, for the words of long emotions are cut."""
+        digest = fingerprint_value([self.prompt, self.emotion, self.scale])[:10]
         words = re.sub(r"[^a-z0-9.+,-]+", "_", self.emotion.lower())[:60]
         return f"{self.number:03d}_{words}_x{self.scale:g}_{self.seed}_{digest}.png"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from emogen.eval.statistics import clustered_mean
+from emogen.eval.statistics import FEWEST_PROMPTS, clustered_mean
 
 Figure = dict[str, Any]
-"""`value` with its 95 % interval `low` and `high` (None with fewer than two prompts) and `n` prompts."""
+"""`value` with its 95 % interval `low` and `high` (None with fewer than `FEWEST_PROMPTS` prompts) and `n` prompts."""
 
 
 def of_prompts(
@@ -25,7 +25,7 @@ def of_prompts(
     if not len(values):
         return {"value": None, "low": None, "high": None, "n": 0}
     found: Figure = {"value": float(statistic(values.mean(0))), "low": None, "high": None, "n": len(values)}
-    if len(values) > 1:
+    if len(values) >= FEWEST_PROMPTS:
         picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
         low, high = np.quantile(statistic(values[picks].mean(1)), [0.025, 0.975])
         found |= {"low": float(low), "high": float(high)}
@@ -38,7 +38,7 @@ def mean_of(values: Sequence[float], prompts: Sequence[int]) -> Figure:
     if not len(values):
         return {"value": None, "low": None, "high": None, "n": 0}
     mean, low, high = clustered_mean(values, prompts, draws=2000)
-    return {"value": mean, "low": low if count > 1 else None, "high": high if count > 1 else None, "n": count}
+    return {"value": mean, "low": low, "high": high, "n": count}
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

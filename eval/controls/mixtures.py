@@ -30,7 +30,7 @@ def summarise(config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: 
     not hear which pair it is and of a judge with favourites; `chance` is that of a blind draw.
     """
     numbers = [row["number"] for row in rows]
-    hit = [hits(row["judges"][judge]["distribution"], row["pair"]) for row in rows]
+    hit = [finds_pair(row["judges"][judge]["distribution"], row["pair"]) for row in rows]
     found: dict[str, Any] = {"chance": CHANCE, "clips": len(rows), "shuffled": _shuffled(rows, judge)}
     for kind in KINDS:
         found[kind] = mean_of([one[kind] for one in hit], numbers)
@@ -53,7 +53,7 @@ def summarise(config: ControlsConfig, rows: Sequence[Mapping[str, Any]], judge: 
     return found
 
 
-def hits(distribution: Sequence[float], pair: Sequence[str]) -> dict[str, bool]:
+def finds_pair(distribution: Sequence[float], pair: Sequence[str]) -> dict[str, bool]:
     """Whether the two largest shares are the pair, and whether the largest is of it (of equals, the first)."""
     order = np.argsort(-np.asarray(distribution), kind="stable")
     asked = {MIKELS.index(name) for name in pair}
@@ -65,7 +65,7 @@ def _shuffled(rows: Sequence[Mapping[str, Any]], judge: str) -> dict[str, float 
     for row in rows:
         for other in rows:
             if (other["number"], other["seed"]) == (row["number"], row["seed"]) and other["pair"] != row["pair"]:
-                one = hits(row["judges"][judge]["distribution"], other["pair"])
+                one = finds_pair(row["judges"][judge]["distribution"], other["pair"])
                 for kind in KINDS:
                     others[kind].append(one[kind])
     return {kind: float(np.mean(values)) if values else None for kind, values in others.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,13 +11,21 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from emogen.eval.controls.figures import STYLE, Line, curves, frames_of, scatter, strip
-from emogen.eval.controls.text import headlines, interval, number, percent
-from emogen.eval.judges.evidence import judges_section
-from emogen.eval.report.html import document, made_with, write_text
-from emogen.eval.report.plots import COLOURS, legend
+import numpy as np
+from PIL import Image
+
+from emogen.eval.clips import read_clip
+from emogen.eval.controls.headlines import headlines, interval, number, percent
+from emogen.eval.report.frame import document, judges_section, made_with
+from emogen.eval.report.plots import COLOURS, Line, curves, legend, scatter
+from emogen.eval.statistics import FEWEST_PROMPTS
+from emogen.files import write_text
 
 Rows = Sequence[Mapping[str, Any]]
+STYLE = """.curve{width:300px}.pair{gap:1rem}.strip{display:flex;gap:3px;align-items:end;margin:.2rem 0;
+overflow-x:auto}.strip b{flex:none;width:110px;font-weight:400;font-size:12px;align-self:center}
+.strip figure{margin:0;font-size:10px;color:#666;
+text-align:center}.strip img{width:72px;display:block;border-radius:4px}"""
 
 
 def write_report(results: Mapping[str, Any], out: Path) -> None:
@@ -31,7 +41,8 @@ def page(results: Mapping[str, Any], out: Path) -> str:
     excluded = f"<h2>Clips that could not be used ({len(lost)})</h2><ul>{''.join(lost)}</ul>" if lost else ""
     judges = judges_section({"judges": results["judges"], "summary": {}, "warnings": results["warnings"]})
     settings = escape(json.dumps({**config, "prompts_used": results["prompts"]}, indent=1))
-    few = "" if len(results["prompts"]) > 1 else " One prompt gives no intervals."
+    enough = len(results["prompts"]) >= FEWEST_PROMPTS
+    few = "" if enough else f" Fewer than {FEWEST_PROMPTS} prompts give no intervals."
     lead = f"""<p class="small">{escape(config["system"]["model"])} with {escape(config["system"]["adapter"])};
 {len(results["prompts"])} prompts x {len(config["seeds"])} seeds. Square brackets and bands are 95 % intervals from
 drawing whole prompts.{few}</p>"""
@@ -163,3 +174,25 @@ def _place(study: str, row: Mapping[str, Any]) -> tuple[str, str]:
         return f"arousal {row['arousal']:g}", f"valence {row['valence']:g}"
     a, b = row["pair"]
     return f"{a} +", b
+
+
+def strip(label: str, pictures: Mapping[str, np.ndarray]) -> str:
+    """A row of frames uint8 `[H, W, 3]` with their captions; nothing without frames."""
+    cells = "".join(f"<figure>{_picture(frame)}{escape(caption)}</figure>" for caption, frame in pictures.items())
+    return f'<div class="strip"><b>{escape(label)}</b>{cells}</div>' if cells else ""
+
+
+def frames_of(out: Path, file: str) -> np.ndarray | None:
+    """A clip of the run; None if it is not there any more."""
+    try:
+        return read_clip(out / "clips" / file, 1)
+    except ValueError:
+        return None
+
+
+def _picture(frame: np.ndarray, side: int = 96) -> str:
+    image = Image.fromarray(frame)
+    image = image.resize((side, max(1, round(side * image.height / image.width))), Image.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=75)
+    return f'<img alt="" src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}">'

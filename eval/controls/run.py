@@ -11,15 +11,16 @@ from types import ModuleType
 from typing import Any
 
 from emogen.eval.benchmark.measure import load_judges
-from emogen.eval.benchmark.run import launched, save, to_best_device, versions
-from emogen.eval.benchmark.systems import load_system
+from emogen.eval.benchmark.recipes import Recipes
+from emogen.eval.benchmark.run import launched, save, to_best_device, versions, writing_alone
+from emogen.eval.benchmark.systems import computing, load_system, noise_seed, say_made_again
 from emogen.eval.controls import arcs, intensity, mixtures, plane
 from emogen.eval.controls.asks import Ask, held_out_prompts
 from emogen.eval.controls.config import STUDIES, ControlsConfig
-from emogen.eval.controls.read import read_study
+from emogen.eval.controls.readings import read_study
 from emogen.eval.controls.report import write_report
-from emogen.eval.judges.card import warnings_for
-from emogen.eval.judges.evidence import cards_of
+from emogen.eval.judges.card import cards_of, warnings_for
+from emogen.made import Recipe, note_made, why_not_made
 from emogen.media.pixels import to_uint8
 from emogen.media.writer import write_video
 
@@ -29,7 +30,7 @@ _MODULES: dict[str, ModuleType] = {"intensity": intensity, "plane": plane, "mixt
 def run_controls(
     config: ControlsConfig, out: Path, only: Sequence[str] = STUDIES, quiet: bool = False
 ) -> dict[str, Any]:
-    """Run the studies, or what is left of them. Clips that exist are taken as they are.
+    """Run the studies, or what is left of them. A clip that exists is taken if it was made by the same recipe.
 
     Under `accelerate launch` every process makes a share of the prompts' clips; the first one judges. Studies not in
     `only` are kept in the results if these are of the same configuration.
@@ -38,34 +39,36 @@ def run_controls(
         The results, also in `out/results.json`; the page is `out/report.html`. On other processes, nothing.
 
     Raises:
-        EvalConfigError: before anything is generated, if judges or prompts cannot be had.
+        EvalConfigError: before anything is generated, if judges or prompts cannot be had, or another process writes
+            into `out`.
     """
     state = launched()
     prompts, judges = held_out_prompts(config), load_judges(config.judges)
-    out.mkdir(parents=True, exist_ok=True)
     asks = {study: _MODULES[study].asks(config, prompts) for study in STUDIES if study in only}
-    every = [ask for part in asks.values() for ask in part if ask.number % state.num_processes == state.process_index]
-    generate(config, every, out, quiet or not state.is_main_process)
-    state.wait_for_everyone()
-    if not state.is_main_process:
-        return {}
-    to_best_device(judges)
-    described = json.loads(json.dumps(dataclasses.asdict(config)))
-    before = _before(out, described, only)
-    rows, excluded = dict(before.get("rows", {})), dict(before.get("excluded", {}))
-    for study, part in asks.items():
-        rows[study], excluded[study] = read_study(config, study, part, out, judges, quiet)
-    warned = [line for judge in judges.values() for line in warnings_for(judge, config.system.adapter)]
-    results = {
-        "config": described, "made_with": versions(), "prompts": prompts, "judges": cards_of(judges),
-        "warnings": list(dict.fromkeys(warned)), "excluded": excluded,
-        "studies": {judge: {study: _MODULES[study].summarise(config, rows[study], judge)
-                            for study in STUDIES if study in rows} for judge in judges},
-        "rows": rows,
-    }  # fmt: skip
-    save(results, out)
-    write_report(results, out)
-    return results
+    with writing_alone(state, out):
+        rank, world = state.process_index, state.num_processes
+        mine = [ask for part in asks.values() for ask in part if ask.number % world == rank]
+        generate(config, mine, out, quiet or not state.is_main_process)
+        state.wait_for_everyone()
+        if not state.is_main_process:
+            return {}
+        to_best_device(judges)
+        described = json.loads(json.dumps(dataclasses.asdict(config)))
+        before = _before(out, described, only)
+        rows, excluded = dict(before.get("rows", {})), dict(before.get("excluded", {}))
+        for study, part in asks.items():
+            rows[study], excluded[study] = read_study(config, study, part, out, judges, quiet)
+        warned = [line for judge in judges.values() for line in warnings_for(judge, config.system.adapter)]
+        results = {
+            "config": described, "made_with": versions(), "prompts": prompts, "judges": cards_of(judges),
+            "warnings": list(dict.fromkeys(warned)), "excluded": excluded,
+            "studies": {judge: {study: _MODULES[study].summarise(config, rows[study], judge)
+                                for study in STUDIES if study in rows} for judge in judges},
+            "rows": rows,
+        }  # fmt: skip
+        save(results, out)
+        write_report(results, out)
+        return results
 
 
 def _before(out: Path, described: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
@@ -86,12 +89,16 @@ def _before(out: Path, described: Mapping[str, Any], only: Sequence[str]) -> dic
 
 
 def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool = False) -> None:
-    """Make the clips that are missing, lossless, under `out/clips`. Asks of a prompt share noise and go in batches."""
+    """Make the clips that are missing or of another recipe, lossless, under `out/clips`. Asks of a prompt share noise
+    and go in batches."""
     import torch
     from tqdm import tqdm
 
     folder = out / "clips"
-    todo = {ask.file(config): ask for ask in asks if not (folder / ask.file(config)).is_file()}
+    recipes, every = Recipes(config.generation), {ask.file(): ask for ask in asks}
+    why = {file: why_not_made(folder / file, _recipe(recipes, config, ask)) for file, ask in every.items()}
+    todo = {file: ask for file, ask in every.items() if why[file] is not None}
+    say_made_again("controls", why.values())
     if not todo:
         return
     pipe = load_system(config.system)
@@ -104,8 +111,8 @@ def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool
     with tqdm(total=len(todo), desc="clips", unit="clip", disable=quiet) as bar:
         for part in batches:
             call = {**config.generation, **config.system.call}
-            noise = [torch.Generator().manual_seed(ask.seed * 100_003 + ask.number) for ask in part]
-            with torch.autocast("cpu", torch.bfloat16, enabled=not torch.cuda.is_available()):
+            noise = [torch.Generator().manual_seed(noise_seed(ask.seed, ask.number)) for ask in part]
+            with computing():
                 made = pipe(
                     prompt=[ask.prompt for ask in part],
                     emotion=[ask.emotion for ask in part],
@@ -117,5 +124,12 @@ def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool
             for ask, clip in zip(part, to_uint8(made), strict=True):
                 about = {"prompt": ask.prompt, "emotion": ask.emotion, "emotion_scale": ask.scale, "seed": ask.seed,
                          "temporal_factor": factor}  # fmt: skip
-                write_video(folder / ask.file(config), clip, fps, about)
+                write_video(folder / ask.file(), clip, fps, about)
+                note_made(folder / ask.file(), _recipe(recipes, config, ask))
             bar.update(len(part))
+
+
+def _recipe(recipes: Recipes, config: ControlsConfig, ask: Ask) -> Recipe:
+    asked = {"prompt": ask.prompt, "emotion": ask.emotion, "emotion_scale": ask.scale, "seed": ask.seed,
+             "noise": noise_seed(ask.seed, ask.number)}  # fmt: skip
+    return recipes.sampled(config.system, asked)

@@ -7,9 +7,7 @@ measures itself.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,10 @@ from typing import Any
 import yaml
 
 from emogen.data.records import ClipRecord, RecordError, read_records
+from emogen.data.sources import find_tables
+from emogen.data.tables import read_rows
 from emogen.eval.judges.spec import JudgeError
+from emogen.files import fingerprint_bytes, fingerprint_file, write_json
 
 FORMAT = "emogen judge card 1"
 CARD_NAME = "card.json"
@@ -103,12 +104,8 @@ class JudgeCard:
 
     def save(self, path: str | Path) -> Path:
         """Write it, whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-        return path
+        write_json(path, self.to_dict(), indent=1)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> JudgeCard:
@@ -126,16 +123,12 @@ class JudgeCard:
 
 def clip_hash(path: str | Path) -> str:
     """First 64 bits of the SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()[:16]
+    return fingerprint_file(path)[:16]
 
 
 def prompt_hash(text: str) -> str:
     """The same of a caption, whose case and spaces do not count."""
-    return hashlib.sha256(" ".join(text.lower().split()).encode()).hexdigest()[:16]
+    return fingerprint_bytes(" ".join(text.lower().split()).encode())[:16]
 
 
 def card_of(judge: Any) -> JudgeCard:
@@ -223,3 +216,37 @@ def _seen(card: JudgeCard, name: str, records: Sequence[ClipRecord]) -> list[str
         return [f"{card.name}: its card lists no training clips ({training.about}), so whether it saw those of {name} "
                 "cannot be told"]  # fmt: skip
     return []
+
+
+def cards_of(judges: Mapping[str, Any]) -> dict[str, Any]:
+    """Every judge's card, with the counts of its hashes in place of the hashes."""
+    return {name: card_of(judge).to_dict(hashes=False) for name, judge in judges.items()}
+
+
+def warnings_about(systems: Iterable[Any], judges: Mapping[str, Any]) -> list[str]:
+    """Why a judge should not be believed about a system: `warnings_for` of every adapter, and judges that were trained
+    on the finished clips they judge. Base models, whose training data nobody lists, are passed over.
+
+    Args:
+        systems: with `name`, `adapter` and `clips`, as in a benchmark.
+    """
+    found: list[str] = []
+    for system in systems:
+        for judge in judges.values():
+            if system.adapter is not None:
+                found += [f"{system.name}: {line}" for line in warnings_for(judge, system.adapter)]
+            elif system.clips not in (None, "stickers"):
+                found += [f"{system.name}: {line}" for line in _about_clips(judge, Path(system.clips))]
+    return list(dict.fromkeys(found))
+
+
+def _about_clips(judge: Any, folder: Path) -> list[str]:
+    card = card_of(judge)
+    known = {h for one in (card, *card.members) for h in one.training.clip_hashes or ()}
+    try:
+        rows = [row for table in find_tables(folder) for _, row in read_rows(table.path) if isinstance(row, Mapping)]
+    except RecordError:
+        return []
+    files = [folder / str(row.get("file_name")) for row in rows]
+    same = sum(file.is_file() and clip_hash(file) in known for file in files) if known else 0
+    return [f"{card.name}: was trained on {same} of the {len(files)} clips that it judges here"] if same else []

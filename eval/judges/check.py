@@ -10,13 +10,14 @@ import numpy as np
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS, NEUTRAL
-from emogen.eval.agreement import hits, rate
 from emogen.eval.judges.base import log_shares
 from emogen.eval.judges.calibration import calibration
 from emogen.eval.judges.card import JudgeCard, card_of
 from emogen.eval.judges.data import ClipReader
 from emogen.eval.judges.embedded import Judge, Verdict
 from emogen.eval.judges.spec import JudgeError
+from emogen.eval.metrics.agreement import read_as_asked
+from emogen.eval.statistics import rate
 
 
 def figures_of(distribution: np.ndarray, labels: Sequence[str], bins: int = 10) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def figures_of(distribution: np.ndarray, labels: Sequence[str], bins: int = 10) 
         category that occurs, with its own; `confusion` `[8][8]`, rows as labelled; and those of
         `calibration.calibration`.
     """
-    eight, two = hits(distribution, labels)
+    eight, two = read_as_asked(distribution, labels)
     truth = np.array([MIKELS.index(label) for label in labels])
     confusion = np.zeros((len(MIKELS), len(MIKELS)), int)
     np.add.at(confusion, (truth, distribution.argmax(1)), 1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from emogen.eval.judges.base import LABELS, ScoringJudge, pick_frames
 from emogen.eval.judges.card import JudgeCard, TrainingData
 from emogen.eval.judges.spec import JudgeError
-from emogen.eval.metrics.clip_model import CLIPEncoder
+from emogen.eval.metrics.clip import CLIPEncoder
 
 TEMPLATES = ("a video frame that evokes {noun}", "a picture with a feeling of {noun}", "{scene}",
              "a character who looks {look}")  # fmt: skip

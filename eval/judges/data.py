@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emogen.data.records import ClipRecord, RecordError, read_records
-from emogen.eval.benchmark.systems import read_clip
+from emogen.eval.clips import read_clip
 from emogen.eval.judges.spec import JudgeError
 
 SPLITS = ("held_out", "all", "train", "val", "test")

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_cohen_kappa
 
-from emogen.emotion import MIKELS
 from emogen.eval.judges.base import log_shares
 from emogen.eval.judges.card import JudgeCard, card_of
 from emogen.eval.judges.embedded import Judge, Verdict
 from emogen.eval.judges.spec import JudgeError
+from emogen.eval.metrics.agreement import kappa_of
 
 MEANS = ("log", "probability")
 
@@ -70,9 +69,8 @@ class EnsembleJudge:
         return Verdict(pooled, plane, np.tensordot(self.weights, np.stack([v.confidence for v in verdicts]), 1))
 
 
-def kappa_table(labels: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Cohen's kappa (1960) of every two judges on the same clips: 1 is one mind, 0 chance, NaN where both give one and
-    the same label throughout.
+def kappa_table(labels: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
+    """Cohen's kappa of every two judges on the same clips (`metrics.agreement.kappa_of`).
 
     Args:
         labels: judge -> its label of each clip, one of the eight.
@@ -80,9 +78,8 @@ def kappa_table(labels: Mapping[str, Sequence[str]]) -> dict[str, float]:
     Returns:
         "a and b" -> kappa.
     """
-    places = {name: torch.tensor([MIKELS.index(label) for label in said]) for name, said in labels.items()}
-    names = list(places)
+    names = list(labels)
     return {
-        f"{one} and {other}": float(multiclass_cohen_kappa(places[one], places[other], len(MIKELS)))
-        for i, one in enumerate(names) for other in names[i + 1 :] if len(places[one])
+        f"{one} and {other}": kappa_of(labels[one], labels[other])
+        for i, one in enumerate(names) for other in names[i + 1 :] if len(labels[one])
     }  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection, SumMetric
@@ -19,8 +21,9 @@ from torchmetrics.classification import (
 from torchmetrics.regression import ConcordanceCorrCoef, MeanAbsoluteError, PearsonCorrCoef
 from torchmetrics.wrappers.abstract import WrapperMetric
 
-from emogen.emotion import MIKELS, POSITIVE
-from emogen.eval.statistics import wilson
+from emogen.emotion import MIKELS, MIKELS_VA, POSITIVE
+from emogen.eval.metrics.base import BenchmarkMetric, Column, Row, register
+from emogen.eval.statistics import clustered_mean, intraclass_correlation, rate, wilson
 
 _EIGHT = len(MIKELS)
 _HALF = len(POSITIVE)
@@ -35,7 +38,22 @@ def summed_halves(probabilities: Tensor) -> Tensor:
     return probabilities[:, :_HALF].sum(1) >= probabilities[:, _HALF:].sum(1)
 
 
-class EmotionAgreement(WrapperMetric):
+def read_as_asked(distribution: np.ndarray, asked: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each clip is read as asked, by category (EA-8) and by valence (EA-2, `summed_halves`).
+
+    Args:
+        distribution: `(n, 8)` in the order of `MIKELS`. asked: n names of the eight.
+
+    Returns:
+        Two boolean arrays `(n,)`.
+    """
+    truth = np.array([MIKELS.index(name) for name in asked])
+    positive = summed_halves(torch.as_tensor(distribution)).numpy()
+    return distribution.argmax(1) == truth, positive == (truth < _HALF)
+
+
+@register("agreement", meaning="whether a clip is read as the emotion asked", needs=("judge",))
+class EmotionAgreement(BenchmarkMetric, WrapperMetric):
     """Agreement of judged clips with the emotions asked for, over Mikels' eight in the order of `MIKELS`.
 
     `compute` gives a dict of float tensors (NaN where there is nothing to tell from):
@@ -44,7 +62,7 @@ class EmotionAgreement(WrapperMetric):
     - `ea8`, `ea8_low`, `ea8_high`: share of clips whose top category is the one asked, with Wilson's 95 % interval;
     - `ea2`, `ea2_low`, `ea2_high`: the same of the two summed halves (`summed_halves`);
     - `recall` `[8]`: EA-8 of each category asked, NaN where none was;
-    - `macro_f1`: mean F1 of the categories that were asked or read;
+    - `f1` `[8]`: F1 of each category, NaN where it was neither asked nor read, and `macro_f1`, their mean;
     - `kappa`: Cohen's kappa of asked and read, -1 to 1;
     - `confusion` `[8, 8]`: counts, row asked, column read;
     - with `va`: `va_n`, and for valence and arousal each `_mae` (0 to 2), `_pearson` and `_ccc` (Lin 1989; -1 to 1).
@@ -64,13 +82,13 @@ class EmotionAgreement(WrapperMetric):
             {
                 "ea8": MulticlassAccuracy(_EIGHT, average="micro"),
                 "recall": MulticlassRecall(_EIGHT, average=None),
-                "macro_f1": MulticlassF1Score(_EIGHT, average="macro"),
+                "f1": MulticlassF1Score(_EIGHT, average=None),
                 "kappa": MulticlassCohenKappa(_EIGHT),
                 "confusion": MulticlassConfusionMatrix(_EIGHT),
             },
             compute_groups=False,
-        )
-        self.halves = MetricCollection({"ea2": BinaryAccuracy()}, compute_groups=False)
+        ).set_dtype(torch.float64)
+        self.halves = MetricCollection({"ea2": BinaryAccuracy()}, compute_groups=False).set_dtype(torch.float64)
         self.plane = MetricCollection(
             {
                 "mae": MeanAbsoluteError(num_outputs=2),
@@ -80,6 +98,58 @@ class EmotionAgreement(WrapperMetric):
             compute_groups=False,
         ).set_dtype(torch.float64)
         self.plane_count = SumMetric()
+
+    def figures(self, rows: Sequence[Row], judges: Sequence[str], emotions: Sequence[str]) -> dict[str, Any]:
+        """EA-8 and EA-2 of the first judge, EA-8 of the others, and the first one's recall, confusion, kappa, macro F1
+        over the emotions asked, and readings of the plane."""
+        prompts, found = [row["prompt"] for row in rows], {}
+        read = [row["judges"][judges[0]] for row in rows]
+        for key in ("EA-8", "EA-2"):
+            found[key] = agreement_figure([one[key] for one in read], prompts)
+        for other in judges[1:]:
+            found[f"EA-8 by {other}"] = agreement_figure([row["judges"][other]["EA-8"] for row in rows], prompts)
+        found["recall"] = {
+            emotion: rate([one["EA-8"] for row, one in zip(rows, read, strict=True) if row["emotion"] == emotion])
+            for emotion in emotions
+        }
+        metric = type(self)()
+        asked = torch.tensor([MIKELS.index(row["emotion"]) for row in rows])
+        metric.add_readings(
+            torch.tensor([MIKELS.index(one["read"]) for one in read]),
+            torch.tensor([one["EA-2"] == (row["emotion"] in POSITIVE) for row, one in zip(rows, read, strict=True)]),
+            asked,
+            (
+                torch.tensor([[one["valence"], one["arousal"]] for one in read], dtype=torch.float64),
+                torch.tensor([MIKELS_VA[row["emotion"]] for row in rows], dtype=torch.float64),
+            ),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of readings that never vary: their correlation is None
+            values = metric.compute()
+        found["confusion"] = values["confusion"].long().tolist()
+        found["kappa"] = kappa_of([row["emotion"] for row in rows], [one["read"] for one in read])
+        found["macro_F1"] = float(values["f1"][asked.unique()].mean())
+        for axis in ("valence", "arousal"):
+            r = float(values[f"{axis}_pearson"])
+            found[axis] = {"mean_absolute_error": float(values[f"{axis}_mae"]), "r": None if r != r else r}
+        return found
+
+    def paired(self, judge: str) -> dict[str, Callable[[Row], Any]]:
+        """EA-8 and EA-2 of the first judge."""
+        return {key: lambda row, key=key: row["judges"][judge][key] for key in ("EA-8", "EA-2")}
+
+    @classmethod
+    def columns(cls, systems: Sequence[Mapping[str, Any]]) -> list[Column]:
+        """EA-8, the same by every other judge, and EA-2."""
+        others = dict.fromkeys(key for one in systems for key in one if key.startswith("EA-8 by "))
+        same = "{}: the same, as another judge reads it"
+        return [
+            Column("EA-8", "EA-8cls", "EA-8cls: clips that the judge reads as the emotion asked, of eight, in % "
+                   "(guessing: 12.5)", "%", 1),
+            *(Column(key, key.replace("EA-8", "EA-8cls"), same.format(key), "%", 1) for key in others),
+            Column("EA-2", "EA-2cls", "EA-2cls: clips read on the side asked, pleasant or unpleasant, in % "
+                   "(guessing: 50)", "%", 1),
+        ]  # fmt: skip
 
     def update(self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None = None) -> None:
         """Add judged clips.
@@ -93,16 +163,35 @@ class EmotionAgreement(WrapperMetric):
             TypeError: not tensors, or a target that is not of integers.
             ValueError: other shapes, NaN, probabilities that are none, a target outside 0..7, or points off the plane.
         """
-        for metric, read, asked in self._pairs(probabilities, target, va):
-            metric.update(read, asked)
+        _check(probabilities, target)
+        if va is not None:
+            _check_plane(va, len(target))
+        probabilities = probabilities.detach()
+        self.add_readings(probabilities.argmax(1), summed_halves(probabilities), target, va)
+
+    def add_readings(
+        self, read: Tensor, positive: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Add clips that were read before.
+
+        Args:
+            read, target: `[n]`, places in `MIKELS`. positive: bool `[n]`, `summed_halves` of the readings.
+            va: as in `update`.
+        """
+        for metric, found, asked in self._pairs(read, positive, target, va):
+            metric.update(found, asked)
         self.plane_count.update(0 if va is None else len(target))
 
     def forward(
         self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """`update`, and the values of this batch alone."""
+        _check(probabilities, target)
+        if va is not None:
+            _check_plane(va, len(target))
         values: dict[str, Tensor] = {}
-        for metric, read, asked in self._pairs(probabilities, target, va):
+        probabilities = probabilities.detach()
+        for metric, read, asked in self._pairs(probabilities.argmax(1), summed_halves(probabilities), target, va):
             values |= metric(read, asked)
         count = 0 if va is None else len(target)
         self.plane_count.update(count)
@@ -129,16 +218,32 @@ class EmotionAgreement(WrapperMetric):
             metric.reset()
 
     def _pairs(
-        self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None
+        self, read: Tensor, positive: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None
     ) -> Iterator[tuple[MetricCollection, Tensor, Tensor]]:
-        _check(probabilities, target)
-        plane = None if va is None else _check_plane(va, len(target))
         device = self.plane_count.device
-        probabilities, target = probabilities.detach().to(device), target.to(device)
-        yield self.categories, probabilities.argmax(1), target
-        yield self.halves, summed_halves(probabilities).long(), (target < _HALF).long()
-        if plane is not None:
-            yield self.plane, plane[0].detach().to(device, torch.float64), plane[1].to(device, torch.float64)
+        target = target.to(device)
+        yield self.categories, read.to(device), target
+        yield self.halves, positive.long().to(device), (target < _HALF).long()
+        if va is not None:
+            yield self.plane, va[0].detach().to(device, torch.float64), va[1].to(device, torch.float64)
+
+
+def kappa_of(one: Sequence[str], other: Sequence[str]) -> float | None:
+    """Cohen's kappa (1960) of two readings of the same clips, names of the eight: 1 is one mind, 0 chance; None where
+    both give one and the same label throughout, or there are no clips."""
+    metric = MulticlassCohenKappa(_EIGHT).set_dtype(torch.float64)
+    if len(set(one) | set(other)) < 2:
+        return None
+    metric.update(*(torch.tensor([MIKELS.index(label) for label in labels]) for labels in (one, other)))
+    return float(metric.compute())
+
+
+def agreement_figure(values: Sequence[bool], prompts: Sequence[str]) -> dict[str, Any]:
+    """A rate with Wilson's interval, `by_prompt`, the interval over whole prompts (None with few prompts), and `icc`,
+    the correlation within prompts (None where it cannot be told)."""
+    low, high = clustered_mean(values, prompts)[1:]
+    by_prompt = None if low is None else [low, high]
+    return {**rate(values), "by_prompt": by_prompt, "icc": intraclass_correlation(values, prompts)}
 
 
 def _report(values: dict[str, Tensor], plane_count: int) -> dict[str, Tensor]:
@@ -150,7 +255,8 @@ def _report(values: dict[str, Tensor], plane_count: int) -> dict[str, Tensor]:
         low, high = wilson(round(float(share) * n), n)
         report |= {name: share, f"{name}_low": share.new_tensor(low), f"{name}_high": share.new_tensor(high)}
     report["recall"] = torch.where(asked > 0, values["recall"], torch.nan)
-    report |= {"macro_f1": values["macro_f1"], "kappa": values["kappa"], "confusion": confusion}
+    f1 = torch.where(asked + confusion.sum(0) > 0, values["f1"], torch.nan)
+    report |= {"f1": f1, "macro_f1": f1.nanmean(), "kappa": values["kappa"], "confusion": confusion}
     if plane_count:
         report["va_n"] = confusion.new_tensor(plane_count, dtype=torch.float32)
         for place, axis in enumerate(("valence", "arousal")):

@@ -10,13 +10,18 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from emogen.eval.metrics.base import BenchmarkMetric, ClipBatch, register
 from emogen.eval.metrics.pixels import check_clips, to_bytes
 
 QUESTIONS = ("shape", "color", "background", "accessory")
 """What the embedded content reader can be asked, of stickers."""
 
 
-class ContentAgreement(Metric):
+@register(
+    "content", meaning="content: of what the prompt names, seen by a second classifier, in %", unit="%", digits=1,
+    needs=("named",),
+)  # fmt: skip
+class ContentAgreement(BenchmarkMetric, Metric):
     """Share of the named properties that a reader finds in the clips.
 
     An emotion that is bought by forgetting the subject shows here. `compute` gives a dict of float tensors:
@@ -55,18 +60,8 @@ class ContentAgreement(Metric):
         for name in ("shares", "whole", "clips"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, clips: Tensor, named: Sequence[Mapping[str, str]]) -> None:
-        """Add clips.
-
-        Args:
-            clips: `[B, F, 3, H, W]`, uint8 or float in [0, 1].
-            named: B dicts, question -> what the prompt names; each names at least one thing.
-
-        Raises:
-            TypeError: not clips.
-            ValueError: not clips, another count of dicts, a dict that names nothing or something that is not a
-                question, or a reader that does not answer.
-        """
+    def score(self, clips: Tensor, named: Sequence[Mapping[str, str]]) -> list[dict[str, bool]]:
+        """Of each clip, which of the named properties are read as named; arguments and errors as in `update`."""
         check_clips(clips)
         if isinstance(named, Mapping) or len(named) != len(clips):
             raise ValueError(
@@ -88,7 +83,32 @@ class ContentAgreement(Metric):
                     f"clip {place}: the reader does not answer {', '.join(silent)}; it answers {', '.join(answers)}"
                 )
             rows.append({q: answers[q] == properties[q] for q in properties})
-        for row in rows:
+        return rows
+
+    def read(self, batch: ClipBatch) -> list[float | None]:
+        """The share of each clip's named properties that are seen; None where the prompt names none."""
+        places = [place for place, named in enumerate(batch.named) if named]
+        shares: list[float | None] = [None] * len(batch.named)
+        if places:
+            for place, row in zip(
+                places, self.score(batch.clips[places], [batch.named[p] for p in places]), strict=True
+            ):
+                shares[place] = sum(row.values()) / len(row)
+        return shares
+
+    def update(self, clips: Tensor, named: Sequence[Mapping[str, str]]) -> None:
+        """Add clips.
+
+        Args:
+            clips: `[B, F, 3, H, W]`, uint8 or float in [0, 1].
+            named: B dicts, question -> what the prompt names; each names at least one thing.
+
+        Raises:
+            TypeError: not clips.
+            ValueError: not clips, another count of dicts, a dict that names nothing or something that is not a
+                question, or a reader that does not answer.
+        """
+        for row in self.score(clips, named):
             for question, right in row.items():
                 self.right[self.questions.index(question)] += right
                 self.asked[self.questions.index(question)] += 1

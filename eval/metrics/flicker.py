@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from emogen.eval.metrics.mean import ClipMean
+from emogen.eval.metrics.base import ClipMean, register
 from emogen.eval.metrics.pixels import check_clips, to_unit
 
 FORMS = ("score", "error")
@@ -37,6 +37,7 @@ def temporal_flickering(clips: Tensor, form: str = "score") -> Tensor:
     return error if form == "error" else 1 - error
 
 
+@register("temporal_flickering", heading="flicker score", meaning="flicker score: VBench's, 1 is a still picture")
 class TemporalFlickering(ClipMean):
     """Mean temporal flickering of clips (`temporal_flickering`).
 

@@ -1,12 +1,14 @@
-"""LPIPS, the perceptual distance of two images, from the `lpips` package."""
+"""LPIPS, the perceptual distance of two images, from the `lpips` package, and metrics that are means of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from emogen.eval.metrics.base import ClipMean
 from emogen.eval.metrics.pixels import to_unit
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -51,3 +53,11 @@ def image_distance(distance: Distance, first: Tensor, second: Tensor) -> Tensor:
     if values.numel() != len(first) or not values.isfinite().all():
         raise ValueError(f"the distance gave {list(values.shape)} for {len(first)} pairs, or a value not finite")
     return values.reshape(-1).double()
+
+
+class PerceptualMean(ClipMean):
+    """A mean of perceptual distances; `distance` is by default `load_lpips()`."""
+
+    def __init__(self, distance: Distance | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.distance = load_lpips() if distance is None else distance

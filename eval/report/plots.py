@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from emogen.emotion import MIKELS, MIKELS_VA
 
+Point = tuple[float, float]
 # Okabe and Ito's colours, told apart by colour-blind readers too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
 
@@ -28,6 +30,8 @@ def _bars(groups: Sequence[tuple[str, Sequence[tuple[str, Mapping[str, float]]]]
         parts.append(f'<text x="{label - 8}" y="{middle:.0f}" text-anchor="end">{escape(group)}</text>')
         for index, (name, figure) in enumerate(entries):
             colour, top = COLOURS[index % len(COLOURS)], y + index * bar
+            if figure["value"] is None:  # no clip of this emotion
+                continue
             x = label + width * figure["value"]
             low, high = (label + width * figure[key] for key in ("low", "high"))
             interval = f"[{figure['low']:.0%}, {figure['high']:.0%}]"
@@ -109,3 +113,80 @@ def plane(points: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         )
     side = size + 2 * pad
     return f'<svg viewBox="0 0 {side} {side}" class="plane" role="img">{"".join(parts + labels)}</svg>'
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve: points in the plot's units, perhaps a band of (low, high) at each."""
+
+    label: str
+    points: Sequence[Point]
+    colour: str = "#0072B2"
+    dashed: bool = False
+    thin: bool = False
+    band: Sequence[tuple[float | None, float | None]] = ()
+
+
+def curves(lines: Sequence[Line], x_range: Point, y_range: Point, x_label: str, y_label: str) -> str:
+    """Lines on common axes."""
+    plot = _Axes(x_range, y_range)
+    parts = [plot.frame(x_label, y_label)]
+    for line in lines:
+        band = [(x, low, high) for (x, _), (low, high) in zip(line.points, line.band, strict=False) if low is not None]
+        if band:
+            outline = [plot.at(x, high) for x, _, high in band] + [plot.at(x, low) for x, low, _ in reversed(band)]
+            parts.append(f'<path d="M{"L".join(outline)}Z" fill="{line.colour}" opacity=".15"/>')
+        path = "L".join(plot.at(x, y) for x, y in line.points)
+        dash = ' stroke-dasharray="5 4"' if line.dashed else ""
+        width = 1 if line.thin else 2
+        parts.append(f'<path d="M{path}" fill="none" stroke="{line.colour}" stroke-width="{width}"{dash} '
+                     f'opacity="{0.45 if line.thin else 1}"><title>{escape(line.label)}</title></path>')  # fmt: skip
+    return plot.svg(parts)
+
+
+def scatter(points: Sequence[Point], means: Sequence[Point], x_label: str, y_label: str) -> str:
+    """Dots, rings at means, and the diagonal on which all would lie; both axes from -1 to 1."""
+    plot = _Axes((-1, 1), (-1, 1))
+    parts = [plot.frame(x_label, y_label),
+             f'<path d="M{plot.at(-1, -1)}L{plot.at(1, 1)}" stroke="#999" stroke-dasharray="5 4"/>']  # fmt: skip
+    for values, look in (
+        (points, 'r="2.2" fill="#0072B2" opacity=".35"'),
+        (means, 'r="5" fill="none" stroke="#D55E00" stroke-width="1.5"'),
+    ):
+        for x, y in values:
+            left, top = plot.at(x, y).split()
+            parts.append(f'<circle cx="{left}" cy="{top}" {look}/>')
+    return plot.svg(parts)
+
+
+class _Axes:
+    wide, high, left, top = 250, 180, 38, 8
+
+    def __init__(self, x_range: Point, y_range: Point):
+        self.x, self.y = x_range, y_range
+
+    def at(self, x: float, y: float) -> str:
+        across = (x - self.x[0]) / (self.x[1] - self.x[0])
+        up = (y - self.y[0]) / (self.y[1] - self.y[0])
+        return f"{self.left + across * self.wide:.1f} {self.top + (1 - up) * self.high:.1f}"
+
+    def frame(self, x_label: str, y_label: str) -> str:
+        ticks = []
+        for share in (0, 0.5, 1):
+            x, y = (low + share * (high - low) for low, high in (self.x, self.y))
+            left, top = self.left + share * self.wide, self.top + (1 - share) * self.high
+            below = self.top + self.high + 13
+            ticks.append(
+                f'<path d="M{self.left} {top}h{self.wide}" stroke="#eee"/>'
+                f'<text x="{self.left - 4}" y="{top + 4}" text-anchor="end" fill="#666">{y:g}</text>'
+                f'<text x="{left}" y="{below}" text-anchor="middle" fill="#666">{x:g}</text>'
+            )
+        middle, bottom = self.left + self.wide / 2, self.top + self.high
+        return (f'<rect x="{self.left}" y="{self.top}" width="{self.wide}" height="{self.high}" fill="none" '
+                f'stroke="#ccc"/>{"".join(ticks)}<text x="{middle}" y="{bottom + 27}" text-anchor="middle">'
+                f'{escape(x_label)}</text><text transform="translate(10 {self.top + self.high / 2})rotate(-90)" '
+                f'text-anchor="middle">{escape(y_label)}</text>')  # fmt: skip
+
+    def svg(self, parts: Sequence[str]) -> str:
+        size = f"{self.left + self.wide + 12} {self.top + self.high + 32}"
+        return f'<svg viewBox="0 0 {size}" class="curve" role="img">{"".join(parts)}</svg>'

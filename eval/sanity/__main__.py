@@ -73,8 +73,8 @@ def _run(args: argparse.Namespace) -> int:
     from emogen.eval.benchmark.config import EvalConfigError
     from emogen.eval.benchmark.measure import load_judges
     from emogen.eval.sanity.corruptions import check_strengths
+    from emogen.eval.sanity.report import markdown
     from emogen.eval.sanity.run import PLOT, run_sanity, sanity_networks, sanity_records
-    from emogen.eval.sanity.text import markdown
 
     if not 0 <= args.seed < 2**63:
         raise EvalConfigError(f"--seed must be from 0 to 2**63 - 1, not {args.seed}")

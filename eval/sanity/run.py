@@ -11,20 +11,19 @@ import torch
 
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS, NEUTRAL
-from emogen.eval.benchmark.config import WEIGHTS, EvalConfig, EvalConfigError
-from emogen.eval.benchmark.measure import load_features
+from emogen.eval.benchmark.config import EvalConfigError
 from emogen.eval.benchmark.run import save, versions
-from emogen.eval.judges.card import warnings_for
+from emogen.eval.judges.card import cards_of, warnings_for
 from emogen.eval.judges.data import labelled_records
 from emogen.eval.judges.embedded import Judge
-from emogen.eval.judges.evidence import cards_of
+from emogen.eval.metrics.base import REGISTRY
 from emogen.eval.sanity.corruptions import CORRUPTIONS, check_strengths
-from emogen.eval.sanity.figure import draw
-from emogen.eval.sanity.read import read_all
+from emogen.eval.sanity.readings import read_all
+from emogen.eval.sanity.report import draw
 from emogen.eval.sanity.summary import halves_of, summarise
 from emogen.stickers.dataset import write_sticker_dataset
 
-FEATURES = ("frechet_transnetv2", "fvd", "fvd_videomae")
+DISTANCES = {name: cls for name, cls in REGISTRY.items() if cls.about.interval == "halves"}
 PLOT = "distances.png"
 
 
@@ -110,22 +109,27 @@ def sanity_records(
 def sanity_networks(
     features: Sequence[str], weights: Mapping[str, str], device: str = "cpu"
 ) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
-    """The networks of distances of the benchmark (`FEATURES`), by their names there.
+    """The networks of distances of the benchmark (`DISTANCES`), by their names there.
 
     Raises:
         EvalConfigError: an unknown name, a file that is not given, or weights or a package that are missing.
     """
+    taken = {key for name in features if name in DISTANCES for key in DISTANCES[name].about.weights}
     for name in features:
-        if name not in FEATURES:
-            raise EvalConfigError(f"--features: unknown distance {name!r}; known are {', '.join(FEATURES)}")
-        if WEIGHTS.get(name, "none") not in ("none", *weights):
-            raise EvalConfigError(f"--features {name} needs --weights {WEIGHTS[name]}=FILE")
-    unknown = [key for key in weights if key not in {WEIGHTS.get(name) for name in features}]
+        if name not in DISTANCES:
+            raise EvalConfigError(f"--features: unknown distance {name!r}; known are {', '.join(DISTANCES)}")
+        for key in DISTANCES[name].about.weights:
+            if key not in weights:
+                raise EvalConfigError(f"--features {name} needs --weights {key}=FILE")
+    unknown = [key for key in weights if key not in taken]
     if unknown:
         raise EvalConfigError(f"--weights {unknown[0]}=...: none of --features {' '.join(features)} takes it")
-    found = load_features(EvalConfig(name="sanity", systems=(), metrics=tuple(features), weights=weights))
-    for network in found.values():
-        network.to(device)
+    found = {}
+    for name in features:
+        try:
+            found[name] = DISTANCES[name].open(weights).feature.to(device)
+        except (ImportError, OSError, ValueError) as error:
+            raise EvalConfigError(f"--features: {name}: {error}") from error
     return found
 
 

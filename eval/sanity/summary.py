@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, NEUTRAL
-from emogen.eval.agreement import hits, rate
 from emogen.eval.controls.estimates import spearman
 from emogen.eval.judges.ensemble import kappa_table
 from emogen.eval.metrics import frechet_distance
-from emogen.eval.sanity.read import CLEAN, Condition, Readings
+from emogen.eval.metrics.agreement import read_as_asked
+from emogen.eval.sanity.readings import CLEAN, Condition, Readings
+from emogen.eval.statistics import rate
 
 BLIND = 1e-3
 """Features that move by less than this part of their spread over clips do not see what was done."""
@@ -89,12 +90,11 @@ def summarise(
         return summary | {"kappa": {}}
 
     def right(judge: str, condition: Condition) -> dict[str, Any]:
-        return rate(hits(found.distributions[judge, condition][shown], asked)[0])
+        return rate(read_as_asked(found.distributions[judge, condition][shown], asked)[0])
 
     def kappas(condition: Condition) -> dict[str, float | None]:
         said = {judge: found.distributions[judge, condition][shown].argmax(1) for judge in judges}
-        table = kappa_table({judge: [MIKELS[place] for place in places] for judge, places in said.items()})
-        return {pair: None if kappa != kappa else kappa for pair, kappa in table.items()}
+        return kappa_table({judge: [MIKELS[place] for place in places] for judge, places in said.items()})
 
     for judge in judges:
         summary["judges"][judge] = {name: [right(judge, one) for one in conditions]

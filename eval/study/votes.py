@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emogen.emotion import MIKELS, POSITIVE
-from emogen.eval.agreement import rate
-from emogen.eval.benchmark.summary import cohen_kappa
-from emogen.eval.statistics import clustered_mean, sign_flip
+from emogen.eval.metrics.agreement import kappa_of
+from emogen.eval.statistics import clustered_mean, rate, sign_flip
 from emogen.settings import ConfigError
 from emogen.settings.json_file import read_checked_json
 from emogen.settings.types import shown
@@ -161,7 +160,8 @@ def summarise_votes(key: Mapping[str, Any], votes: Sequence[Mapping[str, Any]]) 
             summary.setdefault("named", {})[system] = {"EA-8": rate(eight), "EA-2": rate(two)}
     named = [v for v in votes if "system" in v]
     if named:
-        summary["kappa_with_judge"] = {"value": cohen_kappa(_confusion(named, "judge")), "n": len(named)}
+        kappa = kappa_of([v["judge"] for v in named], [v["answer"] for v in named])
+        summary["kappa_with_judge"] = {"value": kappa, "n": len(named)}
         summary["confusion"] = _confusion(named, "emotion").tolist()
     return summary
 
@@ -191,8 +191,10 @@ def text(summary: Mapping[str, Any]) -> str:
     lines = [f"{summary['voters']} voters"]
     preference = summary.get("preference")
     if preference:
+        low, high = preference["low"], preference["high"]
+        bounds = "" if low is None else f"[{100 * low:.1f}, {100 * high:.1f}] "
         lines.append(f"{preference['for']} preferred to {summary['systems'][0]} in {100 * preference['value']:.1f} % "
-                     f"[{100 * preference['low']:.1f}, {100 * preference['high']:.1f}] of {preference['n']} votes "
+                     f"{bounds}of {preference['n']} votes "
                      f"({preference['questions']} pairs, {preference['ties']} ties counted half; "
                      f"p = {preference['p']:.3f})")  # fmt: skip
         if "voters_agree" in preference:
@@ -203,5 +205,6 @@ def text(summary: Mapping[str, Any]) -> str:
                      f"{100 * eight['high']:.1f}], valence {100 * two['value']:.1f} % (n = {eight['n']})")  # fmt: skip
     if "kappa_with_judge" in summary:
         kappa = summary["kappa_with_judge"]
-        lines.append(f"kappa of people and judge: {kappa['value']:.2f} (n = {kappa['n']})")
+        shown = "-" if kappa["value"] is None else f"{kappa['value']:.2f}"
+        lines.append(f"kappa of people and judge: {shown} (n = {kappa['n']})")
     return "\n".join(lines)

@@ -11,8 +11,8 @@ from safetensors import safe_open
 
 from emogen import EmotionWanPipeline, embedded_adapter, embedded_judge, embedded_model
 from emogen.emotion import MIKELS
-from emogen.eval.agreement import hits
 from emogen.eval.judges.embedded import EmbeddedJudge
+from emogen.eval.metrics.agreement import read_as_asked
 
 PROMPT = "a flat sticker of a heart-shaped pink face on a white background"
 CALL = dict(height=96, width=96, num_frames=5, num_inference_steps=3, guidance_scale=4.0, output_type="np")
@@ -85,7 +85,7 @@ def test_the_judge_reads_the_emotions_asked_for(pipe):
     options = dict(num_inference_steps=12, generator=generators, output_type="np")
     clips = pipe([PROMPT] * 8, emotion=list(MIKELS), **options).frames
     verdict = EmbeddedJudge()((np.asarray(clips, np.float32) * 255).round().astype(np.uint8))
-    eight, two = hits(verdict.distribution, MIKELS)
+    eight, two = read_as_asked(verdict.distribution, MIKELS)
     # One prompt and seed; chance is 1 of 8 and 4 of 8.
     assert eight.sum() >= 5 and two.sum() >= 7
     assert verdict.distribution.shape == (8, 8) and np.allclose(verdict.distribution.sum(1), 1, atol=1e-5)

@@ -5,13 +5,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from emogen.emotion import MIKELS
 from emogen.eval.benchmark.config import EvalConfigError, eval_config
 from emogen.eval.benchmark.items import make_items
+from emogen.eval.benchmark.results import read_results
 from emogen.eval.benchmark.run import run_benchmark
-from emogen.eval.benchmark.summary import cohen_kappa, detectable, macro_f1
-from emogen.eval.report.build import reread, write_report
+from emogen.eval.benchmark.summary import detectable
+from emogen.eval.metrics import REGISTRY, EmotionAgreement
+from emogen.eval.report.page import write_report
 from emogen.media.writer import write_video
 from emogen.stickers.render import render
 
@@ -46,14 +49,15 @@ def test_right_and_wrong_clips_are_told_apart_and_everything_is_written(tmp_path
     assert systems["swapped"]["EA-8"]["value"] == 0.0 and systems["swapped"]["EA-2"]["value"] == 0.0
     assert systems["swapped"]["confusion"][MIKELS.index("fear")][MIKELS.index("contentment")] == 2
     gain = results["summary"]["against"]["drawn"]["EA-8"]
-    assert (gain["difference"], gain["n"], gain["p"]) == (1.0, 4, pytest.approx(2 / 16))
+    assert (gain["difference"], gain["n"], gain["p"]) == (1.0, 4, 0.5)  # four clips, but of two prompts
+    assert gain["low"] is None and systems["drawn"]["EA-8"]["by_prompt"] is None  # two prompts give no interval
     assert gain["p_holm"] >= gain["p"]
     assert systems["drawn"]["valence"]["r"] > 0.9 > 0 > systems["swapped"]["valence"]["r"]
     assert 0.9 < systems["drawn"]["temporal_flickering"]["value"] < 1
     assert {"torch", "diffusers", "emogen"} <= set(results["made_with"]) and len(results["config_hash"]) == 64
     html = (tmp_path / "out/report.html").read_text()
     assert html.count("data:image/webp;base64,") == 8 and 'src="http' not in html and "<script" not in html
-    assert "4 paired clips" in html and "48.33" in html  # the warning, and the paper's row
+    assert "4 paired clips of 2 prompts" in html and "48.33" in html  # the warning, and the paper's row
     assert (tmp_path / "out/rows.csv").read_text().count("\n") == 9
     assert r"\toprule" in (tmp_path / "out/table.tex").read_text()
 
@@ -63,12 +67,12 @@ def test_the_page_is_drawn_anew_without_computing(tmp_path, swapped, monkeypatch
     before = (tmp_path / "out/report.html").read_text()
     (tmp_path / "out/report.html").unlink()
     monkeypatch.setattr("emogen.eval.benchmark.run.measure", None)
-    write_report(reread(tmp_path / "out"), tmp_path / "out")
+    write_report(read_results(tmp_path / "out"), tmp_path / "out")
     assert (tmp_path / "out/report.html").read_text() == before
     from emogen.eval.__main__ import main
 
     assert main(["--report", str(tmp_path / "out")]) == 0
-    assert "| swapped | 4 | 0.0 [" in capsys.readouterr().out
+    assert "| swapped | 4 | 0.0 | 0.0 |" in capsys.readouterr().out
     assert main(["--report", str(tmp_path)]) == 2
 
 
@@ -98,7 +102,7 @@ def test_clips_that_cannot_be_used_are_listed(tmp_path, swapped):
 def test_what_exists_is_not_made_again(tmp_path, monkeypatch):
     made = config({"drawn": {"clips": "stickers"}})
     run_benchmark(made, tmp_path / "out", quiet=True)
-    (one, *rest) = sorted((tmp_path / "out/clips/drawn").iterdir())
+    (one, *rest) = sorted((tmp_path / "out/clips/drawn").glob("*.png"))
     stamps = {path: path.stat().st_mtime_ns for path in rest}
     one.unlink()
     run_benchmark(made, tmp_path / "out", quiet=True)
@@ -157,9 +161,14 @@ def test_prompts_from_a_file(tmp_path):
 
 
 def test_figures_by_hand():
-    confusion = np.array([[3, 1], [2, 4]])
-    assert cohen_kappa(confusion) == pytest.approx((0.7 - 0.5) / 0.5)
-    assert macro_f1(confusion) == pytest.approx((2 * 3 / 9 + 2 * 4 / 11) / 2)
+    # amusement asked 4 times and read 5, awe asked 6 times and read 5
+    asked, read = ["amusement"] * 4 + ["awe"] * 6, ["amusement"] * 3 + ["awe"] + ["amusement"] * 2 + ["awe"] * 4
+    rows = [{"prompt": "p", "emotion": a, "judges": {"j": {"read": r, "EA-8": a == r, "EA-2": True, "valence": 0.0,
+             "arousal": 0.0}}} for a, r in zip(asked, read, strict=True)]  # fmt: skip
+    figures = EmotionAgreement().figures(rows, ["j"], ["amusement", "awe"])
+    assert figures["kappa"] == pytest.approx((0.7 - 0.5) / 0.5)
+    assert figures["macro_F1"] == pytest.approx((2 * 3 / 9 + 2 * 4 / 11) / 2)
+    assert figures["valence"]["r"] is None and figures["recall"]["amusement"]["value"] == 0.75
     assert detectable(240) == pytest.approx(0.0904, abs=1e-3)
 
 
@@ -167,7 +176,8 @@ def test_image_to_video_systems_begin_with_the_prompts_pictures(tmp_path, monkey
     from PIL import Image
 
     from emogen.eval.benchmark import systems
-    from emogen.eval.benchmark.first_frames import first_frame, first_frame_psnr
+    from emogen.eval.benchmark.heldout import first_frame
+    from emogen.eval.clips import read_clip
 
     asked = []
 
@@ -184,16 +194,14 @@ def test_image_to_video_systems_begin_with_the_prompts_pictures(tmp_path, monkey
     prompts = [item.prompt for item in make_items(made)]
     with pytest.raises(EvalConfigError, match=r"systems\.still: prompt .* has no picture"):
         make_items(config({"still": system}, num_prompts={"real": 1}))
-    monkeypatch.setattr(systems, "read_clip", lambda path, least_frames=1: systems.read_video(path)[0])
-    monkeypatch.setattr(
-        "emogen.eval.benchmark.measure.read_clip", lambda path: np.repeat(systems.read_video(path)[0][:1], 4, 0)
-    )
+    monkeypatch.setattr("emogen.eval.benchmark.measure.read_clip", lambda path: np.repeat(read_clip(path, 1)[:1], 4, 0))
     results = run_benchmark(made, tmp_path, quiet=True)
     assert {text for text, _ in asked} == {prompt.text for prompt in prompts}
     figure = results["summary"]["systems"]["still"]["first_frame_psnr"]
     assert figure["n"] == 4 and figure["value"] > 60
     other = Image.new("RGB", (96, 96), "white")
-    assert first_frame_psnr(np.asarray(first_frame(prompts[0], 0))[None], other) < 15
+    first, other = (torch.tensor(np.asarray(x)).permute(2, 0, 1)[None] for x in (first_frame(prompts[0], 0), other))
+    assert REGISTRY["first_frame_psnr"]().score(first[:, None], other)[0] < 15
 
 
 def test_pictures_of_a_prompt_file_are_looked_up(tmp_path):

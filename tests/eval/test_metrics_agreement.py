@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from emogen.emotion import MIKELS
-from emogen.eval.agreement import hits
 from emogen.eval.metrics import EmotionAgreement
+from emogen.eval.metrics.agreement import read_as_asked
 from emogen.eval.statistics import wilson
 
 
@@ -56,7 +56,7 @@ def test_agrees_with_the_numpy_functions_and_scikit_style_formulas():
     for part in (slice(0, 7), slice(7, 180), slice(180, 300)):
         metric.update(probabilities[part], target[part])
     found = metric.compute()
-    eight, two = hits(probabilities.numpy(), [MIKELS[i] for i in target])
+    eight, two = read_as_asked(probabilities.numpy(), [MIKELS[i] for i in target])
     assert float(found["ea8"]) == pytest.approx(eight.mean()) and float(found["ea2"]) == pytest.approx(two.mean())
     table = np.zeros((8, 8))
     np.add.at(table, (target.numpy(), probabilities.argmax(1).numpy()), 1)

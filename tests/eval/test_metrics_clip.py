@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from emogen.eval.metrics import CLIPTextScore, SDScore, reference_images
-from emogen.eval.metrics.clip_model import CLIPEncoder
+from emogen.eval.metrics.clip import CLIPEncoder
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from emogen.eval.metrics import FrechetVideoDistance, VideoFeatures, frechet_distance
-from emogen.eval.metrics.frechet import frechet_from_moments
-from emogen.eval.metrics.moments import moved
+from emogen.eval.metrics.frechet import frechet_from_moments, moved_moments
 
 
 def reference(real, fake, ddof=0):
@@ -151,7 +150,7 @@ def test_features_far_from_zero_keep_their_digits():
 def test_moved_sums_are_those_of_moved_rows():
     rows, by = torch.from_numpy(draws(9, 4, 1)), torch.arange(4).double()
     sums = [(x.sum(0), x.T @ x, torch.tensor(9)) for x in (rows, rows + by)]
-    assert all(torch.allclose(a, b) for a, b in zip(moved(*sums[0], by), sums[1], strict=True))
+    assert all(torch.allclose(a, b) for a, b in zip(moved_moments(*sums[0], by), sums[1], strict=True))
 
 
 def test_moments_of_unequal_rank():

@@ -14,9 +14,9 @@ from emogen.eval.judges.embedded import Verdict
 from emogen.eval.metrics import frechet_distance, temporal_flickering
 from emogen.eval.sanity import run as stages
 from emogen.eval.sanity.__main__ import main
+from emogen.eval.sanity.report import markdown
 from emogen.eval.sanity.run import run_sanity, sanity_networks, sanity_records
 from emogen.eval.sanity.summary import curve, halves_of
-from emogen.eval.sanity.text import markdown
 from emogen.media.writer import write_video
 
 

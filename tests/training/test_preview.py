@@ -9,8 +9,9 @@ from PIL import Image
 
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, UnknownEmotionError
-from emogen.eval.agreement import hits, rate
 from emogen.eval.judges.embedded import Verdict
+from emogen.eval.metrics.agreement import read_as_asked
+from emogen.eval.statistics import rate
 from emogen.media.reader import read_video
 from emogen.models import EmotionAdapterConfig
 from emogen.pipelines import EmotionWanPipeline
@@ -60,7 +61,7 @@ def pipe(make_pipe):
 
 def handed_in(judge):
     """As the command hands a judge to training."""
-    return None if judge is None else PreviewJudge(lambda clips: judge(clips).distribution, hits, rate)
+    return None if judge is None else PreviewJudge(lambda clips: judge(clips).distribution, read_as_asked, rate)
 
 
 def sample_preview(pipe, prompts, emotions=EMOTIONS, seeds=(0,), judge=None, accelerator=None, **more):
@@ -74,7 +75,7 @@ def report(clips, asked, shares, fps):
     judge = None
     if shares is not None:
         left = list(shares)
-        judge = PreviewJudge(lambda clips: np.stack([left.pop(0) for _ in clips]), hits, rate)
+        judge = PreviewJudge(lambda clips: np.stack([left.pop(0) for _ in clips]), read_as_asked, rate)
     return preview_report.report(clips, asked, judge, fps)
 
 

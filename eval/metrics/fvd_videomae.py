@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from emogen.eval.metrics.features.base import VideoFeatures, resize
+from emogen.eval.metrics.base import register
+from emogen.eval.metrics.distance import BenchmarkDistance
+from emogen.eval.metrics.video_features import VideoFeatures, resize
 
 
 class VideoMAEFeatures(VideoFeatures):
@@ -67,3 +69,13 @@ class VideoMAEFeatures(VideoFeatures):
         frames = resize(pixels[:, picks], (config.image_size, config.image_size), antialias=False)
         tokens = self.network(pixel_values=frames.to(self.network.dtype)).last_hidden_state
         return self.norm(tokens.mean(1)).float()
+
+
+@register(
+    "fvd_videomae", heading="FVD (VideoMAE)", needs=("reference",), weights=("videomae",), digits=2, interval="halves",
+    meaning="FVD (VideoMAE): the same of VideoMAE's features, the content-debiased kind",
+)  # fmt: skip
+class FVDVideoMAE(BenchmarkDistance):
+    """The content-debiased FVD (Ge et al., CVPR 2024), of the checkpoint that is given."""
+
+    network = VideoMAEFeatures

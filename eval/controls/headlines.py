@@ -11,7 +11,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def interval(figure: Mapping[str, Any], in_percent: bool = False) -> str:
-    """`0.95 [0.90, 0.98]`, or `95 % [90, 98]`; without an interval where there was only one prompt."""
+    """`0.95 [0.90, 0.98]`, or `95 % [90, 98]`; without an interval where there were few prompts."""
     factor, given = 100 if in_percent else 1, (figure[key] for key in ("value", "low", "high"))
     value, low, high = (number(one if one is None else one * factor, 0 if in_percent else 2) for one in given)
     head = f"{value} %" if in_percent and value != "-" else value

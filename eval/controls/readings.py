@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emogen.eval.benchmark.systems import read_clip
+from emogen.eval.clips import read_clip, stacked_by_shape
 from emogen.eval.controls.arcs import window_starts
 from emogen.eval.controls.asks import Ask
 from emogen.eval.controls.config import ControlsConfig
@@ -25,7 +25,7 @@ def read_study(
     is judged once."""
     from tqdm import tqdm
 
-    files = list(dict.fromkeys(ask.file(config) for ask in asks))
+    files = list(dict.fromkeys(ask.file() for ask in asks))
     read: dict[str, dict[str, Any]] = {}
     lost: list[dict[str, str]] = []
     with tqdm(total=len(files), desc=f"judge {study}", unit="clip", disable=quiet) as bar:
@@ -43,24 +43,23 @@ def read_study(
             else:
                 read |= _whole(clips, judges)
             bar.update(min(_BATCH, len(files) - start))
-    rows = [{"number": ask.number, "prompt": ask.prompt, "seed": ask.seed, "file": ask.file(config),
-             "asked": ask.emotion, **ask.about, **read[ask.file(config)]}
-            for ask in asks if ask.file(config) in read]  # fmt: skip
+    rows = [{"number": ask.number, "prompt": ask.prompt, "seed": ask.seed, "file": ask.file(),
+             "asked": ask.emotion, **ask.about, **read[ask.file()]}
+            for ask in asks if ask.file() in read]  # fmt: skip
     return rows, lost
 
 
 def _whole(clips: Mapping[str, np.ndarray], judges: Mapping[str, Judge]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {file: {"judges": {}} for file in clips}
-    for shape in dict.fromkeys(clip.shape for clip in clips.values()):
-        files = [file for file, clip in clips.items() if clip.shape == shape]
+    files, found = list(clips), {file: {"judges": {}} for file in clips}
+    for group, members in stacked_by_shape(list(clips.values())):
         for name, judge in judges.items():
-            verdict = judge(np.stack([clips[file] for file in files]))
-            for index, file in enumerate(files):
-                found[file]["judges"][name] = _said(verdict, index)
+            verdict = judge(group)
+            for index, member in enumerate(members):
+                found[files[member]]["judges"][name] = _reading(verdict, index)
     return found
 
 
-def _said(verdict: Verdict, index: int) -> dict[str, Any]:
+def _reading(verdict: Verdict, index: int) -> dict[str, Any]:
     return {"distribution": _plain(verdict.distribution[index]),
             "valence": _plain(verdict.valence_arousal[index, 0]), "arousal": _plain(verdict.valence_arousal[index, 1]),
             "confidence": _plain(verdict.confidence[index])}  # fmt: skip

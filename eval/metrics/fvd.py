@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from emogen.eval.metrics.features.base import VideoFeatures
+from emogen.eval.metrics.base import register
+from emogen.eval.metrics.distance import BenchmarkDistance
+from emogen.eval.metrics.video_features import VideoFeatures
+from emogen.files import fingerprint_file
 
 FILE = "i3d_torchscript.pt"
 WIDTH = 400
@@ -40,7 +42,7 @@ class I3DFeatures(VideoFeatures):
     def __init__(self, source: str | Path, sha256: str | None = None, device: str | torch.device = "cpu"):
         super().__init__()
         path = _find(source)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = fingerprint_file(path)
         if sha256 is not None and digest != sha256.lower():
             raise ValueError(f"{path}: its sha256 is {digest}, not {sha256.lower()}")
         try:
@@ -63,6 +65,16 @@ class I3DFeatures(VideoFeatures):
                 f"I3D of Kinetics-400 gives [{len(pixels)}, {WIDTH}]"
             )
         return features
+
+
+@register(
+    "fvd", heading="FVD", needs=("reference",), weights=("i3d",), digits=2, interval="halves",
+    meaning="FVD: the Frechet distance of I3D's features to the reference's clips, less is nearer",
+)  # fmt: skip
+class FVD(BenchmarkDistance):
+    """The Frechet video distance that papers print (Unterthiner et al. 2018)."""
+
+    network = I3DFeatures
 
 
 def _find(source: str | Path) -> Path:
