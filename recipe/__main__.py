@@ -1,71 +1,92 @@
-"""The recipe, one command a stage: `python -m recipe STAGE --work FOLDER`.
+"""Make the embedded models: `python -m recipe STAGE --work FOLDER`, from a checkout.
 
-Every stage goes on where it stopped and leaves a finished result alone. In order:
-
-    clips    draw the rendered stickers, import the real ones (--source: folder with the npm packages)
-    vae      train the autoencoder
-    latents  encode the training clips
-    text     tokenizer, and the text encoder's first lessons
-    base     train the base model; `torchrun --nproc_per_node 2 -m recipe base ...` uses two cores
-    export   write the diffusers folder
-    dataset  write the emotion stage's training folder (metadata.jsonl and WebP clips) for `train_lora.py`
-    turns    draw and dissolve faces that change, and encode them, for image-to-video
-    i2v      train the image-to-video base, from the text-to-video base
-    export_i2v, dataset_i2v   as export and dataset, of image-to-video
-    judge    train the emotion judge (--source: also static art of other vendors)
-    judge_blends   train the second judge, which has also seen blends of two emotions and points of the plane
-    judge_art      train a judge on other people's drawings alone, to ask whether ours are read as they mean
-    content  train the content reader
-
-The emotion adapter and LoRA come after `dataset`, from the same trainer that everyone uses:
-`accelerate launch train_lora.py --config configs/embedded_t2v.yaml --dataset_name WORK/emotion_dataset`, and once more
-from there (`--lora_weights`, `--adapter_weights`, `--learning_rate 7e-4 --adapter_learning_rate 2e-3
---max_train_steps 1800`, or more); for image-to-video, after `dataset_i2v`, with `configs/embedded_i2v.yaml`.
+`all` runs every stage in order, unattended; stopped or killed at any moment, the same command resumes. `status` shows
+how far each stage is. Everything is counted in steps and drawn from seeds, none by the clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-STAGES = (
-    "clips",
-    "vae",
-    "latents",
-    "text",
-    "base",
-    "export",
-    "dataset",
-    "turns",
-    "i2v",
-    "export_i2v",
-    "dataset_i2v",
-    "judge",
-    "judge_blends",
-    "judge_art",
-    "content",
-)
+HERE = Path(__file__).parent
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 2 for refused input, 1 for a stopped or failed run."""
+    from recipe.config import load
+    from recipe.plan import Plan, PlanError, Workshop
+    from recipe.stages import STAGES
+
+    stages = "\n".join(f"    {stage.name:12} {stage.about}" for stage in STAGES)
     parser = argparse.ArgumentParser(
-        prog="python -m recipe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m recipe",
+        description=f"{__doc__}\n{stages}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--work", type=Path, required=True, help="folder for everything on the way (about 10 GB)")
-    parser.add_argument("--source", type=Path, help="folder with the npm packages of emoji art, as packed or unpacked")
-    parser.add_argument("--out", type=Path, help="where results go (default: the work folder)")
-    parser.add_argument("--minutes", type=float, nargs="+", help="training time of the stage, a number a phase")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a single-process stage")
-    args = parser.parse_args()
+    parser.add_argument("stage", choices=("all", "status", *(stage.name for stage in STAGES)), metavar="STAGE")
+    parser.add_argument("--work", type=Path, required=True, help="folder for everything on the way (about 20 GB)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--config", type=Path, default=HERE / "second.yaml", help="default: recipe/second.yaml")
+    which.add_argument("--scale", choices=("tiny",), help="tiny: everything in minutes, to try the machinery")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the configuration")
+    parser.add_argument("--processes", type=int, default=1, help="processes of one thread that share the training")
+    parser.add_argument("--threads", type=int, default=1, help="threads of one process")
+    parser.add_argument("--give_way", action="store_true", help="run at the lowest priority the system permits")
+    args = parser.parse_args(argv)
+    try:
+        config = HERE / f"{args.scale}.yaml" if args.scale else args.config
+        plan = Plan(STAGES, Workshop(load(config, args.set), args.work))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if args.stage == "status":
+        from recipe.status import status
+
+        print(status(plan))
+        return 0
     import torch
 
-    from recipe import stages
+    from recipe.loop import Stopped
+    from recipe.priority import give_way
+    from recipe.state import StateError
 
     torch.set_num_threads(args.threads)
-    args.work.mkdir(parents=True, exist_ok=True)
-    getattr(stages, args.stage)(args)
+    if args.give_way:
+        print("gives way by", ", ".join(give_way()) or "nothing that this system permits", flush=True)
+    names = [stage.name for stage in STAGES] if args.stage == "all" else [args.stage]
+    try:
+        for name in names:
+            if plan.is_done(name):
+                continue
+            print(f"== {name}", flush=True)
+            if args.processes > 1 and plan.stages[name].shared:
+                _together(name, args)
+            else:
+                plan.make(name)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 1
+    except (PlanError, StateError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _together(name: str, args: argparse.Namespace) -> None:
+    """The stage in several processes, whose gradients are averaged."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.processes}"]
+    command += ["-m", "recipe", name, "--work", str(args.work)]
+    command += ["--scale", args.scale] if args.scale else ["--config", str(args.config)]
+    command += ["--set", *args.set] if args.set else []
+    command += ["--give_way"] if args.give_way else []
+    done = subprocess.run(command, cwd=HERE.parent)
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

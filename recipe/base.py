@@ -1,17 +1,16 @@
-"""Stage 4 of the recipe: train the base text-to-video model, images first and then clips.
+"""The text-to-video base: a plain `WanTransformer3DModel`, trained by Wan's flow matching.
 
-The transformer is a plain `WanTransformer3DModel` and the objective Wan's flow matching. Two exact savings:
+Two exact savings:
 
 * the pipeline attends to 512 text positions of which all but a dozen are the same zero vector; training folds those
   into one position (`emogen.training.families.wan`);
 * a clip's first latent frame is encoded like an image, so layout, shape and colour are learned on single latent
-  frames at a seventh of the cost before any motion.
+  frames at a fraction of a clip's cost.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,128 +18,146 @@ from diffusers import WanTransformer3DModel
 from torch import nn
 
 from emogen.training.families.wan import fold_padding
-from recipe import loop
-from recipe.loop import Phase
-from recipe.text import tokenize, with_emotion_word
+from recipe.config import Base, Phase, Recipe
+from recipe.store import Store
+from recipe.text import encode, with_emotion_word
 
-TRANSFORMER_CONFIG = dict(
-    patch_size=(1, 4, 4),
-    num_attention_heads=5,
-    attention_head_dim=64,
-    in_channels=16,
-    out_channels=16,
-    text_dim=128,
-    freq_dim=256,
-    ffn_dim=960,
-    num_layers=6,
-    cross_attn_norm=True,
-    qk_norm="rms_norm_across_heads",
-)
-PIPELINE_TEXT_LENGTH = 512
-TEXT_LENGTH = 24
-SHIFT = 2.0
-"""Timestep shift of training and of the shipped scheduler."""
+TEXT_POSITIONS = 512
+"""Text positions of the pipeline; the same number must be used in training and in sampling."""
+HELD_OUT = 32
 
 
-def encode_text(encoder, tokenizer, texts: list[str], length: int = TEXT_LENGTH) -> torch.Tensor:
-    """`[B, length + 1, D]`, zero beyond each text as the pipeline pads it; the last position is the folded rest."""
-    ids, mask = tokenize(tokenizer, texts, length)
-    hidden = encoder(ids, mask).last_hidden_state.float() * mask[..., None]
-    return nn.functional.pad(hidden, (0, 0, 0, 1))
+def transformer_config(recipe: Recipe) -> dict:
+    """Arguments of the text-to-video transformer."""
+    size = recipe.transformer
+    return dict(
+        patch_size=(1, size.patch, size.patch),
+        num_attention_heads=size.heads,
+        attention_head_dim=size.head_dim,
+        in_channels=recipe.autoencoder.channels,
+        out_channels=recipe.autoencoder.channels,
+        text_dim=recipe.text.width,
+        freq_dim=256,
+        ffn_dim=size.ffn,
+        num_layers=size.layers,
+        cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads",
+    )
 
 
-@dataclass
-class Source:
-    """One store's latents and records, and how often it is drawn."""
-
-    clips: np.ndarray | None  # float16 [N, 16, T, h, w], normalised; perhaps only of the first records
-    images: np.ndarray  # float16 [N, 16, 1, h, w], a frame of each clip encoded alone
-    records: list[dict]
-    weight: float
+def build(recipe: Recipe) -> WanTransformer3DModel:
+    """The transformer at its start; it predicts nothing instead of noise."""
+    torch.manual_seed(recipe.base.schedule.seed)
+    transformer = WanTransformer3DModel(**transformer_config(recipe))
+    nn.init.zeros_(transformer.proj_out.weight)
+    return transformer
 
 
 def caption_of(record: dict, rng: np.random.Generator, emotion_words: float) -> str:
-    """A training caption: short or full, and on a share of the expressive clips with an emotion word."""
-    text = record["short"] if rng.random() < 0.6 else record["caption"]
-    if record["emotion"] != "neutral" and rng.random() < emotion_words:
+    """One of a record's captions, and on a share of the clips that show one emotion with a word for it."""
+    text = str(rng.choice(record["captions"]))
+    if record["emotion"] in _WORDED and rng.random() < emotion_words:
         text = with_emotion_word(text, record["emotion"], rng)
     return text
 
 
-def draw_batch(
-    sources: list[Source], rng: np.random.Generator, size: int, frames: int, emotion_words: float, drop_text: float
-) -> tuple[torch.Tensor, list[str]]:
-    weights = np.array([s.weight for s in sources])
-    picks = rng.choice(len(sources), size=size, p=weights / weights.sum())
-    latents, texts = [], []
-    for pick in picks:
-        source = sources[pick]
-        store = source.images if frames == 1 else source.clips
-        index = int(rng.integers(len(store)))
-        latents.append(store[index][:, :frames])
-        texts.append("" if rng.random() < drop_text else caption_of(source.records[index], rng, emotion_words))
-    return torch.from_numpy(np.stack(latents)).float(), texts
+_WORDED = frozenset(
+    ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness"),
+)
 
 
-def shifted_timesteps(rng: np.random.Generator, size: int, shift: float = SHIFT) -> torch.Tensor:
-    """Stratified logit-normal times in (0, 1), shifted towards noise: `s = shift u / (1 + (shift - 1) u)`."""
+def noise_levels(rng: np.random.Generator, size: int, shift: float) -> torch.Tensor:
+    """Stratified logit-normal levels in (0, 1), `[size]`, shifted to `s = shift u / (1 + (shift - 1) u)`."""
     strata = torch.from_numpy((rng.permutation(size) + rng.random(size)) / size).clamp(1e-4, 1 - 1e-4)
     u = torch.sigmoid(torch.special.ndtri(strata))
     return (shift * u / (1 + (shift - 1) * u)).float()
 
 
 def flow_loss(
-    transformer,
+    transformer: nn.Module,
     latents: torch.Tensor,
     text: torch.Tensor,
-    times: torch.Tensor,
-    noise: torch.Tensor,
+    levels: torch.Tensor,
     condition: torch.Tensor | None = None,
     image: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Flow matching: `x = (1 - s) x0 + s e`, target `e - x0`, timestep `1000 s`; loss a sample, `[B]`.
+    """Flow matching with fresh noise: `x = (1 - s) x0 + s e`, target `e - x0`, timestep `1000 s`; the mean loss.
 
     Args:
         condition: channels beside the noisy latents, `[B, C, F, h, w]`. image: embedded, `[B, N, D]`.
     """
-    s = times.view(-1, 1, 1, 1, 1)
+    noise = torch.randn_like(latents)
+    s = levels.view(-1, 1, 1, 1, 1)
     noisy = (1 - s) * latents + s * noise
     if condition is not None:
         noisy = torch.cat([noisy, condition], dim=1)
     out = transformer(
         hidden_states=noisy,
-        timestep=1000 * times,
+        timestep=1000 * levels,
         encoder_hidden_states=text,
         encoder_hidden_states_image=image,
         return_dict=False,
     )[0]
-    return (out.float() - (noise - latents)).pow(2).mean(dim=(1, 2, 3, 4))
+    return (out.float() - (noise - latents)).square().mean()
 
 
-def train(
-    sources: list[Source],
-    tokenizer,
-    encoder,
-    folder: Path,
-    phases: list[Phase],
-    *,
-    seed: int = 0,
-    emotion_words: float = 0.25,
-    drop_text: float = 0.1,
-    ema_decay: float = 0.998,
-) -> None:
-    """Train transformer and text encoder jointly (see `loop.train`); leaves the average in `folder/base_ema.pt`."""
-    torch.manual_seed(seed)
-    transformer = WanTransformer3DModel(**TRANSFORMER_CONFIG)
-    with torch.no_grad():
-        transformer.proj_out.weight.zero_()  # starts by predicting nothing instead of noise
-    fold_padding(transformer, PIPELINE_TEXT_LENGTH, TEXT_LENGTH + 1)
+class BaseTask:
+    """See `recipe.loop.Task`: transformer and text encoder, trained together.
 
-    def loss(rng: np.random.Generator, phase: Phase) -> torch.Tensor:
-        latents, texts = draw_batch(sources, rng, phase.batch, phase.latent_frames, emotion_words, drop_text)
-        times = shifted_timesteps(rng, phase.batch)
-        noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-        return flow_loss(transformer, latents, encode_text(encoder, tokenizer, texts), times, noise).mean()
+    Args:
+        stores: latents (`clips`, `images`), and how often each is drawn from. held_out: latents never trained on.
+    """
 
-    modules = nn.ModuleDict({"transformer": transformer, "text_encoder": encoder})
-    loop.train(modules, loss, folder, "base", phases, seed=seed, ema_decay=ema_decay)
+    def __init__(
+        self,
+        recipe: Recipe,
+        transformer: WanTransformer3DModel,
+        encoder: nn.Module,
+        tokenizer,
+        stores: Sequence[tuple[Store, float]],
+        held_out: Store,
+    ):
+        self._config: Base = recipe.base
+        self._length = recipe.text.length
+        self._tokenizer, self._held_out = tokenizer, held_out
+        self._stores = [store for store, _ in stores]
+        self._weights = np.array([weight for _, weight in stores]) / sum(weight for _, weight in stores)
+        fold_padding(transformer, TEXT_POSITIONS, self._length + 1)
+        self.modules = nn.ModuleDict({"transformer": transformer, "text_encoder": encoder})
+
+    def begin(self, phase: Phase) -> None:
+        pass
+
+    def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
+        single = rng.random() < phase.images
+        count = phase.image_batch if single else phase.batch
+        latents, texts = [], []
+        for which in rng.choice(len(self._stores), count, p=self._weights):
+            store = self._stores[which]
+            index = int(rng.integers(len(store)))
+            clip = store.read("images" if single else "clips", index)
+            latents.append(clip[:, : phase.frames or None])
+            drop = rng.random() < self._config.drop_text
+            texts.append("" if drop else caption_of(store.records[index], rng, self._config.emotion_words))
+        return self._loss(self.modules, rng, torch.from_numpy(np.stack(latents)).float(), texts)
+
+    @torch.no_grad()
+    def held_out(self, average: nn.ModuleDict) -> dict[str, float]:
+        """The loss of single frames and of clips, at levels and with noise that are always the same."""
+        figures = {}
+        for name in ("images", "clips"):
+            rng = np.random.default_rng(0)
+            torch.manual_seed(0)
+            indices = range(min(HELD_OUT, len(self._held_out)))
+            latents = torch.from_numpy(self._held_out.read_all(name, indices)).float()
+            texts = [self._held_out.records[i]["captions"][0] for i in indices]
+            with torch.autocast("cpu", torch.bfloat16):
+                figures[f"loss of {name}"] = self._loss(average, rng, latents, texts).item()
+        return figures
+
+    def _loss(
+        self, modules: nn.ModuleDict, rng: np.random.Generator, latents: torch.Tensor, texts: list[str]
+    ) -> torch.Tensor:
+        levels = noise_levels(rng, len(texts), self._config.shift)
+        text = encode(modules["text_encoder"], self._tokenizer, texts, self._length)
+        return flow_loss(modules["transformer"], latents, text, levels)

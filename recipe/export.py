@@ -1,4 +1,4 @@
-"""The last stage of the base: the folder in diffusers' own format, in bfloat16, with its generation defaults."""
+"""Folders in diffusers' own format, in bfloat16, with their generation defaults."""
 
 from __future__ import annotations
 
@@ -6,59 +6,89 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
-from torch import nn
-
-from emogen.pipelines.defaults import GenerationDefaults
-from recipe import i2v
-from recipe.base import PIPELINE_TEXT_LENGTH, SHIFT, TRANSFORMER_CONFIG
-from recipe.clips import FPS, FRAMES, SIZE
-
-DEFAULTS = GenerationDefaults(
-    height=SIZE,
-    width=SIZE,
-    num_frames=FRAMES,
-    num_inference_steps=20,
-    guidance_scale=2.5,
-    max_sequence_length=PIPELINE_TEXT_LENGTH,
-    fps=FPS,
+from diffusers import (
+    AutoencoderKLWan,
+    UniPCMultistepScheduler,
+    WanImageToVideoPipeline,
+    WanPipeline,
+    WanTransformer3DModel,
 )
+from torch import nn
+from transformers import CLIPVisionModel
+
+from emogen.files import atomic
+from emogen.pipelines.defaults import GenerationDefaults
+from recipe.base import TEXT_POSITIONS
+from recipe.config import Recipe
+from recipe.i2v import build_image_processor
 
 
-def export(work: Path, vae: AutoencoderKLWan, tokenizer, encoder: nn.Module, out: Path) -> None:
-    """Write the model folder from the averaged weights; any Wan pipeline of diffusers reads it."""
-    transformer = WanTransformer3DModel(**TRANSFORMER_CONFIG)
-    state = torch.load(work / "base_ema.pt", weights_only=True)
-    nn.ModuleDict({"transformer": transformer, "text_encoder": encoder}).load_state_dict(state)
-    scheduler = UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT, num_train_timesteps=1000
+def defaults(recipe: Recipe) -> GenerationDefaults:
+    """What a call without sizes gets."""
+    clips, sampling = recipe.clips, recipe.sampling
+    return GenerationDefaults(
+        height=clips.size,
+        width=clips.size,
+        num_frames=clips.frames,
+        num_inference_steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        max_sequence_length=TEXT_POSITIONS,
+        fps=clips.fps,
     )
+
+
+def export(
+    recipe: Recipe,
+    vae: AutoencoderKLWan,
+    transformer: WanTransformer3DModel,
+    encoder: nn.Module,
+    tokenizer,
+    out: Path,
+) -> None:
+    """Write the text-to-video folder; any Wan pipeline of diffusers reads it."""
     pipeline = WanPipeline(
         tokenizer=tokenizer,
         text_encoder=encoder.to(torch.bfloat16),
         vae=vae.to(torch.bfloat16),
-        scheduler=scheduler,
+        scheduler=_scheduler(recipe),
         transformer=transformer.to(torch.bfloat16),
     )
-    pipeline.save_pretrained(out)
-    DEFAULTS.save(out)
-    size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
-    print(f"{out}: {size / 2**20:.1f} MiB")
+    with atomic(out) as temporary:
+        pipeline.save_pretrained(temporary)
+        defaults(recipe).save(temporary)
 
 
-def export_i2v(work: Path, out: Path) -> None:
-    """Write what image-to-video has of its own: transformer, image encoder and processor, model index and defaults.
+def export_i2v(
+    recipe: Recipe,
+    text_to_video: Path,
+    transformer: WanTransformer3DModel,
+    image_encoder: CLIPVisionModel,
+    out: Path,
+) -> None:
+    """Write the image-to-video folder; autoencoder, text encoder and tokenizer are those of the folder `text_to_video`.
 
-    Autoencoder, text encoder, tokenizer and scheduler are the text-to-video model's.
+    Args:
+        transformer: merged, that is plain.
     """
-    modules = nn.ModuleDict({
-        "transformer": WanTransformer3DModel(**i2v.CONFIG), "image_encoder": i2v.build_image_encoder()
-    })  # fmt: skip
-    modules.load_state_dict(torch.load(work / "i2v_ema.pt", weights_only=True))
-    modules.to(torch.bfloat16)
-    modules["transformer"].save_pretrained(out / "transformer")
-    modules["image_encoder"].save_pretrained(out / "image_encoder")
-    i2v.build_image_processor().save_pretrained(out / "image_processor")
-    replace(DEFAULTS, guidance_scale=2.0).save(out)
-    size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
-    print(f"{out}: {size / 2**20:.1f} MiB")
+    shared = WanPipeline.from_pretrained(text_to_video, torch_dtype=torch.bfloat16, transformer=None)
+    pipeline = WanImageToVideoPipeline(
+        tokenizer=shared.tokenizer,
+        text_encoder=shared.text_encoder,
+        vae=shared.vae,
+        scheduler=shared.scheduler,
+        transformer=transformer.to(torch.bfloat16),
+        image_encoder=image_encoder.to(torch.bfloat16),
+        image_processor=build_image_processor(recipe.clips.size),
+    )
+    with atomic(out) as temporary:
+        pipeline.save_pretrained(temporary)
+        replace(defaults(recipe), guidance_scale=recipe.sampling.i2v_guidance_scale).save(temporary)
+
+
+def _scheduler(recipe: Recipe) -> UniPCMultistepScheduler:
+    return UniPCMultistepScheduler(
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=recipe.base.shift,
+        num_train_timesteps=1000,
+    )

@@ -1,75 +1,66 @@
-"""Between the autoencoder and the base: encode a store's clips, or one frame of each alone, into latents."""
+"""Latents of drawn and real clips, made once: drawing and encoding are a good part of a base's step."""
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from tqdm import tqdm
 
-from recipe.vae import encode, full_sequence
+from recipe import store
+from recipe.vae import normalised_latents, to_pixels
+from recipe.world import Item
 
-
-def _final(path: Path, kind: str) -> Path:
-    return path.with_name(f"{path.name}_{kind}.npy")
-
-
-@torch.no_grad()
-def _encode_part(vae: AutoencoderKLWan, store: Path, part: range, temporary: Path, kind: str, show: bool) -> None:
-    torch.set_num_threads(1)
-    vae = vae.to(torch.bfloat16)
-    clips, out = np.load(store, mmap_mode="r"), np.load(temporary, mmap_mode="r+")
-    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
-    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
-    rng = np.random.default_rng(part.start)
-    batch = 48 if kind == "images" else 8
-    for start in tqdm(range(part.start, part.stop, batch), desc=temporary.stem, mininterval=10, disable=not show):
-        stop = min(start + batch, part.stop)
-        if kind == "images":
-            piece = np.stack([clips[i, rng.integers(clips.shape[1])][None] for i in range(start, stop)])
-        else:
-            piece = np.ascontiguousarray(clips[start:stop])
-        pixels = torch.from_numpy(piece).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        if kind == "conditions":
-            pixels[:, :, 1:] = 0
-        with full_sequence():
-            latents = encode(vae, pixels.to(torch.bfloat16)).chunk(2, dim=1)[0].float()
-        out[start:stop] = ((latents - mean) / std).half().numpy()
-    out.flush()
+BATCH = 8
 
 
-def encode_store(vae: AutoencoderKLWan, store: Path, count: int, path: Path, kind: str, workers: int) -> None:
-    """Write `PATH_clips.npy` (float16 `[N, z, T, h, w]`, normalised), `PATH_images.npy` (`[N, z, 1, h, w]`) or
-    `PATH_conditions.npy` (as clips).
+def write_latents(
+    vae: AutoencoderKLWan, items: Sequence[Item], folder: Path, shard: int, conditions: bool = False
+) -> None:
+    """A store with `clips` (float16 `[z, T, h, w]`, normalised) and `images` (`[z, 1, h, w]`).
 
-    The image of a clip is a random frame of it, encoded alone as a first frame would be. Its condition is what
-    image-to-video sees of it: the first frame, and mid-grey after it. The file appears under its name only when whole.
+    The image of a clip is a random frame of it, encoded alone as a first frame would be. With `conditions` also what
+    image-to-video sees of it: `conditions`, the first frame and mid-grey after it, and `first`, uint8 `[H, W, 3]`.
     """
-    final = _final(path, kind)
-    if final.exists():
-        return
-    frames, height, width = np.load(store, mmap_mode="r").shape[1:4]
-    z, s, t = vae.config.z_dim, vae.config.scale_factor_spatial, vae.config.scale_factor_temporal
-    length = 1 if kind == "images" else (frames - 1) // t + 1
-    temporary = final.with_suffix(".tmp")
-    np.lib.format.open_memmap(temporary, "w+", np.float16, (count, z, length, height // s, width // s))
-    bounds = np.linspace(0, count, workers + 1).astype(int)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(_encode_part, vae, store, range(a, b), temporary, kind, i == 0)
-            for i, (a, b) in enumerate(pairwise(bounds))
-        ]
-        for job in jobs:
-            job.result()
-    temporary.replace(final)
+
+    def make(part: range) -> tuple[dict[str, np.ndarray], list[dict]]:
+        rng = np.random.default_rng(part.start)
+        made: dict[str, list[np.ndarray]] = {}
+        records = []
+        for start in range(part.start, part.stop, BATCH):
+            drawn = [items[index] for index in range(start, min(start + BATCH, part.stop))]
+            pixels = to_pixels(np.stack([item.clip for item in drawn]))
+            chosen = rng.integers(pixels.shape[2], size=len(drawn))
+            views = {
+                "clips": pixels,
+                "images": torch.stack([p[:, t : t + 1] for p, t in zip(pixels, chosen, strict=True)]),
+            }
+            if conditions:
+                views["conditions"] = torch.cat([pixels[:, :, :1], torch.zeros_like(pixels[:, :, 1:])], dim=2)
+                made.setdefault("first", []).append(np.stack([item.clip[0] for item in drawn]))
+            for name, view in views.items():
+                made.setdefault(name, []).append(normalised_latents(vae, view).half().numpy())
+            records += [item.record for item in drawn]
+        return {name: np.concatenate(parts) for name, parts in made.items()}, records
+
+    store.write(folder, len(items), shard, make)
 
 
-def load_latents(path: Path, kind: str) -> np.ndarray | None:
-    """An array of `encode_store`, in memory; None when it was not made yet."""
-    final = _final(path, kind)
-    return np.load(final) if final.exists() else None
+def write_pixels(items: Sequence[Item], folder: Path, shard: int, size: int | None = None) -> None:
+    """A store with `clips`, uint8 `[F, H, W, 3]`, made smaller to `size` pixels a side if it is given."""
+
+    def make(part: range) -> tuple[dict[str, np.ndarray], list[dict]]:
+        drawn = [items[index] for index in part]
+        clips = [item.clip if size is None else smaller(item.clip, size) for item in drawn]
+        return {"clips": np.stack(clips)}, [item.record for item in drawn]
+
+    store.write(folder, len(items), shard, make)
+
+
+def smaller(clip: np.ndarray, size: int) -> np.ndarray:
+    """A uint8 clip `[F, H, W, 3]` at `size` pixels a side."""
+    frames = torch.from_numpy(clip).permute(0, 3, 1, 2).float()
+    out = torch.nn.functional.interpolate(frames, (size, size), mode="bilinear", antialias=True)
+    return out.permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8).numpy()

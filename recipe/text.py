@@ -1,4 +1,4 @@
-"""Stage 3 of the recipe: a word-level tokenizer and a small UMT5 encoder that can tell what belongs to what.
+"""A word-level tokenizer and a small UMT5 encoder that can tell what belongs to what.
 
 A randomly initialised text encoder trained only through the video model stays a bag of words for a long time: which
 of two colours is the body's and which the background's is a coin flip. Predicting the attributes of a caption from
@@ -17,7 +17,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import nn
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-TEXT_DIM = 128
+from recipe.config import Phase, Text
+
 EMOTION_WORDS = {
     "amusement": ("laughing", "amused", "amusement", "funny"),
     "awe": ("amazed", "awestruck", "awe", "astonished"),
@@ -29,14 +30,24 @@ EMOTION_WORDS = {
     "sadness": ("sad", "sadness", "crying", "sorrow"),
 }
 """Words the base sees for an emotion, as captions on the web have them; the third or so is the category's own name."""
+EXTRA_WORDS = (
+    "the video is in the emotion .",
+    "animated sticker of an emoji",
+    "neutral happy joyful cheerful smiling calm surprised shocked frightened joy happiness surprise , feeling emotion",
+    *(" ".join(words) for words in EMOTION_WORDS.values()),
+)
+"""What the tokenizer must know beside the captions: the paper's sentence, and words that people use for emotions."""
+
+Draw = Callable[[np.random.Generator], tuple[str, dict[str, str]]]
+"""A random caption and its attributes (name -> value, "" where the caption does not say)."""
 
 
 def with_emotion_word(caption: str, emotion: str, rng: np.random.Generator) -> str:
     """A content caption with one emotion word worked in, the way people write it."""
     word = str(rng.choice(EMOTION_WORDS[emotion]))
     form = rng.integers(4)
-    if form == 0:
-        return re.sub(r"\ba ((?:\w|-)+ (?:\w|-)+)", rf"a {word} \1", caption, count=1)
+    if form == 0 and re.search(r"\ban? \w", caption):
+        return re.sub(r"\ban? (?=\w)", f"a {word} ", caption, count=1)
     return (f"{caption}, {word}", f"{word}, {caption}", f"{caption}, emotion {word}")[form - 1]
 
 
@@ -44,7 +55,7 @@ def build_tokenizer(corpus: Iterable[str], folder: Path, max_length: int = 512) 
     """One token a word (lower case, punctuation apart), `</s>` at the end as T5 has it; saved to `folder/tokenizer`."""
     split = pre_tokenizers.Sequence([pre_tokenizers.Whitespace()])
     words: dict[str, int] = {}
-    for text in corpus:
+    for text in (*corpus, *EXTRA_WORDS):
         for word, _ in split.pre_tokenize_str(text.lower()):
             words[word] = words.get(word, 0) + 1
     vocabulary = {"<pad>": 0, "</s>": 1, "<unk>": 2}
@@ -61,17 +72,16 @@ def build_tokenizer(corpus: Iterable[str], folder: Path, max_length: int = 512) 
     return tokenizer
 
 
-def build_encoder(vocabulary: int) -> UMT5EncoderModel:
-    """A UMT5 encoder of 2 layers and width 128."""
-    rows = -(-vocabulary // 8) * 8
+def build_encoder(vocabulary: int, config: Text) -> UMT5EncoderModel:
+    """A UMT5 encoder for a vocabulary, at its start."""
     return UMT5EncoderModel(
         UMT5Config(
-            vocab_size=rows,
-            d_model=TEXT_DIM,
-            d_kv=32,
-            d_ff=256,
-            num_layers=2,
-            num_heads=4,
+            vocab_size=-(-vocabulary // 8) * 8,
+            d_model=config.width,
+            d_kv=config.width // config.heads,
+            d_ff=2 * config.width,
+            num_layers=config.layers,
+            num_heads=config.heads,
             dropout_rate=0.0,
             feed_forward_proj="gated-gelu",
             pad_token_id=0,
@@ -82,56 +92,51 @@ def build_encoder(vocabulary: int) -> UMT5EncoderModel:
 
 
 def tokenize(tokenizer, texts: list[str], length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask `[B, length]`; raises if a caption is longer, for training never truncates."""
+    """Ids and mask `[B, length]`; raises ValueError if a caption is longer, for training never truncates."""
     out = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     if int(out.attention_mask.sum(1).max()) >= length and any(len(tokenizer(t).input_ids) > length for t in texts):
-        raise ValueError(f"a caption is longer than {length} tokens")
+        raise ValueError(f"a caption is longer than {length} tokens; raise text.length: {max(texts, key=len)!r}")
     return out.input_ids, out.attention_mask
 
 
-def pretrain(
-    encoder: UMT5EncoderModel,
-    tokenizer,
-    draw: Callable[[np.random.Generator], tuple[str, dict[str, str]]],
-    *,
-    steps: int = 900,
-    batch: int = 96,
-    length: int = 32,
-    seed: int = 0,
-) -> float:
-    """Teach the encoder to tell a caption's attributes; returns the last exact-match rate over all attributes.
+def encode(encoder: UMT5EncoderModel, tokenizer, texts: list[str], length: int) -> torch.Tensor:
+    """`[B, length + 1, D]`, zero beyond each text as the pipeline pads it; the last position is the folded rest."""
+    ids, mask = tokenize(tokenizer, texts, length)
+    hidden = encoder(ids, mask).last_hidden_state.float() * mask[..., None]
+    return nn.functional.pad(hidden, (0, 0, 0, 1))
 
-    Args:
-        draw: gives a random caption and its attributes (name -> value, "" where the caption does not say).
-    """
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    sample = [draw(rng)[1] for _ in range(6000)]
-    values = {name: sorted({s[name] for s in sample}) for name in sample[0]}
-    index = {name: {v: i for i, v in enumerate(vs)} for name, vs in values.items()}
-    heads = nn.ModuleDict({name: nn.Linear(TEXT_DIM, len(vs)) for name, vs in values.items()})
-    parameters = [*encoder.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
-    right = 0.0
-    for step in range(steps):
-        texts, labels = zip(*(draw(rng) for _ in range(batch)), strict=True)
-        ids, mask = tokenize(tokenizer, list(texts), length)
-        hidden = encoder(ids, mask).last_hidden_state * mask[..., None]
+
+class TextTask:
+    """See `recipe.loop.Task`: tell a caption's attributes from the mean of its encoding."""
+
+    def __init__(self, encoder: UMT5EncoderModel, tokenizer, draw: Draw, config: Text):
+        self._tokenizer, self._draw, self._length = tokenizer, draw, config.length
+        rng = np.random.default_rng(config.schedule.seed)
+        said = [draw(rng)[1] for _ in range(6000)]
+        values = {name: sorted({s[name] for s in said}) for name in said[0]}
+        self._index = {name: {v: i for i, v in enumerate(vs)} for name, vs in values.items()}
+        heads = nn.ModuleDict({name: nn.Linear(config.width, len(vs)) for name, vs in values.items()})
+        self.modules = nn.ModuleDict({"encoder": encoder, "heads": heads})
+
+    def begin(self, phase: Phase) -> None:
+        pass
+
+    def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
+        return self._read(self.modules, rng, phase.batch)[0]
+
+    @torch.no_grad()
+    def held_out(self, average: nn.ModuleDict) -> dict[str, float]:
+        return {"attributes right": self._read(average, np.random.default_rng(1), 256)[1]}
+
+    def _read(self, modules: nn.ModuleDict, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, float]:
+        texts, labels = zip(*(self._draw(rng) for _ in range(count)), strict=True)
+        ids, mask = tokenize(self._tokenizer, list(texts), self._length)
+        hidden = modules["encoder"](ids, mask).last_hidden_state.float() * mask[..., None]
         pooled = hidden.sum(1) / mask.sum(1, keepdim=True)
-        loss, hits = 0.0, []
-        for name, head in heads.items():
-            known = [index[name].get(label[name], -100) for label in labels]
-            target = torch.tensor(known)
+        loss, right = torch.zeros(()), []
+        for name, head in modules["heads"].items():
+            target = torch.tensor([self._index[name].get(label[name], -100) for label in labels])
             logits = head(pooled)
-            loss = loss + nn.functional.cross_entropy(logits, target, ignore_index=-100)
-            hits.append((logits.argmax(-1) == target).float().mean().item())
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
-        right = 0.9 * right + 0.1 * float(np.mean(hits))
-        if (step + 1) % 100 == 0:
-            print(f"text step {step + 1} loss {loss.item():.3f} right {right:.3f}", flush=True)
-    return right
+            loss = loss + nn.functional.cross_entropy(logits.float(), target, ignore_index=-100)
+            right.append((logits.argmax(-1) == target).float().mean().item())
+        return loss, float(np.mean(right))

@@ -1,18 +1,14 @@
-"""Stage 2 of the recipe: train a small `AutoencoderKLWan` from scratch.
+"""A small `AutoencoderKLWan`: its start, its growth from images to clips, and a fast form that gives the same numbers.
 
-Three things make a Wan autoencoder learn in minutes instead of days on two CPU cores: it starts as nearly the
-identity (orthogonal projections, pass-through convolutions, quiet residual branches, a posterior of small variance);
-it sees single images first, as 2-D convolutions, and only then clips; and clips go through it as one sequence, which
-is equal to diffusers' frame-by-frame loop with caches but vectorised (checked in the tests).
+Three things make a Wan autoencoder learn in hours instead of weeks on a CPU core: it starts as nearly the identity
+(orthogonal projections, pass-through convolutions, quiet residual branches, a posterior of small variance); it sees
+single images first, as 2-D convolutions, and only then clips; and clips go through it as one sequence, which is equal
+to diffusers' frame-by-frame loop with caches but vectorised (checked in the tests).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,22 +17,28 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders import autoencoder_kl_wan as wan_vae
 from torch import nn
 
-VAE_CONFIG = dict(
-    base_dim=32,
-    decoder_base_dim=32,
-    z_dim=16,
-    dim_mult=[1, 2],
-    num_res_blocks=1,
-    temperal_downsample=[True],
-    in_channels=12,
-    out_channels=12,
-    patch_size=2,
-    scale_factor_spatial=4,
-    scale_factor_temporal=2,
-    latents_mean=[0.0] * 16,
-    latents_std=[1.0] * 16,
-)
-"""4x4 in space and 2 in time to 16 channels. At 96 pixels the published 8x8x4 loses the eyes of a face."""
+from recipe.config import Autoencoder
+
+
+def build(config: Autoencoder) -> AutoencoderKLWan:
+    """The network, at its start."""
+    vae = AutoencoderKLWan(
+        base_dim=config.base_dim,
+        decoder_base_dim=config.decoder_dim,
+        z_dim=config.channels,
+        dim_mult=list(config.levels),
+        num_res_blocks=config.blocks,
+        temperal_downsample=list(config.temporal),
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_spatial=config.space,
+        scale_factor_temporal=config.time,
+        latents_mean=[0.0] * config.channels,
+        latents_std=[1.0] * config.channels,
+    )
+    quiet_init(vae)
+    return vae
 
 
 def _resample(self, x, feat_cache=None, feat_idx=None):
@@ -148,133 +150,16 @@ def inflate(vae: AutoencoderKLWan) -> None:
             _identity_in_time(module.time_conv)
 
 
-def reconstruction_loss(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1, heavier where the picture has detail (eyes and mouths are few pixels), plus gradients and motion."""
-    b, c, t, h, w = target.shape
-    flat = target.transpose(1, 2).reshape(b * t, c, h, w)
-    detail = (flat - F.avg_pool2d(flat, 5, 1, 2)).abs().mean(1, keepdim=True)
-    weight = (1 + 6 * detail).view(b, t, 1, h, w).transpose(1, 2)
-    loss = ((out - target).abs() * weight).mean()
-    for axis in (3, 4):
-        loss = loss + 0.5 * (out.diff(dim=axis) - target.diff(dim=axis)).abs().mean()
-    if t > 1:
-        loss = loss + 0.25 * (out.diff(dim=2) - target.diff(dim=2)).abs().mean()
-    return loss
-
-
-def psnr(out: torch.Tensor, target: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio in dB for values in [-1, 1]."""
-    return 10 * math.log10(4 / (out.clamp(-1, 1) - target).pow(2).mean().item())
-
-
-def _batch(clips: list[np.ndarray], rng: np.random.Generator, size: int, frames: int) -> torch.Tensor:
-    picked = []
-    for _ in range(size):
-        store = clips[0] if len(clips) == 1 or rng.random() < 0.6 else clips[1]  # 60 % rendered, 40 % real
-        clip = store[rng.integers(len(store))]
-        start = rng.integers(clip.shape[0] - frames + 1)
-        piece = np.asarray(clip[start : start + frames])
-        picked.append(piece[:, :, ::-1] if rng.random() < 0.3 else piece)
-    batch = torch.from_numpy(np.stack(picked)).permute(0, 4, 1, 2, 3)
-    return batch.float().div_(127.5).sub_(1)
-
-
-def train(
-    clips: list[np.ndarray],
-    held_out: dict[str, np.ndarray],
-    folder: Path,
-    *,
-    minutes_images: float,
-    minutes_clips: float,
-    seed: int = 0,
-    threads: int = 1,
-    save_every: float = 120.0,
-) -> AutoencoderKLWan:
-    """Train for a given time and save to `folder/vae`; started again, it goes on from the last checkpoint.
-
-    Args:
-        clips: uint8 arrays `(N, F, H, W, 3)`: rendered clips, and optionally real ones.
-        held_out: name -> uint8 clips for the printed PSNR.
-        minutes_images, minutes_clips: length of the two phases, in minutes of wall time.
-    """
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    vae = AutoencoderKLWan(**VAE_CONFIG)
-    quiet_init(vae)
-    state = folder / "vae_state.pt"
-    phases = [("images", minutes_images * 60, 1, 16, 1.5e-3), ("clips", minutes_clips * 60, 9, 3, 8e-4)]
-    progress = {"phase": 0, "spent": 0.0, "step": 0}
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
-        vae.load_state_dict(saved["vae"])
-        progress = saved["progress"]
-        rng = np.random.default_rng([seed, progress["step"]])
-    for phase in range(progress["phase"], len(phases)):
-        name, budget, frames, size, peak = phases[phase]
-        if progress["phase"] < phase:
-            progress = {"phase": phase, "spent": 0.0, "step": 0}
-            inflate(vae)
-        optimizer = torch.optim.AdamW(vae.parameters(), lr=peak, betas=(0.9, 0.95), weight_decay=0.0)
-        last_save, clock, running = time.time(), time.time(), []
-        while progress["spent"] < budget:
-            done = progress["spent"] / budget
-            warm = min(1.0, (progress["step"] % 10**9 + 1) / 50)
-            for group in optimizer.param_groups:
-                group["lr"] = peak * warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
-            target = _batch(clips, rng, size, frames)
-            with full_sequence(), torch.autocast("cpu", torch.bfloat16):
-                mean, log_variance = encode(vae, target).chunk(2, dim=1)
-                log_variance = log_variance.float().clamp(-12, 4)
-                latent = mean.float() + torch.randn_like(mean, dtype=torch.float32) * (0.5 * log_variance).exp()
-                out = decode(vae, latent).float()
-            kl = 0.5 * (mean.float().pow(2) + log_variance.exp() - 1 - log_variance).mean()
-            loss = reconstruction_loss(out, target) + 1e-4 * kl
-            loss.backward()
-            nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            running.append(loss.item())
-            progress["step"] += 1
-            now = time.time()
-            progress["spent"] += now - clock
-            clock = now
-            if progress["step"] % 50 == 0:
-                print(
-                    f"vae {name} step {progress['step']} loss {np.mean(running[-50:]):.4f} "
-                    f"{progress['spent']:.0f}/{budget:.0f} s",
-                    flush=True,
-                )
-            if now - last_save > save_every or progress["spent"] >= budget:
-                report = {k: round(evaluate(vae, v), 2) for k, v in held_out.items()}
-                print(f"vae {name} step {progress['step']} PSNR {report}", flush=True)
-                torch.save({"vae": vae.state_dict(), "progress": progress}, state.with_suffix(".tmp"))
-                state.with_suffix(".tmp").replace(state)
-                last_save = clock = time.time()
-    return vae
+def to_pixels(clips: np.ndarray) -> torch.Tensor:
+    """uint8 `[B, F, H, W, 3]` -> `[B, 3, F, H, W]` in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(clips)).permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1)
 
 
 @torch.no_grad()
-def evaluate(vae: AutoencoderKLWan, clips: np.ndarray) -> float:
-    """PSNR in dB of reconstructions by the posterior mean, over up to 16 clips."""
-    batch = torch.from_numpy(np.ascontiguousarray(clips[:16])).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+def normalised_latents(vae: AutoencoderKLWan, pixels: torch.Tensor) -> torch.Tensor:
+    """Posterior means `[B, z, T, h, w]` of clips in [-1, 1], of mean 0 and deviation 1 a channel by the config."""
+    mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
+    std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
     with full_sequence(), torch.autocast("cpu", torch.bfloat16):
-        out = decode(vae, encode(vae, batch).chunk(2, dim=1)[0])
-    return psnr(out.float(), batch)
-
-
-@torch.no_grad()
-def calibrate(vae: AutoencoderKLWan, clips: np.ndarray) -> None:
-    """Measure the latents' mean and standard deviation a channel and write them into the config."""
-    batch = torch.from_numpy(np.ascontiguousarray(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-    with full_sequence():
-        mean = torch.cat([encode(vae, part).chunk(2, dim=1)[0] for part in batch.split(8)])
-    vae.register_to_config(
-        latents_mean=[round(v, 4) for v in mean.mean(dim=(0, 2, 3, 4)).tolist()],
-        latents_std=[round(v, 4) for v in mean.std(dim=(0, 2, 3, 4)).tolist()],
-    )
-
-
-def save(vae: AutoencoderKLWan, folder: Path) -> None:
-    vae.to(torch.bfloat16).save_pretrained(folder / "vae")
-    print(json.dumps({"vae_parameters": sum(p.numel() for p in vae.parameters())}))
+        latents = encode(vae, pixels).chunk(2, dim=1)[0].float()
+    return (latents - mean) / std

@@ -4,18 +4,26 @@ change.
     python -m emogen.embedded.sheet --output docs/emotions.jpg
     python -m emogen.embedded.sheet --blends --output docs/blends.jpg
     python -m emogen.embedded.sheet --arcs --output docs/arcs.jpg
+    python -m emogen.embedded.sheet --random 64 --seed 1 --output docs/random_1.jpg
+
+A sheet of random prompts, emotions and seeds is unpicked and has no labels, so that one can look first and read the
+answers, in a .csv beside it, afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from emogen.emotion import MIKELS
+from emogen.files import write_text
 from emogen.media.pixels import to_uint8
+from emogen.stickers.content import SPLITS, caption, sample_spec
 
 PROMPTS = (
     "a flat sticker of a round yellow face on a blue background",
@@ -34,8 +42,12 @@ BLENDED = (
 )
 """Of the blends above the diagonal, and below it."""
 
+ROW = 8
+
 Sample = Callable[[Sequence[str], Sequence[str]], list[np.ndarray]]
 """Prompts and emotions -> uint8 clips `(F, H, W, 3)`."""
+SampleSeeds = Callable[[Sequence[str], Sequence[str], Sequence[int]], list[np.ndarray]]
+"""The same, with a seed each."""
 
 
 def emotions(path: Path, sample: Sample, prompts: Sequence[str]) -> None:
@@ -60,6 +72,32 @@ def arcs(path: Path, sample: Sample) -> None:
     _write(path, [[clip] for clip in clips], changes, [""], frames=tuple(range(len(clips[0]))))
 
 
+def random_cells(count: int, seed: int) -> list[tuple[str, str, int]]:
+    """Random prompts of what the model knows, the eight emotions evenly, and a seed each; a function of `seed`."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(count)
+    cells = []
+    for place in range(count):
+        spec = sample_spec(rng, str(rng.choice(SPLITS)), "neutral")
+        cells.append((caption(spec), MIKELS[order[place] % len(MIKELS)], int(rng.integers(2**31))))
+    return cells
+
+
+def random_sheet(path: Path, sample: SampleSeeds, cells: Sequence[tuple[str, str, int]]) -> None:
+    """The cells in rows of eight, without labels; prompts, emotions and seeds are in a .csv beside the picture."""
+    prompts, asked, seeds = (list(column) for column in zip(*cells, strict=True))
+    clips = sample(prompts, asked, seeds)
+    blank = np.full_like(clips[0], 255)
+    rows = [clips[k : k + ROW] + [blank] * (ROW - len(clips[k : k + ROW])) for k in range(0, len(clips), ROW)]
+    numbers = [str(1 + ROW * row) for row in range(len(rows))]
+    _write(path, rows, numbers, [""] * ROW, frames=(3, 9))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("cell", "prompt", "emotion", "seed"))
+    table.writerows((number, *cell) for number, cell in enumerate(cells, 1))
+    write_text(path.with_suffix(".csv"), text.getvalue())
+
+
 def _write(
     path: Path,
     rows: Sequence[Sequence[np.ndarray]],
@@ -81,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--blends", action="store_true", help="every blend of two of the eight")
     what.add_argument("--arcs", action="store_true", help="clips whose emotion changes")
+    what.add_argument("--random", type=int, metavar="N", help="N random prompts, emotions and seeds, unlabelled")
     parser.add_argument("--prompt", nargs="+", default=list(PROMPTS), help="of the sheet of the eight")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
@@ -90,14 +129,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     pipe = open_pipeline("embedded", "embedded", dtype="stored")
 
+    def seeded(prompts: Sequence[str], asked: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray]:
+        clips: list[np.ndarray] = []
+        for start in range(0, len(prompts), ROW):
+            part = slice(start, start + ROW)
+            generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
+            call = dict(emotion=list(asked[part]), generator=generators, output_type="np")
+            clips += to_uint8(pipe(list(prompts[part]), **call).frames)
+        return clips
+
     def sample(prompts: Sequence[str], asked: Sequence[str]) -> list[np.ndarray]:
-        generators = [torch.Generator().manual_seed(args.seed) for _ in prompts]
-        return list(to_uint8(pipe(list(prompts), emotion=list(asked), generator=generators, output_type="np").frames))
+        return seeded(prompts, asked, [args.seed] * len(prompts))
 
     if args.blends:
         blends(args.output, sample)
     elif args.arcs:
         arcs(args.output, sample)
+    elif args.random:
+        random_sheet(args.output, seeded, random_cells(args.random, args.seed))
     else:
         emotions(args.output, sample, args.prompt)
 
