@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLOORS = (
-    ("emotion", "files"),
-    ("models", "media"),
+    ("emotion", "settings", "files"),
+    ("models", "media", "embedded"),
     ("pipelines", "data", "stickers"),
-    ("embedded",),
     ("training", "eval", "curation"),
     ("studio",),
     ("commands",),
@@ -30,7 +29,8 @@ FLOORS = (
 
 ABOUT = {
     "emotion": "states, arcs, words",
-    "files": "settings, files, versions",
+    "settings": "configurations checked",
+    "files": "files, versions, extras",
     "models": "encoder, processor, LoRAs",
     "media": "clips and pictures",
     "pipelines": "diffusers with emotion=",
@@ -43,6 +43,9 @@ ABOUT = {
     "commands": "what people run",
     "studio": "the page",
 }
+
+RUNNABLE = ("emogen.embedded.sheet",)
+"""Commands that lie in another room because people call them by that name (`python -m emogen.embedded.sheet`)."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def read_house(root: Path) -> dict[str, Module]:
 
 def room_of(name: str) -> str:
     """The room of a module; files that lie in no folder of the package are together in "files"."""
+    if name in RUNNABLE:
+        return "commands"
     parts = name.split(".")
     return parts[1] if len(parts) > 2 or parts[-1] in {room for floor in FLOORS for room in floor} else "files"
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 _EXAMPLES = """\
   emogen data ingest films --output_dir set --domain movie
@@ -111,8 +109,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-
-
-def as_json(value: Any) -> str:
-    """For `--json`."""
-    return json.dumps(value, indent=2, ensure_ascii=False)

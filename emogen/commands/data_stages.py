@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections import Counter
@@ -278,15 +279,13 @@ def join(args: argparse.Namespace) -> int:
 
 
 def status(args: argparse.Namespace) -> int:
-    from emogen.commands.data import as_json
-
     workspace = Workspace(args.set)
     found = workspace.status()
     if not found:
         raise ValueError(f"{workspace.folder}: no stage has run here; `emogen data ingest` is the first")
     if args.json:
-        print(as_json({s.stage: {"done": s.done, "failed": s.failed, "pending": s.pending, "reasons": dict(s.reasons)}
-                       for s in found}))  # fmt: skip
+        values = {one.stage: {name: value for name, value in vars(one).items() if name != "stage"} for one in found}
+        print(json.dumps(values, indent=2, ensure_ascii=False))
         return 0
     for one in found:
         print(f"{one.stage:12} {one.done:7} done {one.failed:6} failed {one.pending:7} pending")
