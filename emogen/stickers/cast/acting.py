@@ -82,7 +82,12 @@ def _compound(rest: np.ndarray, here: dict[str, np.ndarray], shares: dict[str, f
 def _blink(pose: np.ndarray, since: float) -> None:
     """Shut open eyes for a moment, the less the more they express already."""
     near = max(0.0, 1 - abs(since if since < 0.5 else since - 1) * 9)
-    calm = max(0.0, 1 - 8 * abs(pose[INDEX["eye_h"]] - 0.19)) * (1 - pose[INDEX["starry"]]) * (1 - pose[INDEX["shut"]])
+    calm = (
+        max(0.0, 1 - 8 * abs(pose[INDEX["eye_h"]] - 0.19))
+        * (1 - pose[INDEX["starry"]])
+        * (1 - pose[INDEX["shut"]])
+        * max(0.0, 1 - 8 * pose[INDEX["lid"]])
+    )
     shut = near * calm
     if shut > 0:
         pose[INDEX["arc"]] += (-0.3 - pose[INDEX["arc"]]) * shut

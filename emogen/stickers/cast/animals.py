@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emogen.stickers.cast.character import Character, FaceLayout, Part, pair
-from emogen.stickers.cast.geometry import band, ellipse, rounded, smooth, turned
+from emogen.stickers.cast.geometry import band, ellipse, rounded, smooth, symmetric, turned
 
 _HEAD = ellipse(0, 0, 1.0, 0.92, 56, 2.3)
 
@@ -25,44 +25,12 @@ def _whiskers() -> tuple[Part, ...]:
 
 _CAT_EAR = rounded([(-0.94, -0.28), (-0.90, -1.30), (-0.16, -0.82), (-0.30, -0.30)], 2, 0.18)
 _FOX_EAR = rounded([(-0.96, -0.30), (-0.98, -1.46), (-0.14, -0.84), (-0.30, -0.30)], 2, 0.16)
-_FOX_HEAD = smooth(
-    [
-        (0, -0.92),
-        (0.52, -0.84),
-        (0.92, -0.36),
-        (1.14, 0.26),
-        (0.78, 0.66),
-        (0.40, 0.90),
-        (0, 0.97),
-        (-0.40, 0.90),
-        (-0.78, 0.66),
-        (-1.14, 0.26),
-        (-0.92, -0.36),
-        (-0.52, -0.84),
-    ],
-    6,
-)
+_FOX_HEAD = symmetric([(0, -0.92), (0.52, -0.84), (0.92, -0.36), (1.14, 0.26), (0.78, 0.66), (0.40, 0.90), (0, 0.97)])
 _PIG_EAR = rounded([(-0.88, -0.40), (-1.06, -1.10), (-0.66, -1.06), (-0.26, -0.82), (-0.40, -0.4)], 2, 0.2)
 _DOG_EAR = smooth(
     [(-0.58, -0.86), (-0.92, -0.80), (-1.22, -0.30), (-1.28, 0.28), (-1.02, 0.46), (-0.80, 0.16), (-0.72, -0.30)], 6
 )
-_FROG_HEAD = smooth(
-    [
-        (0, -0.70),
-        (0.5, -0.66),
-        (0.92, -0.46),
-        (1.16, 0.12),
-        (0.98, 0.66),
-        (0.50, 0.90),
-        (0, 0.93),
-        (-0.50, 0.90),
-        (-0.98, 0.66),
-        (-1.16, 0.12),
-        (-0.92, -0.46),
-        (-0.5, -0.66),
-    ],
-    6,
-)
+_FROG_HEAD = symmetric([(0, -0.70), (0.5, -0.66), (0.92, -0.46), (1.16, 0.12), (0.98, 0.66), (0.50, 0.90), (0, 0.93)])
 _CHICK_TUFT = smooth(
     [(-0.10, -0.84), (-0.30, -1.18), (-0.08, -1.08), (0.04, -1.34), (0.12, -1.06), (0.32, -1.14), (0.14, -0.84)], 5
 )
@@ -98,7 +66,7 @@ ANIMALS: dict[str, Character] = {
             Part(_tilted(0.40, -0.16, 0.36, 0.44, -12), "soft", "face"),
             Part(ellipse(0, 0.40, 0.52, 0.40), "light", "face"),
         ),
-        front=pair(_DOG_EAR, "dark", "ear", (-0.66, -0.76)),
+        front=pair(_DOG_EAR, "dark", "flap", (-0.66, -0.76)),
         face=FaceLayout(mouth_y=0.12, mouth_size=0.92),
         nose="dog",
     ),
@@ -136,7 +104,7 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(mouth_y=0.07, mouth_size=0.9),
         nose="rabbit",
         hat=(0, -0.90, 0.7),
-        fit=(0.275, 0.615),
+        fit=(0.265, 0.62),
     ),
     "fox": Character(
         nouns=("fox", "little fox"),
@@ -168,7 +136,7 @@ ANIMALS: dict[str, Character] = {
         colors=("pink", "white", "brown"),
         behind=(
             Part(
-                _tail([(0.9, 0.5), (1.20, 0.42), (1.24, 0.22), (1.10, 0.24), (1.16, 0.44), (1.36, 0.36)], 0.09),
+                _tail([(0.9, 0.5), (1.18, 0.50), (1.30, 0.34), (1.20, 0.20), (1.08, 0.26)], 0.09),
                 "dark",
                 "tail",
                 (0.9, 0.5),
@@ -256,6 +224,7 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(mouth_y=0.06, mouth_size=0.88),
         nose="rabbit",
         hat=(0, -0.78, 0.78),
+        fit=(0.275, 0.56),
     ),
     "lion": Character(
         nouns=("lion", "lion cub"),

@@ -27,7 +27,7 @@ BACKGROUNDS: tuple[str, ...] = ("none", *PLAIN, *PLACES)
 def _sky(size: int, top: Color, bottom: Color) -> Image.Image:
     share = np.linspace(0, 1, size)[:, None, None]
     column = np.array(top) * (1 - share) + np.array(bottom) * share
-    return Image.fromarray(np.broadcast_to(column, (size, size, 3)).round().astype(np.uint8)).convert("RGBA")
+    return Image.fromarray(np.broadcast_to(column, (size, size, 3)).round().astype(np.uint8))
 
 
 def _hill(size: int, y: float, bow: float, lean: float = 0.0) -> np.ndarray:
@@ -36,14 +36,13 @@ def _hill(size: int, y: float, bow: float, lean: float = 0.0) -> np.ndarray:
     return np.concatenate([np.stack([x, edge], axis=1), [(1.05, 1.1), (-0.05, 1.1)]])
 
 
-@lru_cache(maxsize=64)
-def background(name: str, size: int) -> np.ndarray | None:
-    """uint8 `(size, size, 3)`, or None for a transparent one. Do not write into it."""
+@lru_cache(maxsize=32)
+def background(name: str, big: int) -> Image.Image | None:
+    """An RGB picture of `big` pixels, or None for a transparent one. Draw on a copy."""
     if name == "none":
         return None
     if name in PLAIN:
-        return np.broadcast_to(np.array(PLAIN[name], np.uint8), (size, size, 3))
-    big = size * 3
+        return Image.new("RGB", (big, big), PLAIN[name])
     skies = {
         "night": ((34, 38, 92), (84, 78, 150)),
         "meadow": ((150, 208, 255), (220, 242, 255)),
@@ -75,4 +74,4 @@ def background(name: str, size: int) -> np.ndarray | None:
         pen.fill(_hill(big, 0.78, 0.06), (250, 252, 255))
         for x, y in rng.uniform(0.02, 0.98, (30, 2)):
             pen.ellipse(x, y, 0.010, 0.010, (255, 255, 255))
-    return np.asarray(image.convert("RGB").reduce(3))
+    return image

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emogen.stickers.cast.character import Character, FaceLayout, Part, pair
-from emogen.stickers.cast.geometry import band, ellipse, rounded, smooth, star
+from emogen.stickers.cast.geometry import band, ellipse, rounded, smooth, softened, star, symmetric, turned
 
 
 def _cloud() -> np.ndarray:
@@ -16,57 +16,37 @@ def _cloud() -> np.ndarray:
 
 
 def _moon() -> np.ndarray:
-    """A crescent, thick enough for a face, open to the upper right."""
-    outer = np.linspace(np.radians(-52), np.radians(-52 + 292), 50) - np.radians(292 - 38)
-    outside = np.stack([1.12 * np.cos(outer), 1.12 * np.sin(outer)], axis=1)
-    start, end = outside[-1], outside[0]
-    middle = (start + end) / 2 + np.array([0.62, -0.42])
-    r = np.hypot(*(start - middle))
-    a0, a1 = np.arctan2(*(start - middle)[::-1]), np.arctan2(*(end - middle)[::-1])
-    inner = np.linspace(a0, a1 + (2 * np.pi if a1 < a0 else 0), 26)[1:-1]
-    return np.vstack([outside, np.stack([middle[0] + r * np.cos(inner), middle[1] + r * np.sin(inner)], axis=1)])
+    """A crescent, thick enough for a face, open to the upper right: a disc without another."""
+    toward, far, outer, inner = np.radians(-34), 0.86, 1.12, 0.68
+    along = (outer**2 - inner**2 + far**2) / (2 * far)
+    half_outer, half_inner = np.arccos(along / outer), np.arccos((along - far) / inner)
+    a = np.linspace(toward + half_outer, toward + 2 * np.pi - half_outer, 48)
+    b = np.linspace(toward - half_inner, toward - 2 * np.pi + half_inner, 22)[1:-1]
+    middle = far * np.array([np.cos(toward), np.sin(toward)])
+    inside = middle + inner * np.stack([np.cos(b), np.sin(b)], axis=1)
+    return softened(np.vstack([outer * np.stack([np.cos(a), np.sin(a)], axis=1), inside]), 80, 4)
 
 
-_GHOST = smooth(
+def _ray(angle: float) -> np.ndarray:
+    return turned(rounded([(0.78, -0.30), (1.40, 0), (0.78, 0.30)], 2, 0.16), angle)
+
+
+_GHOST = symmetric(
     [
         (0, -1.02),
         (0.50, -0.92),
-        (0.86, -0.54),
-        (0.98, 0.0),
-        (1.02, 0.56),
-        (1.08, 1.02),
-        (0.80, 0.88),
-        (0.54, 1.08),
-        (0.27, 0.90),
-        (0, 1.08),
-        (-0.27, 0.90),
-        (-0.54, 1.08),
-        (-0.80, 0.88),
-        (-1.08, 1.02),
-        (-1.02, 0.56),
-        (-0.98, 0.0),
-        (-0.86, -0.54),
-        (-0.50, -0.92),
-    ],
-    6,
+        (0.84, -0.54),
+        (0.94, 0.0),
+        (0.98, 0.52),
+        (1.06, 0.98),
+        (0.84, 1.04),
+        (0.66, 0.86),
+        (0.40, 0.88),
+        (0.20, 1.06),
+        (0, 1.10),
+    ]
 )
-_ALIEN = smooth(
-    [
-        (0, -1.02),
-        (0.60, -0.92),
-        (1.08, -0.46),
-        (1.12, 0.02),
-        (0.80, 0.52),
-        (0.44, 0.88),
-        (0, 0.99),
-        (-0.44, 0.88),
-        (-0.80, 0.52),
-        (-1.12, 0.02),
-        (-1.08, -0.46),
-        (-0.60, -0.92),
-    ],
-    6,
-)
+_ALIEN = symmetric([(0, -1.02), (0.60, -0.92), (1.08, -0.46), (1.12, 0.02), (0.80, 0.52), (0.44, 0.88), (0, 0.99)])
 
 BEINGS: dict[str, Character] = {
     "round": Character(
@@ -143,22 +123,7 @@ BEINGS: dict[str, Character] = {
     "sun": Character(
         nouns=("sun", "bright sun"),
         colors=("yellow", "orange", "red"),
-        behind=tuple(
-            Part(
-                rounded(
-                    [
-                        (0.80 * np.cos(a - 0.16), 0.80 * np.sin(a - 0.16)),
-                        (1.36 * np.cos(a), 1.36 * np.sin(a)),
-                        (0.80 * np.cos(a + 0.16), 0.80 * np.sin(a + 0.16)),
-                    ],
-                    2,
-                    0.14,
-                ),
-                "dark",
-                "spin",
-            )
-            for a in np.arange(12) * np.pi / 6
-        ),
+        behind=tuple(Part(_ray(k * np.pi / 5 + np.pi / 10), "shade", "spin") for k in range(10)),
         body=(Part(ellipse(0, 0, 0.92, 0.92, 56)),),
         face=FaceLayout(scale=0.90),
         hat=(0, -0.84, 0.9),
@@ -169,7 +134,7 @@ BEINGS: dict[str, Character] = {
         nouns=("moon", "crescent moon"),
         colors=("yellow", "white", "blue"),
         body=(Part(_moon()),),
-        face=FaceLayout(x=-0.26, y=0.22, scale=0.74),
+        face=FaceLayout(x=-0.34, y=0.24, scale=0.70),
         hat=(-0.50, -0.94, 0.7),
         neck=(-0.10, 0.94, 0.8),
         feet=None,
@@ -178,7 +143,7 @@ BEINGS: dict[str, Character] = {
     "star": Character(
         nouns=("star", "little star"),
         colors=("yellow", "orange", "pink", "blue"),
-        body=(Part(rounded(star(0, 0.06, 1.34, 5, 0.58), 2, 0.2)),),
+        body=(Part(softened(star(0, 0.06, 1.36, 5, 0.58), 80, 4)),),
         face=FaceLayout(y=0.10, scale=0.72),
         hat=(0, -0.98, 0.6),
         neck=(0, 0.70, 0.8),

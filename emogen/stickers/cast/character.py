@@ -14,7 +14,8 @@ class Part:
     Attributes:
         outline: `(n, 2)` points in body units.
         color: a key of `colors.role`.
-        moves: "" (with the body), "ear" or "tail" (turns about `pivot`), or "face" (with a face that turns aside).
+        moves: "" (with the body), "ear", "flap" (a hanging ear) or "tail" (turn about `pivot`), "spin" (about the
+            middle) or "face" (with a face that turns aside).
         pivot: where it is hinged; its side decides which way an ear drops.
     """
 

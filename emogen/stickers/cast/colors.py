@@ -49,6 +49,7 @@ def role(name: str, main: Color) -> Color:
     return {
         "main": main,
         "light": mix(main, (255, 252, 244), 0.72 if not light else 0.9),
+        "shade": mix(main, (190, 60, 40), 0.30) if main[0] > main[2] else mix(main, (40, 40, 120), 0.24),
         "soft": mix(main, (255, 252, 244), 0.35),
         "dark": mix(main, (60, 40, 60), 0.34 if not light else 0.2),
         "deep": mix(main, (46, 34, 48), 0.60),

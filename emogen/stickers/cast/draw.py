@@ -94,27 +94,18 @@ def draw(
     look = Look.of(spec.seed)
     ticks = np.arange(num_frames) % fps
     moments = act(states, (ticks / fps + look.phase) % 1.0, look.blink_at)
-    floor = background(spec.background, size)
     frames: dict[tuple[int, EmotionState], np.ndarray] = {}
     for tick, state, moment in zip(ticks, states, moments, strict=True):
         if (tick, state) not in frames:
-            image = Stage(spec, look, moment, (tick / fps + look.phase) % 1.0, size).picture()
-            frames[tick, state] = _over(image, floor)
+            frames[tick, state] = Stage(spec, look, moment, (tick / fps + look.phase) % 1.0).picture(size)
     return np.stack([frames[tick, state] for tick, state in zip(ticks, states, strict=True)])
-
-
-def _over(image: np.ndarray, floor: np.ndarray | None) -> np.ndarray:
-    if floor is None:
-        return image
-    alpha = image[..., 3:].astype(np.uint16)
-    return ((image[..., :3] * alpha + floor * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 class Stage:
     """One frame of one character."""
 
-    def __init__(self, spec: CastSpec, look: Look, moment: Moment, t: float, size: int):
-        self.spec, self.look, self.moment, self.t, self.size = spec, look, moment, t, size
+    def __init__(self, spec: CastSpec, look: Look, moment: Moment, t: float):
+        self.spec, self.look, self.moment, self.t = spec, look, moment, t
         self.who: Character = CHARACTERS[spec.character]
         self.style: Flat = STYLES[spec.style]
         self.main = self._tinted(COLORS[spec.color])
@@ -128,12 +119,12 @@ class Stage:
         color = role(name, self.main)
         return self._tinted(color) if name == self.who.face.skin and name in ("white", "cream", "beak") else color
 
-    def picture(self) -> np.ndarray:
-        """uint8 RGBA `(size, size, 4)`."""
-        times = supersampling(self.size)
-        big = self.size * times
-        image = Image.new("RGBA", (big, big))
-        self._paint(image, big)
+    def picture(self, size: int) -> np.ndarray:
+        """uint8 `(size, size, 3)`, or 4 with alpha for the background "none"."""
+        times = supersampling(size)
+        floor = background(self.spec.background, size * times)
+        image = Image.new("RGBA", (size * times, size * times)) if floor is None else floor.copy()
+        self._paint(image, size * times)
         return np.asarray(image.reduce(times))
 
     def _paint(self, image: Image.Image, big: int) -> None:
@@ -156,8 +147,7 @@ class Stage:
         if who.feet is not None and who.limb:
             self._feet(body, feet)
         self.style.solids(body, [self._placed(part) for part in who.body])
-        outline = who.body[0].outline
-        self.style.shine(body, outline, self.main)
+        self.style.shine(body, who.body[0].outline)
         for part in who.marks:
             self.style.mark(body, *self._placed(part))
         face = face_pen(body, who.face, pose, look.mirror)
@@ -173,14 +163,17 @@ class Stage:
     def _shadow(self, image: Image.Image, ground: np.ndarray, scale: float, lift: float) -> None:
         pen = Pen(image, np.eye(2) * scale, ground)
         near = max(0.4, 1 - 1.6 * max(0.0, lift) - (0.12 if self.who.feet is None else 0.0))
-        for share, alpha in ((1.0, 22), (0.84, 44), (0.66, 64)):
-            pen.ellipse(0, 0.02, 0.84 * near * share, 0.13 * near * share, (30, 24, 46), alpha)
+        rings = [geometry.ellipse(0, 0.02, 0.84 * near * share, 0.13 * near * share) for share in (1.0, 0.84, 0.66)]
+        pen.shadow(rings, (30, 24, 46), 0.09)
 
     def _placed(self, part: Part) -> tuple[np.ndarray, Color]:
         """A part's outline where the pose has it, and its colour."""
         pose, outline = self.moment.pose, part.outline
         if part.moves == "ear":
             outline = geometry.turned(outline, math.radians(pose.ear) * (-1 if part.pivot[0] < 0 else 1), part.pivot)
+        elif part.moves == "flap":  # a hanging ear: it swings out when pricked and cannot drop much further
+            swing = pose.ear if pose.ear < 0 else 0.12 * pose.ear
+            outline = geometry.turned(outline, math.radians(swing) * (-1 if part.pivot[0] < 0 else 1), part.pivot)
         elif part.moves == "tail":
             outline = geometry.turned(outline, math.radians(pose.tail), part.pivot)
         elif part.moves == "spin":
@@ -210,7 +203,8 @@ class Stage:
         for side, (hx, hy) in zip((-1, 1), hands, strict=True):
             start = np.array([side * sx, sy])
             hand = np.array([hx + side * (sx - 0.84) * 0.9, hy + (sy - 0.40) * 0.6])
-            elbow = (start + hand) / 2 + np.array([side * 0.10, 0.08])
-            t = np.linspace(0, 1, 7)[:, None]
+            near = max(0.0, 1 - float(np.hypot(*(hand - start))) / 0.7)  # a folded arm bends outwards
+            elbow = (start + hand) / 2 + np.array([side * (0.10 + 0.34 * near), 0.08 + 0.16 * near])
+            t = np.linspace(0, 1, 33)[:, None]
             curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * elbow + t**2 * hand
-            self.style.solids(body, [(geometry.band(curve, width), self.color(who.limb))])
+            self.style.limb(body, curve, width / 2, self.color(who.limb))

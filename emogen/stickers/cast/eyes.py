@@ -25,11 +25,13 @@ class Ink:
     Attributes:
         line: brows and closed mouths. eye: outlines and shut lids of the eyes.
         white: how much of the white of the eye shows at least, as a share of its size.
+        halo: around brows that lie on light and dark both.
     """
 
     line: Color = INK
     eye: Color = INK
     white: float = 0.0
+    halo: Color | None = None
 
 
 def within(x: np.ndarray, top: np.ndarray, bottom: np.ndarray, ex: float, ey: float, rx: float, ry: float):
@@ -109,13 +111,14 @@ def draw_brow(pen: Pen, style: Flat, pose: Pose, ink: Ink, side: int) -> None:
     x = np.linspace(-1, 1, 9)
     inward = -side * x
     height = y + pose.brow_slant * inward - pose.brow_arch * (1 - x**2)
-    style.line(pen, np.stack([x * 0.20, height], axis=1), ink.line, thick)
+    points = np.stack([x * 0.20, height], axis=1)
+    if ink.halo is not None:
+        pen.line(points, ink.halo, thick + 0.07)
+    style.line(pen, points, ink.line, thick)
 
 
-def ink_for(dark_skin: bool, eye_pale: bool) -> Ink:
-    """The ink for a skin: what is drawn dark on light must be light on dark."""
-    return Ink(
-        line=PALE if dark_skin else INK,
-        eye=PALE if dark_skin or eye_pale else INK,
-        white=0.55 if dark_skin or eye_pale else 0.0,
-    )
+def ink_for(skin: Color, dark: bool, patches: bool) -> Ink:
+    """The ink for a face: lines are light on a dark skin, and so are eyes on dark patches."""
+    if dark:
+        return Ink(PALE, PALE, 0.55)
+    return Ink(INK, PALE, 0.55, skin) if patches else Ink()

@@ -29,7 +29,7 @@ def draw_face(stage: Stage, face: Pen) -> None:
     layout = who.face
     skin = stage.color(layout.skin)
     dark = luminance(role(layout.skin, stage.main)) < 96
-    ink = ink_for(dark, layout.eye_pale)
+    ink = ink_for(skin, dark, layout.eye_pale)
     for side in (-1, 1):
         cheek = mix(skin, (255, 84, 110), 0.75)
         face.glow(side * layout.cheek_x, layout.cheek_y, 0.24, 0.17, cheek, 0.85 * min(1.0, pose.blush))
@@ -49,11 +49,11 @@ def draw_face(stage: Stage, face: Pen) -> None:
 
 def _wrinkles(face: Pen, style, pose: Pose, color, layout: FaceLayout) -> None:
     """Short lines at the root of the nose."""
-    length = 0.10 * min(1.0, pose.wrinkle)
+    length = 0.11 * min(1.0, pose.wrinkle)
     for side in (-1, 1):
-        for x, y in ((0.05, -0.14), (0.09, -0.02)):
-            line = [(side * x, y), (side * (x + 0.6 * length), y + 0.9 * length)]
-            style.line(face, line, color, 0.045)
+        for y, wide in ((-0.13, 0.8), (-0.03, 1.0)):
+            line = [(side * 0.035, y), (side * (0.05 + wide * length), y + 0.5 * length)]
+            style.line(face, line, color, 0.042)
 
 
 def _nose(face: Pen, style, kind: str, pose: Pose) -> None:

@@ -73,7 +73,7 @@ def _beak(
     pen: Pen, style: Flat, x: np.ndarray, top: np.ndarray, bottom: np.ndarray, line: np.ndarray, color: Color
 ) -> None:
     """A beak's edge around the opening, with a peak above."""
-    peak = 0.12 * (1 - np.abs(_X)) ** 1.2
-    wide = x * 1.16
-    outline = geometry.between(wide, top - 0.075 - peak, bottom + 0.075)
+    peak = 0.17 * (1 - np.abs(_X)) ** 1.2
+    wide = x * 1.22
+    outline = geometry.between(wide, top - 0.085 - peak, bottom + 0.095)
     style.feature(pen, outline, color, edge=(170, 84, 20))

@@ -34,7 +34,7 @@ class Pen:
     """Draws in coordinates that turn and stretch with a body.
 
     Attributes:
-        image: RGBA, `supersampling` times the picture.
+        image: RGB or RGBA, `supersampling` times the picture.
         matrix, origin: points `p` land at `p @ matrix.T + origin`.
         unit: pixels of one unit, for the width of lines.
     """
@@ -57,15 +57,23 @@ class Pen:
         other.unit = self.unit * math.sqrt(abs(sx * sy))
         return other
 
-    def fill(self, points, color: Color, alpha: int = 255) -> None:
-        """A filled polygon; it replaces what is below, its alpha too."""
-        self.sheet.polygon(self.at(points).ravel().tolist(), fill=(*color, alpha))
+    def fill(self, points, color: Color) -> None:
+        """A filled polygon."""
+        self.sheet.polygon(self.at(points).ravel().tolist(), fill=color)
+
+    def shadow(self, outlines, color: Color, alpha: float) -> None:
+        """Outlines, each within the one before, that each darken the empty picture by `alpha` (0..1)."""
+        clear = self.image.mode == "RGBA"
+        sheet = self.sheet if clear else ImageDraw.Draw(self.image, "RGBA")
+        for number, outline in enumerate(outlines, 1):
+            here = 1 - (1 - alpha) ** number if clear else alpha  # on RGBA a polygon replaces the one below it
+            sheet.polygon(self.at(outline).ravel().tolist(), fill=(*color, round(255 * here)))
 
     def line(self, points, color: Color, width: float) -> None:
         self.fill(geometry.band(points, width), color)
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, color: Color, alpha: int = 255) -> None:
-        self.fill(geometry.ellipse(x, y, rx, ry, 28), color, alpha)
+    def ellipse(self, x: float, y: float, rx: float, ry: float, color: Color) -> None:
+        self.fill(geometry.ellipse(x, y, rx, ry, 28), color)
 
     def glow(self, x: float, y: float, rx: float, ry: float, color: Color, strength: float) -> None:
         """A soft spot over what is drawn already (opaque there); it does not turn with the body."""
@@ -73,7 +81,7 @@ class Pen:
         if strength <= 0.01 or rx < 1 or ry < 1:
             return
         mask = _soft(2 * round(rx), 2 * round(ry), round(255 * min(1.0, strength)))
-        self.image.paste((*color, 255), (round(cx - rx), round(cy - ry)), mask)
+        self.image.paste(color, (round(cx - rx), round(cy - ry)), mask)
 
 
 def luminance(color: Color) -> float:

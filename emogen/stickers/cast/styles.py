@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from emogen.stickers.palette import mix
 
 Solid = tuple[np.ndarray, Color]
 """An outline and its colour."""
+
+
+_CIRCLE = geometry.ellipse(0, 0, 1, 1, 26)
 
 
 class Flat:
@@ -34,7 +38,7 @@ class Flat:
         """A patch on a body, without an outline."""
         pen.fill(outline, color)
 
-    def shine(self, pen: Pen, outline: np.ndarray, color: Color) -> None:
+    def shine(self, pen: Pen, outline: np.ndarray) -> None:
         """What the light does on a finished body."""
 
     def feature(self, pen: Pen, outline: np.ndarray, color: Color, edge: Color = INK) -> None:
@@ -45,42 +49,70 @@ class Flat:
     def line(self, pen: Pen, points, color: Color, width: float) -> None:
         pen.line(points, color, width)
 
+    def limb(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
+        """An arm along a curve with a round hand at its end: a chain of circles, so that it may bend sharply."""
+        self._chain(pen, curve, radius + self.edge, self.edge_color(color))
+        self._chain(pen, curve, radius, color)
+
+    def _chain(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
+        length = float(np.hypot(*np.diff(curve, axis=0).T).sum())
+        step = max(1, int(0.4 * radius / max(length / (len(curve) - 1), 1e-6)))
+        for x, y in curve[:-1:step]:
+            pen.fill(_CIRCLE * radius + (x, y), color)
+        pen.fill(_CIRCLE * (radius * 1.12) + curve[-1], color)
+
+
+@lru_cache(maxsize=4096)
+def _ramp(start: Color, end: Color, steps: int) -> tuple[Color, ...]:
+    """`steps` tones from near `start` to `end`, eased."""
+    return tuple(mix(start, end, 1 - (1 - k / steps) ** 1.6) for k in range(1, steps + 1))
+
 
 class Soft(Flat):
     """Rounded bodies under a lamp at the upper left, without outlines, as in three-dimensional emoji.
 
-    A body is a pile of ever smaller copies of its outline, from the dark rim to the lit spot: the shading follows any
-    outline and any movement, and costs a few polygons.
+    A body is a pile of copies of its outline that step inwards from a dark rim and towards the light, and of a round
+    spot that grows lighter: the shading follows any outline and any movement, and costs a few polygons.
     """
 
     edge = 0.03
-    steps = 9
 
     def edge_color(self, color: Color) -> Color:
         return mix(color, (70, 30, 60), 0.36)
 
     def solids(self, pen: Pen, parts: Sequence[Solid]) -> None:
         for outline, color in parts:
-            self._pile(pen, outline, color, self.steps)
+            self._pile(pen, outline, color)
 
-    def _pile(self, pen: Pen, outline: np.ndarray, color: Color, steps: int) -> None:
-        low, high = outline.min(0), outline.max(0)
-        light = (low + high) / 2 + (high - low) * (-0.14, -0.18)
-        rim, bright = mix(color, (84, 26, 70), 0.34), mix(color, (255, 255, 246), 0.42)
+    def limb(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
+        rim, bright = self._tones(color)
+        for size, tone in ((1.0, rim), (0.86, mix(color, rim, 0.45)), (0.70, color), (0.42, mix(color, bright, 0.5))):
+            self._chain(pen, curve + (1 - size) * radius * np.array([-0.34, -0.44]), radius * size, tone)
+
+    @staticmethod
+    def _tones(color: Color) -> tuple[Color, Color]:
+        """The colour in the shade and in the light."""
+        return mix(color, (92, 34, 84), 0.36), mix(color, (255, 255, 246), 0.42)
+
+    def _pile(self, pen: Pen, outline: np.ndarray, color: Color, steps: int = 8) -> None:
+        rim, bright = self._tones(color)
         pen.fill(outline, rim)
-        for k in range(1, steps + 1):
-            u = k / steps
-            dark, lit = max(0.0, 1 - u * 2.6), max(0.0, (u - 0.34) / 0.66)
-            tone = mix(mix(color, rim, dark), bright, lit)
-            pen.fill(light + (outline - light) * (1 - 0.92 * u**1.15), tone)
-
-    def shine(self, pen: Pen, outline: np.ndarray, color: Color) -> None:
-        low, high = outline.min(0), outline.max(0)
-        x, y = (low + high) / 2 + (high - low) * (-0.22, -0.30)
-        pen.glow(x, y, 0.26, 0.17, (255, 255, 255), 0.75)
-
-    def feature(self, pen: Pen, outline: np.ndarray, color: Color, edge: Color = INK) -> None:
-        self._pile(pen, outline, color, 4)
+        thick = geometry.thickness(outline)
+        middle = outline.mean(0)
+        away = outline - middle
+        deep = 0.24 * thick
+        if geometry.seen_from_middle(away):  # shrinking it keeps it inside itself
+            way = away * (deep / thick) + (0.36 * deep, 0.46 * deep)
+        else:
+            way = geometry.outward(outline) * (0.6 * deep) + (0.2 * deep, 0.26 * deep)
+        for k, tone in enumerate(_ramp(rim, color, steps), 1):
+            pen.fill(geometry.unfolded(outline, outline - way * (k / steps)), tone)
+        radius = 0.96 * float(np.sqrt((away**2).sum(1)).min()) - deep
+        if radius < 0.1:
+            return
+        center = middle + radius * np.array([-0.16, -0.22])
+        for k, tone in enumerate(_ramp(color, bright, steps + 2)[:-1], 1):
+            pen.fill(_CIRCLE * (radius * (1 - k / (steps + 2))) + center, tone)
 
 
 class Sketch(Flat):
@@ -93,7 +125,7 @@ class Sketch(Flat):
         return mix(self.pencil, color, 0.18)
 
     def _wash(self, color: Color) -> Color:
-        return mix(color, (255, 253, 247), 0.56 if luminance(color) > 90 else 0.40)
+        return mix(color, (255, 253, 247), 0.46 if luminance(color) > 90 else 0.36)
 
     def solids(self, pen: Pen, parts: Sequence[Solid]) -> None:
         for outline, color in parts:
@@ -114,28 +146,40 @@ class Sketch(Flat):
     def line(self, pen: Pen, points, color: Color, width: float) -> None:
         pen.line(points, mix(color, self.pencil, 0.3), width * 0.75)
 
+    def limb(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
+        self._chain(pen, curve, radius + self.edge, self.edge_color(color))
+        self._chain(pen, curve, radius, mix(color, self._wash(color), 0.7))
+
     def _outline(self, pen: Pen, outline: np.ndarray, color: Color) -> None:
         middle = outline.mean(0)
-        angle = np.arctan2(*(outline - middle).T)
+        away = outline - middle
+        angle = np.arctan2(away[:, 0], away[:, 1])
         for k, width in ((0, self.edge), (1, self.edge * 1.25)):
-            away = 0.018 * np.sin(3 * angle + 2.1 * k) + 0.012 * np.sin(5 * angle - 1.3 * k)
-            pen.fill(geometry.grown(outline + (outline - middle) * away[:, None], width), color)
-            pen.fill(outline + (outline - middle) * away[:, None], (255, 253, 247))
+            line = outline + away * (0.018 * np.sin(3 * angle + 2.1 * k) + 0.012 * np.sin(5 * angle - 1.3 * k))[:, None]
+            pen.fill(geometry.grown(line, width), color)
+            pen.fill(line, (255, 253, 247))
 
     def _hatch(self, pen: Pen, outline: np.ndarray, color: Color, spacing: float = 0.15) -> None:
         """Slanted strokes from edge to edge, each a little short."""
         p = geometry.turned(outline, 0.9)
-        after = np.roll(p, -1, axis=0)
-        for number, y in enumerate(np.arange(p[:, 1].min() + spacing * 0.6, p[:, 1].max(), spacing)):
-            crossing = (p[:, 1] <= y) != (after[:, 1] <= y)
-            a, b = p[crossing], after[crossing]
-            xs = np.sort(a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0]))
-            for left, right in zip(xs[::2], xs[1::2], strict=False):
-                short = 0.05 + 0.16 * abs(np.sin(12.9 * number + 3 * left)) * (right - left)
-                if right - left > 0.12:
-                    bow = 0.02 * np.sin(7.0 * number)
-                    line = [(left + 0.04, y), ((left + right) / 2, y + bow), (right - short, y)]
-                    pen.line(geometry.turned(line, -0.9), color, 0.034)
+        after = np.concatenate([p[1:], p[:1]])
+        rows = np.arange(p[:, 1].min() + spacing * 0.6, p[:, 1].max(), spacing)
+        crossing = (p[:, 1] <= rows[:, None]) != (after[:, 1] <= rows[:, None])
+        row, edge = np.nonzero(crossing)
+        a, b, y = p[edge], after[edge], rows[row]
+        x = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
+        order = np.lexsort((x, row))  # a row crosses a closed outline an even number of times
+        left, right, y, row = x[order][::2], x[order][1::2], y[order][::2], row[order][::2]
+        wide = right - left > 0.12
+        left, right, y, row = left[wide], right[wide], y[wide], row[wide]
+        right = right - 0.05 - 0.16 * np.abs(np.sin(12.9 * row + 3 * left)) * (right - left)
+        middle, bow, half = (left + right) / 2, 0.02 * np.sin(7.0 * row), 0.017
+        left = left + 0.04
+        strokes = np.empty((len(row), 6, 2))
+        strokes[:, :, 0] = np.stack([left, middle, right, right, middle, left], axis=1)
+        strokes[:, :, 1] = np.stack([y, y + bow - half, y, y + half, y + bow + half, y + half], axis=1)
+        for stroke in geometry.turned(strokes.reshape(-1, 2), -0.9).reshape(strokes.shape):
+            pen.fill(stroke, color)
 
 
 STYLES: dict[str, Flat] = {"flat": Flat(), "soft": Soft(), "sketch": Sketch()}

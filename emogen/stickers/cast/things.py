@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emogen.stickers.cast.character import Character, FaceLayout, Part, pair
-from emogen.stickers.cast.geometry import TURN, band, drop, ellipse, heart, rounded, smooth, turned
+from emogen.stickers.cast.geometry import TURN, band, drop, ellipse, heart, rounded, smooth, softened, symmetric, turned
 
 
 def _lobes(count: int, depth: float) -> np.ndarray:
@@ -16,26 +16,10 @@ def _lobes(count: int, depth: float) -> np.ndarray:
 
 
 _LEAF = smooth([(0.04, -0.98), (0.28, -1.22), (0.62, -1.20), (0.46, -0.98), (0.22, -0.88)], 6)
-_APPLE = smooth(
-    [
-        (0, -0.80),
-        (0.36, -0.94),
-        (0.80, -0.78),
-        (1.02, -0.24),
-        (0.90, 0.36),
-        (0.56, 0.84),
-        (0.22, 0.94),
-        (0, 0.86),
-        (-0.22, 0.94),
-        (-0.56, 0.84),
-        (-0.90, 0.36),
-        (-1.02, -0.24),
-        (-0.80, -0.78),
-        (-0.36, -0.94),
-    ],
-    6,
+_APPLE = symmetric(
+    [(0, -0.80), (0.36, -0.94), (0.80, -0.78), (1.02, -0.24), (0.90, 0.36), (0.56, 0.84), (0.22, 0.94), (0, 0.86)]
 )
-_FROSTING = smooth(
+_FROSTING = symmetric(
     [
         (0, -1.12),
         (0.30, -1.06),
@@ -49,60 +33,20 @@ _FROSTING = smooth(
         (0.50, 0.62),
         (0.24, 0.52),
         (0, 0.64),
-        (-0.24, 0.52),
-        (-0.50, 0.62),
-        (-0.74, 0.50),
-        (-1.02, 0.44),
-        (-1.14, 0.10),
-        (-1.04, -0.26),
-        (-0.80, -0.46),
-        (-0.72, -0.74),
-        (-0.42, -0.86),
-        (-0.30, -1.06),
     ],
     5,
 )
 _WRAPPER = rounded([(-0.90, 0.30), (0.90, 0.30), (0.68, 1.12), (-0.68, 1.12)], 2, 0.08)
-_CAP = smooth(
-    [
-        (0, -1.16),
-        (0.60, -1.04),
-        (1.06, -0.66),
-        (1.24, -0.20),
-        (1.06, -0.06),
-        (0.5, -0.12),
-        (0, -0.16),
-        (-0.5, -0.12),
-        (-1.06, -0.06),
-        (-1.24, -0.20),
-        (-1.06, -0.66),
-        (-0.60, -1.04),
-    ],
-    6,
-)
-_STEM = smooth(
-    [
-        (0.62, -0.3),
-        (0.70, 0.2),
-        (0.84, 0.70),
-        (0.60, 0.98),
-        (0, 1.02),
-        (-0.60, 0.98),
-        (-0.84, 0.70),
-        (-0.70, 0.2),
-        (-0.62, -0.3),
-        (0, -0.4),
-    ],
-    6,
-)
+_CAP = symmetric([(0, -1.16), (0.60, -1.04), (1.06, -0.66), (1.24, -0.20), (1.06, -0.06), (0.5, -0.12), (0, -0.16)])
+_STEM = symmetric([(0, -0.4), (0.62, -0.3), (0.72, 0.2), (0.86, 0.70), (0.60, 0.98), (0, 1.02)])
 _CACTUS = ellipse(0, -0.10, 0.72, 1.02, 60, 3.0)
 
 THINGS: dict[str, Character] = {
     "heart": Character(
         nouns=("heart", "heart with a face"),
         colors=("red", "pink", "purple"),
-        body=(Part(heart(0, 0.0, 1.12, 60) * (1.0, 0.96) + (0, 0.02)),),
-        face=FaceLayout(y=-0.16, scale=0.82),
+        body=(Part(softened(heart(0, 0.0, 1.14, 60) * (1.0, 0.96) + (0, 0.02), 80, 3)),),
+        face=FaceLayout(y=-0.10, scale=0.80, eye_x=0.35),
         hat=(0, -0.60, 0.8),
         neck=(0, 0.62, 0.7),
         shoulder=(0.80, 0.24),
@@ -113,7 +57,7 @@ THINGS: dict[str, Character] = {
     "drop": Character(
         nouns=("drop", "water drop"),
         colors=("blue", "turquoise", "purple"),
-        body=(Part(drop(0, 0, 1.16, 72) * (1, 0.80) + (0, -0.10)),),
+        body=(Part(softened(drop(0, 0, 1.18, 72) * (1, 0.80) + (0, -0.10), 72, 4)),),
         face=FaceLayout(y=0.30, scale=0.78),
         hat=(0, -1.0, 0.55),
         neck=(0, 0.84, 0.8),
@@ -187,7 +131,7 @@ THINGS: dict[str, Character] = {
             Part(ellipse(-0.10, -0.42, 0.12, 0.08), "white"),
             Part(ellipse(-0.98, -0.26, 0.10, 0.09), "white"),
         ),
-        face=FaceLayout(y=0.40, scale=0.72, skin="cream"),
+        face=FaceLayout(y=0.38, scale=0.78, skin="cream", eye_y=-0.10),
         hat=(0, -1.10, 0.8),
         neck=(0, 0.92, 0.7),
         shoulder=(0.72, 0.50),
@@ -227,6 +171,9 @@ THINGS: dict[str, Character] = {
         hat=(0, -1.02, 0.8),
         neck=(0, 0.74, 0.8),
         feet=None,
+        limb="leaf",
+        arm=0.2,
+        shoulder=(0.62, 0.50),
         fit=(0.29, 0.48),
     ),
 }
