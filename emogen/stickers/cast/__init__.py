@@ -9,9 +9,10 @@ emotion from the emotion. `splits` says who is never seen by which training; `br
 purpose; `python -m emogen.stickers.cast.sheet --output cast.png` shows them all.
 """
 
+from emogen.stickers.cast.broken import WAYS, broken
 from emogen.stickers.cast.captions import caption, named
 from emogen.stickers.cast.draw import draw
 from emogen.stickers.cast.spec import CastSpec
 from emogen.stickers.cast.splits import random_spec, split_of
 
-__all__ = ["CastSpec", "caption", "draw", "named", "random_spec", "split_of"]
+__all__ = ["WAYS", "CastSpec", "broken", "caption", "draw", "named", "random_spec", "split_of"]

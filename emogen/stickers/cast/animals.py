@@ -40,7 +40,7 @@ ANIMALS: dict[str, Character] = {
         nouns=("cat", "kitten"),
         colors=("orange", "gray", "black", "white"),
         behind=(
-            Part(_tail([(0.7, 0.7), (1.16, 0.72), (1.34, 0.36), (1.26, 0.04)], 0.22), "main", "tail", (0.8, 0.7)),
+            Part(_tail([(0.7, 0.7), (1.10, 0.74), (1.24, 0.40), (1.16, 0.10)], 0.22), "main", "tail", (0.8, 0.7)),
             *pair(_CAT_EAR, "main", "ear", (-0.55, -0.62)),
             *pair(rounded([(-0.78, -0.50), (-0.80, -1.06), (-0.36, -0.76)], 2, 0.2), "inner", "ear", (-0.55, -0.62)),
         ),
@@ -56,11 +56,12 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(mouth_y=0.05, mouth_size=0.92),
         nose="cat",
         hat=(0, -0.88, 0.82),
+        fit=(0.295, 0.566),
     ),
     "dog": Character(
         nouns=("dog", "puppy"),
         colors=("brown", "white", "yellow", "gray"),
-        behind=(Part(_tail([(0.7, 0.66), (1.1, 0.50), (1.30, 0.16)], 0.24), "main", "tail", (0.8, 0.66)),),
+        behind=(Part(_tail([(0.7, 0.66), (1.04, 0.52), (1.20, 0.20)], 0.24), "main", "tail", (0.8, 0.66)),),
         body=(Part(_HEAD),),
         marks=(
             Part(_tilted(0.40, -0.16, 0.36, 0.44, -12), "soft", "face"),
@@ -69,6 +70,7 @@ ANIMALS: dict[str, Character] = {
         front=pair(_DOG_EAR, "dark", "flap", (-0.66, -0.76)),
         face=FaceLayout(mouth_y=0.12, mouth_size=0.92),
         nose="dog",
+        fit=(0.276, 0.546),
     ),
     "bear": Character(
         nouns=("bear", "teddy bear"),
@@ -81,6 +83,7 @@ ANIMALS: dict[str, Character] = {
         marks=(Part(ellipse(0, 0.38, 0.44, 0.34), "light", "face"),),
         face=FaceLayout(mouth_y=0.09, mouth_size=0.88),
         nose="bear",
+        fit=(0.305, 0.602),
     ),
     "panda": Character(
         nouns=("panda", "panda bear"),
@@ -91,6 +94,7 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(eye_pale=True, mouth_y=0.08, mouth_size=0.9, cheek_y=0.30),
         nose="bear",
         limb="night",
+        fit=(0.305, 0.602),
     ),
     "rabbit": Character(
         nouns=("rabbit", "bunny"),
@@ -104,19 +108,19 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(mouth_y=0.07, mouth_size=0.9),
         nose="rabbit",
         hat=(0, -0.90, 0.7),
-        fit=(0.265, 0.62),
+        fit=(0.259, 0.656),
     ),
     "fox": Character(
         nouns=("fox", "little fox"),
         colors=("orange", "red", "white", "gray"),
         behind=(
             Part(
-                smooth([(0.6, 0.86), (1.10, 0.92), (1.50, 0.50), (1.40, -0.06), (1.10, 0.26), (0.84, 0.46)], 6),
+                smooth([(0.6, 0.86), (1.04, 0.92), (1.38, 0.52), (1.30, 0.0), (1.02, 0.28), (0.80, 0.46)], 6),
                 "main",
                 "tail",
                 (0.7, 0.8),
             ),
-            Part(smooth([(1.48, 0.34), (1.40, -0.06), (1.20, 0.14), (1.32, 0.30)], 5), "light", "tail", (0.7, 0.8)),
+            Part(smooth([(1.36, 0.36), (1.30, 0.0), (1.12, 0.18), (1.22, 0.32)], 5), "light", "tail", (0.7, 0.8)),
             *pair(_FOX_EAR, "main", "ear", (-0.55, -0.62)),
             *pair(rounded([(-0.80, -0.50), (-0.86, -1.18), (-0.34, -0.76)], 2, 0.2), "deep", "ear", (-0.55, -0.62)),
         ),
@@ -130,6 +134,7 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(mouth_y=0.06, mouth_size=0.9),
         nose="cat",
         hat=(0, -0.88, 0.8),
+        fit=(0.285, 0.586),
     ),
     "pig": Character(
         nouns=("pig", "piglet"),
@@ -146,6 +151,7 @@ ANIMALS: dict[str, Character] = {
         marks=pair(rounded([(-0.84, -0.62), (-0.94, -0.98), (-0.56, -0.88)], 2, 0.2), "inner", "ear", (-0.6, -0.7)),
         face=FaceLayout(eye_x=0.42, eye_y=-0.20, mouth_y=0.20, mouth_size=0.84),
         nose="pig",
+        fit=(0.295, 0.582),
     ),
     "frog": Character(
         nouns=("frog", "little frog"),
@@ -166,7 +172,7 @@ ANIMALS: dict[str, Character] = {
             cheek_y=0.06,
         ),
         hat=(0, -0.64, 0.72),
-        fit=(0.285, 0.555),
+        fit=(0.305, 0.552),
     ),
     "chick": Character(
         nouns=("chick", "baby chick"),
@@ -176,6 +182,7 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(lips="beak", mouth_y=-0.08, mouth_size=0.80),
         limb="main",
         arm=0.34,
+        fit=(0.295, 0.582),
     ),
     "penguin": Character(
         nouns=("penguin", "baby penguin"),
@@ -205,13 +212,14 @@ ANIMALS: dict[str, Character] = {
         ),
         face=FaceLayout(skin="white", scale=0.86, lips="beak", mouth_y=-0.06, mouth_size=0.82, cheek_x=0.58),
         limb="main",
+        fit=(0.305, 0.602),
     ),
     "mouse": Character(
         nouns=("mouse", "little mouse"),
         colors=("gray", "white", "brown"),
         behind=(
             Part(
-                _tail([(0.7, 0.78), (1.14, 0.84), (1.36, 0.56), (1.28, 0.22), (1.40, 0.04)], 0.09),
+                _tail([(0.7, 0.78), (1.06, 0.84), (1.22, 0.58), (1.14, 0.26), (1.24, 0.08)], 0.09),
                 "rose",
                 "tail",
                 (0.8, 0.78),
@@ -224,14 +232,14 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(mouth_y=0.06, mouth_size=0.88),
         nose="rabbit",
         hat=(0, -0.78, 0.78),
-        fit=(0.275, 0.56),
+        fit=(0.259, 0.571),
     ),
     "lion": Character(
         nouns=("lion", "lion cub"),
         colors=("yellow", "orange", "white"),
         behind=(
-            Part(_tail([(0.7, 0.8), (1.24, 0.86), (1.40, 0.50)], 0.13), "main", "tail", (0.8, 0.8)),
-            Part(ellipse(1.40, 0.42, 0.17, 0.20), "deep", "tail", (0.8, 0.8)),
+            Part(_tail([(0.7, 0.8), (1.16, 0.86), (1.26, 0.54)], 0.13), "main", "tail", (0.8, 0.8)),
+            Part(ellipse(1.26, 0.46, 0.15, 0.18), "deep", "tail", (0.8, 0.8)),
             Part(
                 ellipse(0, 0, 1, 1, 84)
                 * (1.14 + 0.09 * np.cos(14 * np.linspace(0, 2 * np.pi, 84, endpoint=False)))[:, None],
@@ -244,7 +252,7 @@ ANIMALS: dict[str, Character] = {
         face=FaceLayout(scale=0.86, mouth_y=0.09, mouth_size=0.9),
         nose="cat",
         hat=(0, -1.0, 0.8),
-        fit=(0.275, 0.55),
+        fit=(0.285, 0.579),
         feet=1.0,
     ),
 }

@@ -56,7 +56,7 @@ BEINGS: dict[str, Character] = {
         face=FaceLayout(scale=0.98),
         limb="",
         feet=None,
-        fit=(0.33, 0.54),
+        fit=(0.318, 0.61),
     ),
     "square": Character(
         nouns=("square face", "cube face"),
@@ -66,7 +66,7 @@ BEINGS: dict[str, Character] = {
         hat=(0, -0.84, 1.0),
         limb="",
         feet=None,
-        fit=(0.33, 0.54),
+        fit=(0.318, 0.61),
     ),
     "ghost": Character(
         nouns=("ghost", "little ghost"),
@@ -76,7 +76,7 @@ BEINGS: dict[str, Character] = {
         hat=(0, -0.94, 0.9),
         neck=(0, 0.62, 1.0),
         feet=None,
-        fit=(0.29, 0.53),
+        fit=(0.295, 0.588),
     ),
     "robot": Character(
         nouns=("robot", "little robot"),
@@ -97,6 +97,7 @@ BEINGS: dict[str, Character] = {
         limb="steel",
         shoulder=(0.92, 0.42),
         arm=0.22,
+        fit=(0.295, 0.604),
     ),
     "alien": Character(
         nouns=("alien", "little alien"),
@@ -119,6 +120,7 @@ BEINGS: dict[str, Character] = {
         shoulder=(0.56, 0.66),
         arm=0.2,
         feet=0.98,
+        fit=(0.294, 0.597),
     ),
     "sun": Character(
         nouns=("sun", "bright sun"),
@@ -128,7 +130,7 @@ BEINGS: dict[str, Character] = {
         face=FaceLayout(scale=0.90),
         hat=(0, -0.84, 0.9),
         feet=None,
-        fit=(0.30, 0.52),
+        fit=(0.285, 0.549),
     ),
     "moon": Character(
         nouns=("moon", "crescent moon"),
@@ -138,7 +140,7 @@ BEINGS: dict[str, Character] = {
         hat=(-0.50, -0.94, 0.7),
         neck=(-0.10, 0.94, 0.8),
         feet=None,
-        fit=(0.34, 0.52),
+        fit=(0.295, 0.566),
     ),
     "star": Character(
         nouns=("star", "little star"),
@@ -148,7 +150,7 @@ BEINGS: dict[str, Character] = {
         hat=(0, -0.98, 0.6),
         neck=(0, 0.70, 0.8),
         feet=None,
-        fit=(0.33, 0.54),
+        fit=(0.295, 0.551),
     ),
     "cloud": Character(
         nouns=("cloud", "fluffy cloud"),
@@ -158,7 +160,7 @@ BEINGS: dict[str, Character] = {
         hat=(0, -0.92, 0.9),
         neck=(0, 0.72, 0.9),
         feet=None,
-        fit=(0.31, 0.52),
+        fit=(0.295, 0.598),
     ),
 }
 """Beings by the name in a spec."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emogen.stickers.cast import geometry
@@ -14,7 +15,27 @@ from emogen.stickers.cast.pose import Pose
 from emogen.stickers.palette import mix
 
 if TYPE_CHECKING:
-    from emogen.stickers.cast.draw import Stage
+    from emogen.stickers.cast.stage import Stage
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """What is wrong with a face, for clips that are wrong on purpose. Places are in face units.
+
+    Attributes:
+        without: the sides (-1, 1) whose eye is missing.
+        eyes: (x, y, size) of eyes that do not belong. mouths: the same of mouths.
+        mouthless: without the mouth. shift: how far eyes and mouth are from where they belong.
+    """
+
+    without: tuple[int, ...] = ()
+    eyes: tuple[tuple[float, float, float], ...] = ()
+    mouths: tuple[tuple[float, float, float], ...] = ()
+    mouthless: bool = False
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+SOUND = Flaws()
 
 
 def face_pen(body: Pen, layout: FaceLayout, pose: Pose, mirror: int) -> Pen:
@@ -34,17 +55,25 @@ def draw_face(stage: Stage, face: Pen) -> None:
         cheek = mix(skin, (255, 84, 110), 0.75)
         face.glow(side * layout.cheek_x, layout.cheek_y, 0.24, 0.17, cheek, 0.85 * min(1.0, pose.blush))
     size = layout.eye_size * look.eye_size
-    for side in (-1, 1):
-        eye = face.moved(side * layout.eye_x * look.eye_gap, layout.eye_y)
+    flaws = stage.flaws
+    dx, dy = flaws.shift
+    sides = [side for side in (-1, 1) if side not in flaws.without]
+    for side in sides:
+        eye = face.moved(side * layout.eye_x * look.eye_gap + dx, layout.eye_y + dy)
         draw_eye(eye, style, pose, ink, side, size)
-    for side in (-1, 1):
+    for side in sides:
         draw_brow(face.moved(side * layout.eye_x * look.eye_gap, layout.eye_y), style, pose, ink, side)
     if pose.wrinkle > 0.05:
         _wrinkles(face, style, pose, ink.line, layout)
     lips = role(layout.lips, stage.main) if layout.lips else None
-    mouth = face.moved(0, layout.mouth_y)
-    draw_mouth(mouth, style, pose, ink, layout.mouth_size * look.mouth_size, lips, stage.t)
+    width = layout.mouth_size * look.mouth_size
+    if not flaws.mouthless:
+        draw_mouth(face.moved(-dx, layout.mouth_y - dy), style, pose, ink, width, lips, stage.t)
     _nose(face, style, who.nose, pose)
+    for x, y, factor in flaws.eyes:
+        draw_eye(face.moved(x, y), style, pose, ink, 1 if x > 0 else -1, size * factor)
+    for x, y, factor in flaws.mouths:
+        draw_mouth(face.moved(x, y - pose.mouth_y), style, pose, ink, width * factor, lips, stage.t)
 
 
 def _wrinkles(face: Pen, style, pose: Pose, color, layout: FaceLayout) -> None:

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.emotion:
         cells = [list(draw(row[0], 13, args.size)) for row in rows]
     else:
-        cells = [[draw(spec, 13, args.size)[args.frame] for spec in row] for row in rows]
+        cells = [[draw(spec, args.frame + 1, args.size)[-1] for spec in row] for row in rows]
     picture = np.concatenate([np.concatenate(row, axis=1) for row in cells])
     args.output.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).convert("RGB").save(args.output, quality=82)

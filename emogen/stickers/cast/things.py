@@ -52,7 +52,7 @@ THINGS: dict[str, Character] = {
         shoulder=(0.80, 0.24),
         arm=0.2,
         feet=None,
-        fit=(0.31, 0.54),
+        fit=(0.316, 0.503),
     ),
     "drop": Character(
         nouns=("drop", "water drop"),
@@ -64,7 +64,7 @@ THINGS: dict[str, Character] = {
         shoulder=(0.80, 0.50),
         arm=0.2,
         feet=None,
-        fit=(0.31, 0.55),
+        fit=(0.285, 0.564),
     ),
     "apple": Character(
         nouns=("apple", "shiny apple"),
@@ -77,6 +77,7 @@ THINGS: dict[str, Character] = {
         face=FaceLayout(y=0.04, scale=0.90),
         hat=(0, -0.80, 0.9),
         feet=None,
+        fit=(0.295, 0.574),
     ),
     "cupcake": Character(
         nouns=("cupcake", "muffin"),
@@ -89,7 +90,7 @@ THINGS: dict[str, Character] = {
         shoulder=(0.98, 0.34),
         arm=0.2,
         feet=None,
-        fit=(0.285, 0.55),
+        fit=(0.285, 0.571),
     ),
     "cactus": Character(
         nouns=("cactus", "little cactus"),
@@ -117,7 +118,7 @@ THINGS: dict[str, Character] = {
         shoulder=(0.66, 0.16),
         arm=0.34,
         feet=None,
-        fit=(0.29, 0.53),
+        fit=(0.287, 0.566),
     ),
     "mushroom": Character(
         nouns=("mushroom", "toadstool"),
@@ -138,7 +139,7 @@ THINGS: dict[str, Character] = {
         arm=0.2,
         limb="cream",
         feet=None,
-        fit=(0.29, 0.54),
+        fit=(0.312, 0.616),
     ),
     "pumpkin": Character(
         nouns=("pumpkin", "round pumpkin"),
@@ -157,6 +158,7 @@ THINGS: dict[str, Character] = {
         face=FaceLayout(y=0.04, scale=0.92),
         hat=(0, -0.78, 0.9),
         feet=None,
+        fit=(0.305, 0.569),
     ),
     "flower": Character(
         nouns=("flower", "daisy"),
@@ -174,7 +176,7 @@ THINGS: dict[str, Character] = {
         limb="leaf",
         arm=0.2,
         shoulder=(0.62, 0.50),
-        fit=(0.29, 0.48),
+        fit=(0.27, 0.532),
     ),
 }
 """Things by the name in a spec."""
