@@ -25,6 +25,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from emogen.media.limits import DEFAULT_LIMITS, Limits, VideoError
 from emogen.media.metadata import unpack
+from emogen.media.tones import to_sdr
 
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,live_flv,asf,ogg,mxf,nut,ivf,m4v,h264,hevc,"
@@ -160,7 +161,8 @@ class Container:
         self._origin = stream.start_time if stream.start_time is not None else first.pts or 0
         self._turns = round(first.rotation / 90) % 4
         self.hdr = _hdr(first)
-        self.channels = 4 if any(part.is_alpha for part in first.format.components) else 3
+        alpha = any(part.is_alpha for part in first.format.components) and not self.hdr
+        self.channels = 4 if alpha else 3
         self._size = _square_pixels(first, stream.sample_aspect_ratio)
         self.height, self.width = self._size[::-1] if self._turns % 2 else self._size
         self.limits.check_size(self.path, self.height, self.width)
@@ -292,18 +294,18 @@ class Container:
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         height, width = self._size
-        to_sdr = {"dst_color_trc": 1, "dst_color_primaries": 1} if self.hdr else {}  # swscale maps the tones
         planar_rgb = frame.format.name.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal"))
+        form = "rgb48le" if self.hdr else "rgba" if self.channels == 4 else "rgb24"
         picture = self._reformatter.reformat(
             frame,
             width,
             height,
-            "rgba" if self.channels == 4 else "rgb24",
+            form,
             src_colorspace=None if planar_rgb else _MATRICES.get(int(frame.colorspace), self._matrix),
             src_color_range=frame.color_range or None,
             interpolation=Interpolation.BICUBIC,
-            **to_sdr,
         ).to_ndarray()
+        picture = to_sdr(picture, self.hdr) if self.hdr else picture
         return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else picture
 
 

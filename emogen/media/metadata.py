@@ -2,8 +2,8 @@
 
 Encoders of animated images merge equal neighbours into one longer frame and round durations; the timing, under
 `TIMING_KEY`, undoes that on reading. Where the text lies depends on the format: a comment (MP4, WebM, GIF), a text
-chunk (PNG), or the EXIF description (WebP; Pillow leaves the `Exif\\0\\0` prefix out of the chunk, as the WebP
-specification asks, and reads files with and without it).
+chunk (PNG), or the EXIF description (WebP; the chunk begins with the TIFF header, as its specification has it, without
+the `Exif\\0\\0` of JPEG that files from before had; Pillow and exiftool read both).
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def write_images(path: Path, frames: np.ndarray, fps: float, text: str, quality:
     elif ending == ".webp":
         exif = Image.Exif()
         exif[EXIF_DESCRIPTION] = text
-        options |= {"quality": quality, "method": 2, "format": "WEBP", "exif": exif.tobytes()}
+        options |= {"quality": quality, "method": 2, "format": "WEBP", "exif": exif.tobytes().removeprefix(b"Exif\0\0")}
     else:
         options |= {"format": "PNG", "pnginfo": PngInfo()}
         options["pnginfo"].add_text(METADATA_KEY, text)
