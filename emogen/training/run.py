@@ -81,7 +81,7 @@ def check_door(config: TrainingConfig, say: Say) -> Door:
 def dry_run(config: TrainingConfig, judge: PreviewJudge | None = None) -> None:
     """Check everything that can be checked without loading weights, and print the plan."""
     door = check_door(config, print)
-    plan = make_plan(config)
+    plan = make_plan(config, listed=None)
     check_previews(config.validation, plan.family, judge)
     check_sharing(plan)
     with init_empty_weights():

@@ -19,6 +19,7 @@ from emogen.training.families import Family
 
 _LARGEST_UPSCALE = 16.0  # a picture enlarged more than this shows nothing
 _LARGEST_CROP = 0.8
+_SMALLEST_SIDE = 4
 _THREADS = 4
 
 
@@ -78,7 +79,7 @@ def _placed(about: Probe, buckets: Sequence[Bucket], family: Family, fps: float,
     fitting = [bucket for bucket in buckets if (bucket.num_frames == 1) == still] or buckets
     put = place(about.frames_at(fps), about.height, about.width, fitting, can_lengthen)
     size = f"{about.width}x{about.height} pixels"
-    if put.bucket is not None and put.upscale > _LARGEST_UPSCALE:
+    if put.bucket is not None and (put.upscale > _LARGEST_UPSCALE or min(about.height, about.width) < _SMALLEST_SIDE):
         return _unusable("too small", f"{size} would be enlarged {put.upscale:.0f} times")
     if put.bucket is not None and put.cropped > _LARGEST_CROP:
         return _unusable("too narrow", f"{put.cropped:.0%} of {size} would be cut off")

@@ -45,8 +45,11 @@ class Plan:
         return [clip for clip in self.clips if clip.record.split == name]
 
 
-def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Plan:
+def make_plan(config: TrainingConfig, say: Callable[[str], None] = print, listed: int | None = _SHOWN) -> Plan:
     """Read and check the records, scrub the captions, settle the sizes; say what was found.
+
+    Args:
+        listed: how many clips are named of each kind of thing that happens to them; None names all.
 
     Raises:
         RecordError, DataError, ConfigError, ModelFolderError, CheckpointError, FileNotFoundError: with what is wrong
@@ -78,7 +81,7 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print) -> Pla
         say(f"warning: {leak}")
     clips, report = place_clips(records, buckets, config, family, geometry.fps)
     dropped |= report.dropped
-    say(report.text(_SHOWN))
+    say(report.text(listed))
     say(f"clips at {geometry.fps:g} fps, {geometry.max_sequence_length} text tokens")
     plan = Plan(config, family, geometry, clips, total, dropped)
     check_dropped(plan, say)
