@@ -9,6 +9,7 @@ from typing import Any
 
 from emogen.eval.benchmark.results import read_results
 from emogen.settings import ConfigError
+from emogen.settings.paths import check_output_folder
 
 
 def measuring_parser(module: str, description: str, examples: str, configs: str) -> argparse.ArgumentParser:
@@ -40,11 +41,27 @@ def measuring_parser(module: str, description: str, examples: str, configs: str)
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse, and leave with a message where `--config` has no `--output_dir`."""
+    """Parse, and leave with a message where `--config` has no `--output_dir` that can be written into."""
     args = parser.parse_args(argv)
     if args.config and args.output_dir is None:
         parser.error("--config needs --output_dir")
+    if args.config:
+        try:
+            check_output_folder(args.output_dir)
+        except ConfigError as error:
+            parser.error(str(error))
     return args
+
+
+def check_device(text: str) -> None:
+    """Refuse a `--device` that this machine or this PyTorch does not have (`ConfigError`)."""
+    import torch
+
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition("\n")[0][:160]
+        raise ConfigError(f"--device {text[:40]}: cannot be used here ({reason}); take cpu") from None
 
 
 def finished(folder: Path, kind: type) -> dict[str, Any]:

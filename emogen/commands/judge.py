@@ -78,11 +78,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.command == "train" and args.frames < 1:
         parser.error(f"--frames must be 1 or more, not {args.frames}")
-    from emogen.eval.judges.spec import JudgeError
+    from emogen.eval.arguments import check_device
+    from emogen.settings import ConfigError
+    from emogen.settings.paths import check_output_folder
 
     try:
-        return _train(args) if args.command == "train" else _check(args)
-    except JudgeError as error:
+        check_device(args.device)
+        if args.command == "train":
+            check_output_folder(args.output_dir)
+            return _train(args)
+        return _check(args)
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -70,12 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from emogen.eval.arguments import check_device
     from emogen.eval.benchmark.config import EvalConfigError
     from emogen.eval.benchmark.measure import load_judges
     from emogen.eval.sanity.corruptions import check_strengths
     from emogen.eval.sanity.report import markdown
     from emogen.eval.sanity.run import PLOT, run_sanity, sanity_networks, sanity_records
+    from emogen.settings.paths import check_output_folder
 
+    check_output_folder(args.output_dir)
+    check_device(args.device)
     if not 0 <= args.seed < 2**63:
         raise EvalConfigError(f"--seed must be from 0 to 2**63 - 1, not {args.seed}")
     strengths = {name: _numbers(name, text) for name in _WORST if (text := getattr(args, name)) is not None}

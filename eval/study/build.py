@@ -16,6 +16,7 @@ from emogen.eval.study.page import PAGE
 from emogen.files import atomic, fingerprint_bytes, fingerprint_value, write_json, write_text
 from emogen.settings import ConfigError
 from emogen.settings.json_file import check_json
+from emogen.settings.paths import check_output_folder
 
 KINDS = (".png", ".apng", ".webp", ".gif", ".mp4", ".webm", ".jpg", ".jpeg")
 """Endings that a browser shows; what else a results file names is not copied."""
@@ -54,6 +55,7 @@ def build_study(
     check_json(results, ForStudy, "results.json: holds no results of an evaluation")
     if len(systems) != 2 or systems[0] == systems[1]:
         raise ConfigError(f"--systems takes two different ones, not {', '.join(systems)}")
+    check_output_folder(out)
     if out.exists():
         raise ConfigError(f"{out} exists; choose another folder, so that votes are not mixed")
     for flag, count in (("pairs", pairs), ("names", names), ("seed", seed)):

@@ -6,6 +6,7 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from emogen.settings import ConfigError, apply_flags, build, read_yaml
+from emogen.settings.paths import check_output_folder
 from emogen.settings.types import Flag, FlagOrWhole, Free, Listed, Name, Number, Seed, Sentences, Whole
 
 
@@ -162,3 +163,29 @@ def test_flags(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             read(tmp_path, text, flags)
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    check_output_folder(tmp_path / "new/newer")
+    check_output_folder(tmp_path)
+    for folder, message in (
+        (tmp_path / "file", "is a file, not a folder"),
+        (tmp_path / "file/below", "is a file, not a folder|is no name"),
+        (tmp_path / ("x" * 300), "longer than 255|is no name"),
+        ("a\0b", "is no name of a folder"),
+        ("/proc/emogen", "is not writable"),
+    ):
+        with pytest.raises(ConfigError, match=f"--output_dir.*({message})"):
+            check_output_folder(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("module", ["emogen.eval.__main__", "emogen.eval.controls.__main__"])
+def test_measuring_commands_refuse_before_the_work(module, tmp_path, capsys):
+    import importlib
+
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module(module).main(["--config", "x.yaml", "--output_dir", str(tmp_path / "file")])
+    assert left.value.code == 2 and "is a file, not a folder" in capsys.readouterr().err
