@@ -12,18 +12,38 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
 from emogen.data.records import ClipRecord, RecordError, read_records
 from emogen.data.sources import find_tables
 from emogen.data.tables import read_rows
 from emogen.eval.judges.spec import JudgeError
 from emogen.files import fingerprint_bytes, fingerprint_file, write_json
+from emogen.settings.json_file import check_json
 
 FORMAT = "emogen judge card 1"
 CARD_NAME = "card.json"
+
+
+class _Rate(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    low: float | None = None
+    high: float | None = None
+
+
+class _HeldOut(BaseModel):
+    """What a page and a warning need of the figures on one data set."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    n: int
+    accuracy: _Rate
+    recall: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -98,8 +118,13 @@ class JudgeCard:
         try:
             training = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("training").items()}
             members = tuple(cls.from_dict(member, source) for member in values.pop("members", ()))
-            return cls(**values, training=TrainingData(**training), members=members)
-        except (AttributeError, KeyError, TypeError) as error:
+            card = cls(**values, training=TrainingData(**training), members=members)
+            check_json(dataclasses.asdict(card), cls, "a wrong value")
+            check_json(card.held_out, dict[str, _HeldOut], "a wrong value in held_out")
+            return card
+        except JudgeError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise JudgeError(f"{source}: a damaged card ({error}); write it anew with `emogen judge check`") from error
 
     def save(self, path: str | Path) -> Path:

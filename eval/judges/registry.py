@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from emogen.eval.judges.base import ScoringJudge, TemperedJudge
+from emogen.eval.judges.base import LABELS, ScoringJudge, TemperedJudge
 from emogen.eval.judges.card import CARD_NAME, FORMAT, JudgeCard, TrainingData
 from emogen.eval.judges.embedded import EmbeddedJudge, Judge
 from emogen.eval.judges.spec import JudgeError, check_spec, judge_name, nearest
+from emogen.text_files import read_json
 
 _EMBEDDED = {"embedded": "judge", "embedded_blends": "judge_blends"}
 """Names of the judges in the package, and what `embedded_judge` calls them."""
@@ -61,9 +61,11 @@ def _kind_of_folder(text: str) -> str:
                          + (hint if hint.startswith("; did") else "; a model of the Hub is {kind: clip, model: ...} or "
                             "{kind: vlm, model: ...}"))  # fmt: skip
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
     except (OSError, ValueError) as error:
         raise JudgeError(f"{folder}: holds no judge: config.json cannot be read ({error})") from error
+    if not isinstance(config, Mapping):
+        raise JudgeError(f"{folder}: holds no judge: config.json holds no settings")
     if config.get("kind") == "linear_probe":
         return "probe"
     if config.get("_class_name") == "ClipClassifier":
@@ -105,11 +107,18 @@ def _classifier(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
     folder = Path(spec["folder"])
     try:
         judge = EmbeddedJudge(str(folder), str(device))
-    except (OSError, ValueError) as error:
-        raise JudgeError(f"{folder}: {error}") from error
-    heads = {**judge.network.config.heads, **(judge.network.config.regressions or {})}
+        heads = {**judge.network.config.heads, **(judge.network.config.regressions or {})}
+        emotions = list(judge.network.config.heads.get("emotion", ()))
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+        # the network is built from what the folder's config.json says, whatever that is
+        what = f"{type(error).__name__}: {error}"
+        if "meta tensor" in what:  # how diffusers leaves what the file of weights lacks
+            what = "its weights lack a part of the network that config.json describes"
+        raise JudgeError(f"{folder}: a damaged classifier ({what})") from error
     if "emotion" not in heads or "valence_arousal" not in heads:
         raise JudgeError(f"{folder}: this classifier has no heads emotion and valence_arousal ({', '.join(heads)})")
+    if emotions != list(LABELS):
+        raise JudgeError(f"{folder}: its head emotion reads {', '.join(map(str, emotions))}, not {', '.join(LABELS)}")
     judge.card = _classifier_card(folder, name)
     return judge
 
@@ -117,21 +126,27 @@ def _classifier(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
 def _classifier_card(folder: Path, name: str) -> JudgeCard:
     card = JudgeCard(name, "classifier", folder.name)
     try:
-        values = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+        values = read_json(folder / CARD_NAME)
     except FileNotFoundError:
         return card
     except (OSError, ValueError) as error:
         raise JudgeError(f"{folder / CARD_NAME}: cannot be read ({error})") from error
-    if values.get("format") == FORMAT:
+    if isinstance(values, Mapping) and values.get("format") == FORMAT:
         return JudgeCard.from_dict(values, str(folder / CARD_NAME))
-    counts = {key: n for key, n in values.get("training", {}).items() if isinstance(n, int)}
-    about = ", ".join(f"{n} {key}" for key, n in counts.items()) or "not stated"
-    held_out = {data: _recipe_figures(found) for data, found in values.get("held_out", {}).items()}
-    if blends := values.get("held_out_blends"):  # a hit names both emotions of a blend
-        low, high = blends["Wilson"]
-        right = {"value": blends["both right"], "low": low, "high": high, "n": blends["blends"]}
-        held_out["blends, both"] = {"n": blends["blends"], "accuracy": right, "recall": {}}
-    return dataclasses.replace(card, training=TrainingData(about), held_out=held_out)
+    try:
+        counts = {key: n for key, n in values.get("training", {}).items() if isinstance(n, int)}
+        about = ", ".join(f"{n} {key}" for key, n in counts.items()) or "not stated"
+        held_out = {data: _recipe_figures(found) for data, found in values.get("held_out", {}).items()}
+        if blends := values.get("held_out_blends"):  # a hit names both emotions of a blend
+            low, high = blends["Wilson"]
+            right = {"value": blends["both right"], "low": low, "high": high, "n": blends["blends"]}
+            held_out["blends, both"] = {"n": blends["blends"], "accuracy": right, "recall": {}}
+        card = dataclasses.replace(card, training=TrainingData(about), held_out=held_out)
+        return JudgeCard.from_dict(card.to_dict(), str(folder / CARD_NAME))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, JudgeError):
+            raise
+        raise JudgeError(f"{folder / CARD_NAME}: a damaged card ({error})") from error
 
 
 def _recipe_figures(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -141,7 +141,8 @@ def test_check_measures_and_writes_a_card_that_can_be_used(folder, tmp_path, cap
 
 def test_cards_survive_and_others_are_refused(tmp_path, folder):
     training = TrainingData.of(labelled_records(folder), "noise")
-    card = JudgeCard("a", "probe", "pixels", "MIT", 1.5, training, {"x": {"n": 1}}, (JudgeCard("b", "clip"),))
+    held_out = {"x": {"n": 1, "accuracy": {"value": 0.5}, "recall": {}}}
+    card = JudgeCard("a", "probe", "pixels", "MIT", 1.5, training, held_out, (JudgeCard("b", "clip"),))
     assert JudgeCard.load(card.save(tmp_path / "card.json")) == card
     short = card.to_dict(hashes=False)
     assert short["training"]["clip_hashes"] == 18 and short["members"][0]["training"]["clip_hashes"] is None
