@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emogen.emotion.prompts import scrub_emotion_words
+from emogen.emotion import scrub_emotion_words
 from emogen.emotion.taxonomy import MIKELS
 from emogen.stickers import fluent
 

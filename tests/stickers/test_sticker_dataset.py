@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from emogen.data.records import find_leaks, missing_clips, read_records
-from emogen.emotion.prompts import scrub_emotion_words
+from emogen.emotion import scrub_emotion_words
 from emogen.media.pixels import resample_frames
 from emogen.media.reader import read_video
 from emogen.stickers import dataset

@@ -4,7 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from emogen.emotion.prompts import scrub_emotion_words
+from emogen.emotion import scrub_emotion_words
 from emogen.emotion.taxonomy import MIKELS, is_positive
 from emogen.stickers import content
 from emogen.stickers.expression import EXPRESSIONS, NEUTRAL, expression_at

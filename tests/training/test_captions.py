@@ -9,7 +9,7 @@ from emogen.data.records import ClipRecord
 from emogen.embedded import embedded_model
 from emogen.emotion import EmotionState, emotion_prompt, parse_emotion
 from emogen.models.text_limit import TextLimit, fit_prompts
-from emogen.training.data.captions import fit_captions, scrub_records
+from emogen.training.data.captions import fit_captions, say_scrubbed, scrub_records
 from emogen.training.data.plan import DataError, make_plan
 
 PHRASE = "a very detailed shot of a round yellow face on a plain background, "
@@ -24,11 +24,19 @@ def limit():
     return TextLimit.from_folder(Path(embedded_model()), 64)
 
 
-def test_scrubbing_reports_what_changed():
-    scrubbed, changed = scrub_records([record("a sad red ball"), record("a ball", row=2)])
-    assert "sad" not in scrubbed[0].caption and "ball" in scrubbed[0].caption
-    assert scrubbed[1] == record("a ball", row=2)
-    assert [(one.where, one.before, one.words) for one in changed] == [("metadata.jsonl:1", "a sad red ball", ["sad"])]
+def test_scrubbing_says_what_changed_and_what_is_left():
+    records = [record("a sad red ball"), record("a ball", row=2), record("Is he happy?", row=3)]
+    scrubbed, found = scrub_records(records)
+    assert [one.caption for one in scrubbed] == ["a red ball", "a ball", "Is he happy?"] and scrubbed[1:] == records[1:]
+    said = []
+    say_scrubbed(found, 3, said.append)
+    assert said == [
+        "captions: emotion words taken out of 1 of 3",
+        "  sad 1",
+        "  metadata.jsonl:1: 'a sad red ball' -> 'a red ball'",
+        "captions with emotion words left as they are: 1; reword them where the emotion should not show",
+        "  metadata.jsonl:3: happy in 'Is he happy?'",
+    ]
 
 
 @pytest.mark.parametrize("emotion", ["joy", "fear"])

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from emogen.data.records import ClipRecord
-from emogen.emotion import emotion_prompt, scrub_emotion_words
+from emogen.emotion import emotion_prompt
+from emogen.emotion.scrubber import scrub
 from emogen.models.text_limit import TextLimit, shortened
 
 _SHOWN = 10
@@ -22,6 +23,9 @@ class ScrubbedCaption:
     before: str
     after: str
     words: list[str]
+    """Taken out."""
+    left: list[str]
+    """Still there: they cannot be taken out without breaking the caption."""
 
 
 def scrub_records(records: Iterable[ClipRecord]) -> tuple[list[ClipRecord], list[ScrubbedCaption]]:
@@ -29,26 +33,34 @@ def scrub_records(records: Iterable[ClipRecord]) -> tuple[list[ClipRecord], list
     adapter and not through the text. Captions without such words stay exactly as they are.
 
     Returns:
-        All records, and what changed.
+        All records, and the captions that held emotion words.
     """
     kept, changed = [], []
     for record in records:
-        caption, words = scrub_emotion_words(record.caption)
-        if words:
-            changed.append(ScrubbedCaption(record.where, record.caption, caption, words))
-            record = replace(record, caption=caption)
+        found = scrub(record.caption)
+        if found.removed or found.left:
+            changed.append(ScrubbedCaption(record.where, record.caption, found.text, found.removed, found.left))
+            record = replace(record, caption=found.text)
         kept.append(record)
     return kept, changed
 
 
-def say_scrubbed(changed: list[ScrubbedCaption], total: int, say: Callable[[str], None]) -> None:
-    """Say how many captions changed, which words went, and a few examples."""
+def say_scrubbed(found: list[ScrubbedCaption], total: int, say: Callable[[str], None]) -> None:
+    """Say how many captions changed, which words went, a few examples, and which captions are left for review."""
+    changed = [caption for caption in found if caption.words]
+    left = [caption for caption in found if caption.left]
     say(f"captions: emotion words taken out of {len(changed)} of {total}")
     words = Counter(word for caption in changed for word in caption.words)
     if words:
         say("  " + ", ".join(f"{word} {count}" for word, count in words.most_common(_SHOWN)))
     for caption in changed[:_EXAMPLES]:
         say(f"  {caption.where}: {caption.before!r} -> {caption.after!r}")
+    if left:
+        say(f"captions with emotion words left as they are: {len(left)}; reword them where the emotion should not show")
+    for caption in left[:_SHOWN]:
+        say(f"  {caption.where}: {', '.join(caption.left)} in {caption.before!r}")
+    if len(left) > _SHOWN:
+        say(f"  ... and {len(left) - _SHOWN} more")
 
 
 def fit_captions(
