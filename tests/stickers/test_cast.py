@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emogen.emotion import MIKELS, EmotionState
-from emogen.emotion.prompts import scrub_emotion_words
+from emogen.emotion import MIKELS, EmotionState, scrub_emotion_words
 from emogen.stickers.cast import WAYS, CastSpec, broken, caption, draw, named, random_spec, split_of
 from emogen.stickers.cast.accessories import ACCESSORIES
 from emogen.stickers.cast.acting import act
