@@ -84,7 +84,7 @@ class EvalConfig:
     systems: tuple[SystemConfig, ...]
     prompts: Name = "stickers"
     num_prompts: dict[Name, Annotated[Whole, Field(ge=0)]] = Field(default_factory=lambda: {"rendered": 4, "real": 0})
-    emotions: Several[Text] = MIKELS
+    emotions: Several[Text] = tuple(MIKELS)
     seeds: Several[SampleSeed] = (0,)
     baseline: Text | None = None
     reference: Text | None = None

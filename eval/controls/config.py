@@ -59,7 +59,7 @@ class IntensityStudy:
     """Attributes: emotions: of the eight. levels: how many intensities, evenly spaced from 0 to 1. scales: values of
     `emotion_scale` besides 1 at which intensity 1 is read too."""
 
-    emotions: Several[Emotion] = MIKELS
+    emotions: Several[Emotion] = tuple(MIKELS)
     levels: Whole = Field(7, ge=3)
     scales: tuple[NumberAsWritten, ...] = (-1.0, -0.5, 1.5, 2.0)
 

@@ -1,5 +1,6 @@
 """Configurations of evaluations, controls and judges: what they say, and the mistakes that are named."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -172,10 +173,13 @@ def test_shipped_configurations_are_valid(path, tmp_path, monkeypatch):
     (tmp_path / "emovid").mkdir()
     (tmp_path / "emovid/prompts.jsonl").write_text('{"prompt": "a cat", "domain": "movie"}\n')
     if path.stem == "controls":
-        assert load_controls_config(path).intensity.scales == (-1, -0.5, 1.5, 2)
+        made = load_controls_config(path)
+        assert made.intensity.scales == (-1, -0.5, 1.5, 2)
+        assert [type(scale) for scale in made.intensity.scales] == [int, float, float, int]  # clips are named by them
     else:
         made = load_eval_config(path)
         assert made.baseline in [system.name for system in made.systems] and make_items(made)
+    json.dumps(dataclasses.asdict(made), allow_nan=False)  # as it goes into the results
 
 
 def test_words_and_lines_of_a_file(tmp_path):
