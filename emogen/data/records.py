@@ -1,4 +1,5 @@
-"""The metadata of a data set: one row a clip, read and checked before anything expensive starts.
+"""The metadata of a data set: one row a clip, read and checked before anything expensive starts, and what they add up
+to: counts, missing files, and clips that leak from one split into another.
 
 The form is Hugging Face's VideoFolder or ImageFolder: a `metadata.jsonl`, `metadata.csv` or `metadata.parquet` whose
 rows hold `file_name` (relative to the file's own folder), `caption` (or `text`) and `emotion`, and optionally
@@ -17,10 +18,11 @@ folders named by emotions need no metadata file (`emogen.data.sorted_folder`).
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from emogen.data.sorted_folder import is_sorted, sorted_rows
 from emogen.data.sources import (
@@ -34,20 +36,9 @@ from emogen.data.sources import (
     normal_split,
     split_of_path,
 )
-from emogen.data.survey import Leak, count_emotions, describe, find_leaks, missing_clips
 from emogen.data.tables import METADATA, NAMES, RecordError, place, read_rows
 from emogen.emotion import EmotionArc, EmotionState, parse_emotion
-
-__all__ = [
-    "ClipRecord",
-    "Leak",
-    "RecordError",
-    "count_emotions",
-    "describe",
-    "find_leaks",
-    "missing_clips",
-    "read_records",
-]
+from emogen.files import fingerprint_file
 
 _KNOWN = frozenset(METADATA.types) - {"text"}
 _SHOWN = 20  # problems listed in one error
@@ -258,3 +249,90 @@ def _emotion(values: Mapping[str, Any]) -> EmotionState:
         return state
     changes = {"valence": valence, "arousal": arousal, "intensity": intensity}
     return replace(state, **{key: value for key, value in changes.items() if value is not None})
+
+
+class Leak(NamedTuple):
+    """A clip outside the training split whose bytes are those of training clips."""
+
+    held_out: ClipRecord
+    train: tuple[ClipRecord, ...]
+
+    def __str__(self) -> str:
+        copies = ", ".join(f"{record.file_name} ({record.where})" for record in self.train)
+        one = self.held_out
+        return f"{one.file_name} ({one.where}, {one.split}) has the same bytes as in training: {copies}"
+
+
+def missing_clips(records: Iterable[ClipRecord]) -> list[ClipRecord]:
+    """The records whose file does not exist."""
+    return [record for record in records if not record.path.is_file()]
+
+
+def count_emotions(records: Iterable[ClipRecord]) -> dict[str, int]:
+    """How many records carry each label, most frequent first."""
+    return dict(Counter(record.label for record in records).most_common())
+
+
+def describe(records: Sequence[ClipRecord]) -> str:
+    """Tables as aligned text: a line for each label with a column for each split and, if any clip has a domain, a
+    line for each domain with a column for each label."""
+    labels = list(count_emotions(records))
+    usual = ("train", "val", "test")
+    found = dict.fromkeys(record.split for record in records)
+    splits = [*(split for split in usual if split in found), *(split for split in found if split not in usual)]
+    text = _cross(records, "emotion", labels, lambda r: r.label, splits, lambda r: r.split)
+    if any(record.domain for record in records):
+        counts = Counter(record.domain or "(none)" for record in records)
+        domains = [domain for domain, _ in counts.most_common()]
+        text += "\n\n" + _cross(records, "domain", domains, lambda r: r.domain or "(none)", labels, lambda r: r.label)
+    return text
+
+
+def _cross(
+    records: Sequence[ClipRecord],
+    title: str,
+    lines: Sequence[str],
+    line_of: Callable[[ClipRecord], str],
+    columns: Sequence[str],
+    column_of: Callable[[ClipRecord], str],
+) -> str:
+    """Counts of records by line and column, with a line of totals."""
+    counts = Counter((line_of(record), column_of(record)) for record in records)
+    rows = [(title, *columns)]
+    rows += [(line, *(str(counts[line, column]) for column in columns)) for line in lines]
+    rows.append(("total", *(str(sum(counts[line, column] for line in lines)) for column in columns)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def find_leaks(records: Iterable[ClipRecord]) -> list[Leak]:
+    """The clips outside the split "train" that are byte for byte a clip inside it, in the order of the records.
+
+    Held-out numbers say nothing about such clips. Only files whose size occurs on both sides are read; files that do
+    not exist are passed over (`missing_clips`). A clip that was encoded again is not found: its bytes differ.
+    """
+    records = [record for record in records if record.path.is_file()]
+    sizes: dict[int, list[ClipRecord]] = defaultdict(list)
+    for record in records:
+        sizes[record.path.stat().st_size].append(record)
+    train: dict[str, list[ClipRecord]] = defaultdict(list)
+    suspects = set()
+    for size, same in sizes.items():
+        if len({record.split == "train" for record in same}) == 2:
+            suspects.add(size)
+            for record in same:
+                if record.split == "train":
+                    train[fingerprint_file(record.path)].append(record)
+    return [
+        Leak(record, tuple(train[digest]))
+        for record in records
+        if record.split != "train"
+        and record.path.stat().st_size in suspects
+        and (digest := fingerprint_file(record.path)) in train
+    ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emogen.data import survey
+from emogen.data import records as records_module
 from emogen.data.records import (
     ClipRecord,
     RecordError,
@@ -179,8 +179,8 @@ def test_clips_that_leak_from_training_are_found(write, monkeypatch):
     folder = write(*(GOOD | {"file_name": name, "split": split} for name, split in splits.items()))
     for name, content in data.items():
         (folder / name).write_bytes(content)
-    read, digest = [], survey._digest
-    monkeypatch.setattr(survey, "_digest", lambda path: read.append(path.name) or digest(path))
+    read, fingerprint = [], records_module.fingerprint_file
+    monkeypatch.setattr(records_module, "fingerprint_file", lambda path: read.append(path.name) or fingerprint(path))
     (leak,) = find_leaks(read_records(folder))
     assert leak.held_out.file_name == "b" and [record.file_name for record in leak.train] == ["a", "c"]
     assert str(leak) == (
