@@ -98,12 +98,6 @@ def test_latent_frames():
         arc.sampled(0)
 
 
-def test_latent_frames_agree_with_the_adapter():
-    layout = pytest.importorskip("emogen.models.processor")
-    for frames, factor in ((1, 4), (2, 4), (13, 4), (21, 4), (21, 1), (9, 8)):
-        assert latent_frame_times(frames, factor) == layout.latent_frame_times(frames, factor)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -82,11 +82,11 @@ def test_numpy_scalars_become_floats():
     assert EmotionState.parse(str(state)) == state
 
 
-@pytest.mark.parametrize("name", MIKELS)
-def test_a_category_is_recovered_from_its_place_on_the_plane(name):
-    state = EmotionState.from_va(*MIKELS_VA[name])
-    assert state.dominant == name and 0.7 <= state.intensity <= 1
-    assert (state.valence, state.arousal) == MIKELS_VA[name]
+def test_a_category_is_recovered_from_its_place_on_the_plane():
+    for name in MIKELS:
+        state = EmotionState.from_va(*MIKELS_VA[name])
+        assert state.dominant == name and 0.7 <= state.intensity <= 1
+        assert (state.valence, state.arousal) == MIKELS_VA[name]
 
 
 def test_the_plane_is_covered_without_jumps():

@@ -56,34 +56,34 @@ def words_as_shipped():
     LEXICON.update(BUILTIN)
 
 
-@pytest.mark.parametrize("word", sorted({w for w in TAXONOMIES.split() if not w.endswith(":")}))
-def test_taxonomies_are_covered(word):
-    assert parse_emotion(word).is_neutral == (word == "neutral")
+def test_taxonomies_are_covered():
+    words = sorted({word for word in TAXONOMIES.split() if not word.endswith(":")})
+    assert {word for word in words if parse_emotion(word).is_neutral} == {"neutral"}
 
 
-@pytest.mark.parametrize("word", sorted(BUILTIN))
-def test_every_word_is_sound(word):
-    entry = BUILTIN[word]
-    state = entry.state
-    assert entry.word == word == word.lower().strip() and entry.source
-    assert set(entry.blend) <= set(MIKELS) and all(share > 0 for share in entry.blend.values())
-    assert state.is_neutral or sum(entry.blend.values()) == pytest.approx(1)
-    assert 0 <= state.intensity <= 1.2
-    if "Warriner 2013" in entry.source:
-        rated = entry.source.rpartition("'")[0].rpartition("'")[2]
-        assert entry.va == NORMS[rated]
-    elif not state.is_neutral:
-        assert "our reading" in entry.source or word in MIKELS or entry.source == "other form of a category's name"
+def test_every_word_is_sound():
+    for word, entry in BUILTIN.items():
+        state = entry.state
+        assert entry.word == word == word.lower().strip() and entry.source
+        assert set(entry.blend) <= set(MIKELS) and all(share > 0 for share in entry.blend.values())
+        assert state.is_neutral or sum(entry.blend.values()) == pytest.approx(1), word
+        assert 0 <= state.intensity <= 1.2, word
+        if "Warriner 2013" in entry.source:
+            rated = entry.source.rpartition("'")[0].rpartition("'")[2]
+            assert entry.va == NORMS[rated], word
+        elif not state.is_neutral:
+            form = "other form of a category's name"
+            assert "our reading" in entry.source or word in MIKELS or entry.source == form, word
 
 
-@pytest.mark.parametrize("word", sorted(BUILTIN))
-def test_every_word_reads_in_any_dress_and_prints_back(word):
-    state = lookup(word)
-    assert lookup(f"  {word.upper().replace(' ', '-')} ") == lookup(word.title().replace(" ", "_")) == state
-    for text in (word, f"{word}:0.37", f"{word}:1.3", f"{word}:-0.5", f"{word}:0.4+awe:0.2", f"{word}+fear"):
-        parsed = parse_emotion(text)
-        assert parse_emotion(str(parsed)) == parsed
-        assert EmotionState.from_dict(parsed.to_dict()) == parsed
+def test_every_word_reads_in_any_dress_and_prints_back():
+    for word in BUILTIN:
+        state = lookup(word)
+        assert lookup(f"  {word.upper().replace(' ', '-')} ") == lookup(word.title().replace(" ", "_")) == state
+        for text in (word, f"{word}:0.37", f"{word}:1.3", f"{word}:-0.5", f"{word}:0.4+awe:0.2", f"{word}+fear"):
+            parsed = parse_emotion(text)
+            assert parse_emotion(str(parsed)) == parsed, text
+            assert EmotionState.from_dict(parsed.to_dict()) == parsed, text
 
 
 def test_signs_agree():
