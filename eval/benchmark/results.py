@@ -305,6 +305,21 @@ def read_results(folder: str | Path, kind: type[_Part] = Evaluation) -> dict[str
     return read_checked_json(Path(folder) / FILE, kind, what)
 
 
+def inside(folder: str | Path, name: str) -> Path:
+    """The file that a results file names, links followed: within its folder, as the file may come from a stranger.
+
+    Raises:
+        ValueError: it leads out of the folder, or is no name of a file.
+    """
+    try:
+        path, home = (Path(folder) / name).resolve(), Path(folder).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name[:80]!r} cannot be looked up ({error})") from error
+    if not path.is_relative_to(home):
+        raise ValueError(f"{name[:80]!r} leads out of {folder}")
+    return path
+
+
 @contextlib.contextmanager
 def drawing(folder: str | Path) -> Iterator[None]:
     """While the block draws checked results: what their figures still lack is said as damage of the file.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from emogen.eval.benchmark.results import inside
 from emogen.eval.clips import read_clip
 from emogen.eval.controls.headlines import headlines, interval, number, percent
 from emogen.eval.report.frame import document, judges_section, made_with
@@ -185,7 +186,7 @@ def strip(label: str, pictures: Mapping[str, np.ndarray]) -> str:
 def frames_of(out: Path, file: str) -> np.ndarray | None:
     """A clip of the run; None if it is not there any more."""
     try:
-        return read_clip(out / "clips" / file, 1)
+        return read_clip(inside(out / "clips", file), 1)
     except ValueError:
         return None
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from emogen.eval.benchmark.results import inside
 from emogen.eval.report.frame import document, judges_section, made_with
 from emogen.eval.report.plots import bars, confusion, legend, plane
 from emogen.eval.report.tables import (
@@ -207,15 +208,15 @@ def galleries(results: Mapping[str, Any], out: Path, shown: int = 24) -> str:
 def _clip(row: Mapping[str, Any], judge: str, folder: Path) -> str:
     one = row["judges"][judge]
     verdict = f'<b class="{"good" if one["EA-8"] else "bad"}">{escape(one["read"])}</b>'
-    picture = _picture(folder / row["file"], f"{row['prompt']}, {row['emotion']}")
+    picture = _picture(folder, row["file"], f"{row['prompt']}, {row['emotion']}")
     about = f'<span class="small">({one["share"]:.2f})<br>{escape(row["prompt"])}</span>'
     return f'<div class="clip">{picture}asked <b>{escape(row["emotion"])}</b>, read {verdict} {about}</div>'
 
 
-def _picture(path: Path, alt: str) -> str:
+def _picture(folder: Path, name: str, alt: str) -> str:
     """The clip as a small animated WebP inside the page; nothing if it is not there any more."""
     try:
-        frames, fps = read_video(path)
+        frames, fps = read_video(inside(folder, name))
     except (OSError, ValueError):
         return '<span class="small">(clip not found)</span>'
     step = max(1, len(frames) // 16)

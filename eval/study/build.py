@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS
-from emogen.eval.benchmark.results import ForStudy
+from emogen.eval.benchmark.results import ForStudy, inside
 from emogen.eval.study.page import PAGE
 from emogen.files import atomic, fingerprint_bytes, fingerprint_value, write_json, write_text
 from emogen.settings import ConfigError
@@ -138,19 +138,14 @@ def _source(
     made = next(one for one in results["config"]["systems"] if one["name"] == system)
     folder = clips if made["clips"] in (None, "stickers") else Path(made["clips"])
     try:
-        source = (folder / row["file"]).resolve()
-        home = folder.resolve()
-        inside = any(source.is_relative_to(place.resolve()) for place in (clips, *allowed))
-        there = source.is_file()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"systems.{system}: {row['file'][:80]!r}: cannot be looked up ({error})") from error
-    if not source.is_relative_to(home):
-        raise ConfigError(f"systems.{system}: {row['file'][:80]!r} leads out of {folder}; it is not copied")
-    if not inside:
+        source = inside(folder, row["file"])
+    except ValueError as error:
+        raise ConfigError(f"systems.{system}: {error}; it is not copied") from None
+    if not any(source.is_relative_to(place.resolve()) for place in (clips, *allowed)):
         raise ConfigError(f"systems.{system}: its clips lie in {folder}, outside {clips}; if they may be shown, add "
                           f"--clips {folder}")  # fmt: skip
     if source.suffix.lower() not in KINDS:
         raise ConfigError(f"systems.{system}: {row['file'][:80]!r} is no clip ({', '.join(KINDS)})")
-    if not there:
+    if not source.is_file():
         raise ConfigError(f"{source}: the clip is not there any more")
     return source

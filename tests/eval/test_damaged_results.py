@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from mutations import damaged
 from test_controls import RAW, Numbers, Reader
@@ -12,6 +13,7 @@ from emogen.eval.benchmark.run import run_benchmark
 from emogen.eval.controls import run as controls_run
 from emogen.eval.controls.__main__ import main as measure_controls
 from emogen.eval.controls.config import controls_config
+from emogen.media.writer import write_video
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +99,16 @@ def test_the_key_is_named(evaluation, tmp_path, capsys):
         damage(made)
         status, said = attempt(evaluate, tmp_path, json.dumps(made), message, capsys)
         assert status == 2 and message in said, said
+
+
+def test_nothing_outside_the_results_is_drawn(evaluation, tmp_path, capsys):
+    made, out, frames = json.loads(json.dumps(evaluation)), tmp_path / "out", np.zeros((2, 16, 16, 3), np.uint8)
+    write_video(tmp_path / "secret.png", frames, 8)
+    write_video(out / "clips/mine.png", frames, 8)
+    (out / "clips/link.png").symlink_to(tmp_path / "secret.png")
+    for file, shown in (("clips/mine.png", True), ("../secret.png", False), (str(tmp_path / "secret.png"), False),
+                        ("clips/link.png", False)):  # fmt: skip
+        made["rows"] = [{**row, "file": file, "prompt": "<b>"} for row in evaluation["rows"]]
+        assert attempt(evaluate, out, json.dumps(made), file, capsys)[0] == 0
+        page = (out / "report.html").read_text()
+        assert ("data:image/webp" in page) == shown and "&lt;b&gt;" in page and ", <b>" not in page
