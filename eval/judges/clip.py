@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emogen.eval.judges.base import LABELS, ScoringJudge, pick_frames
 from emogen.eval.judges.card import JudgeCard, TrainingData
-from emogen.eval.judges.spec import JudgeError
+from emogen.eval.judges.spec import JudgeError, JudgeSpec, register_judge
 from emogen.eval.metrics.clip import CLIPEncoder
+from emogen.settings.types import Count, Name
 
 TEMPLATES = ("a video frame that evokes {noun}", "a picture with a feeling of {noun}", "{scene}",
              "a character who looks {look}")  # fmt: skip
@@ -86,3 +89,17 @@ class CLIPJudge(ScoringJudge):
         seen = self.encoder.images(chosen.flatten(0, 1)).unflatten(0, chosen.shape[:2])
         cosine = (seen @ self.labels.T).mean(1)
         return cosine * self.encoder.model.logit_scale.detach().double().exp()
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class CLIPSpec(JudgeSpec):
+    """Attributes: model: folder or Hub name. frames: of each clip."""
+
+    model: Name
+    frames: Count = 8
+
+
+@register_judge("clip", spec=CLIPSpec, made_of="model")
+def make_clip(spec: Mapping[str, Any], name: str, device: Any) -> CLIPJudge:
+    """CLIP zero-shot."""
+    return CLIPJudge(spec["model"], frames=spec.get("frames", 8), name=name, device=device)

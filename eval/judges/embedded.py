@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from emogen.emotion import MIKELS
+from emogen.emotion import MIKELS, NEUTRAL
+from emogen.eval.judges.card import CARD_NAME, FORMAT, JudgeCard, TrainingData
 from emogen.eval.judges.classifier import ClipClassifier
+from emogen.eval.judges.spec import JudgeError, JudgeSpec, register_judge
+from emogen.settings.types import Name
+from emogen.text_files import read_json
 
 
 @dataclass(frozen=True)
@@ -81,3 +89,91 @@ class ContentReader:
         read = {n: torch.cat([p[n] for p in parts]).argmax(-1).tolist() for n in self.network.config.heads}
         names = self.network.config.heads
         return [{n: names[n][read[n][i]] for n in names} for i in range(len(clips))]
+
+
+_EMBEDDED = {"embedded": "judge", "embedded_blends": "judge_blends"}
+"""Kinds of the judges in the package, and what `embedded_judge` calls them."""
+
+
+@pydantic_dataclass(kw_only=True, config={"extra": "forbid"})
+class ClassifierSpec(JudgeSpec):
+    """Attributes: folder: of a `ClipClassifier`."""
+
+    folder: Name
+
+
+@register_judge("embedded_blends")
+@register_judge("embedded")
+def make_embedded(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    from emogen.embedded import embedded_judge
+
+    try:
+        folder = embedded_judge(_EMBEDDED[spec["kind"]])
+    except FileNotFoundError as error:
+        raise JudgeError(str(error)) from error
+    judge = make_classifier({"folder": folder}, name, device)
+    # by the recipe's splits, the judge and the embedded generator share no clip
+    training = dataclasses.replace(judge.card.training, disjoint_from=("embedded",))
+    kind = spec["kind"]
+    judge.card = dataclasses.replace(judge.card, kind=kind, made_of=kind, licence="Apache-2.0", training=training)
+    return judge
+
+
+@register_judge(
+    "classifier",
+    spec=ClassifierSpec,
+    made_of="folder",
+    owns=lambda config: config.get("_class_name") == "ClipClassifier",
+)
+def make_classifier(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
+    folder, labels = Path(spec["folder"]), [*MIKELS, NEUTRAL]
+    try:
+        judge = EmbeddedJudge(str(folder), str(device))
+        heads = {**judge.network.config.heads, **(judge.network.config.regressions or {})}
+        emotions = list(judge.network.config.heads.get("emotion", ()))
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+        # the network is built from what the folder's config.json says, whatever that is
+        what = f"{type(error).__name__}: {error}"
+        if "meta tensor" in what:  # how diffusers leaves what the file of weights lacks
+            what = "its weights lack a part of the network that config.json describes"
+        raise JudgeError(f"{folder}: a damaged classifier ({what})") from error
+    if "emotion" not in heads or "valence_arousal" not in heads:
+        raise JudgeError(f"{folder}: this classifier has no heads emotion and valence_arousal ({', '.join(heads)})")
+    if emotions != labels:
+        raise JudgeError(f"{folder}: its head emotion reads {', '.join(map(str, emotions))}, not {', '.join(labels)}")
+    judge.card = _classifier_card(folder, name)
+    return judge
+
+
+def _classifier_card(folder: Path, name: str) -> JudgeCard:
+    card = JudgeCard(name, "classifier", folder.name)
+    try:
+        values = read_json(folder / CARD_NAME)
+    except FileNotFoundError:
+        return card
+    except (OSError, ValueError) as error:
+        raise JudgeError(f"{folder / CARD_NAME}: cannot be read ({error})") from error
+    if isinstance(values, Mapping) and values.get("format") == FORMAT:
+        return JudgeCard.from_dict(values, str(folder / CARD_NAME))
+    try:
+        counts = {key: n for key, n in values.get("training", {}).items() if isinstance(n, int)}
+        about = ", ".join(f"{n} {key}" for key, n in counts.items()) or "not stated"
+        held_out = {data: _recipe_figures(found) for data, found in values.get("held_out", {}).items()}
+        if blends := values.get("held_out_blends"):  # a hit names both emotions of a blend
+            low, high = blends["Wilson"]
+            right = {"value": blends["both right"], "low": low, "high": high, "n": blends["blends"]}
+            held_out["blends, both"] = {"n": blends["blends"], "accuracy": right, "recall": {}}
+        card = dataclasses.replace(card, training=TrainingData(about), held_out=held_out)
+        return JudgeCard.from_dict(card.to_dict(), str(folder / CARD_NAME))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, JudgeError):
+            raise
+        raise JudgeError(f"{folder / CARD_NAME}: a damaged card ({error})") from error
+
+
+def _recipe_figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The form of `check_judge` of what the embedded recipe writes; it measures no calibration."""
+    low, high = found.get("EA-8 Wilson", (None, None))
+    return {"n": found["n"], "accuracy": {"value": found["EA-8"], "low": low, "high": high, "n": found["n"]},
+            "EA-2": {"value": found["EA-2"], "n": found["n"]},
+            "recall": {name: {"value": value} for name, value in found["recall"].items()}}  # fmt: skip

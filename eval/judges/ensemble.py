@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator
+from pydantic.dataclasses import dataclass
 
 from emogen.eval.judges.base import log_shares
 from emogen.eval.judges.card import JudgeCard, card_of
 from emogen.eval.judges.embedded import Judge, Verdict
-from emogen.eval.judges.spec import JudgeError
+from emogen.eval.judges.spec import JudgeError, JudgeSpec, register_judge
 from emogen.eval.metrics.agreement import kappa_of
+from emogen.settings.types import Name, Number, Several, shown
 
 MEANS = ("log", "probability")
 
@@ -83,3 +87,27 @@ def kappa_table(labels: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
         f"{one} and {other}": kappa_of(labels[one], labels[other])
         for i, one in enumerate(names) for other in names[i + 1 :] if len(labels[one])
     }  # fmt: skip
+
+
+def _members(value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)) or len(value) < 2:
+        raise ValueError(f"must be a list of two judges or more, not {shown(value)}")
+    return list(value)
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class EnsembleSpec(JudgeSpec):
+    """Attributes: members: specifications. weights: one a member. mean: of `MEANS`."""
+
+    members: Annotated[list[Any], BeforeValidator(_members)]
+    weights: Several[Number] | None = None
+    mean: Name = "log"
+
+
+@register_judge("ensemble", spec=EnsembleSpec)
+def make_ensemble(spec: Mapping[str, Any], name: str, device: Any) -> EnsembleJudge:
+    """Several judges as one."""
+    from emogen.eval.judges.registry import load_judge
+
+    members = [load_judge(member, device) for member in spec["members"]]
+    return EnsembleJudge(members, spec.get("weights"), mean=spec.get("mean", "log"), name=name)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -18,7 +19,9 @@ from emogen.eval.judges.base import LABELS, ScoringJudge
 from emogen.eval.judges.card import CARD_NAME, JudgeCard
 from emogen.eval.judges.encoders import Encoder, load_encoder
 from emogen.eval.judges.logistic import Logistic
-from emogen.eval.judges.spec import JudgeError
+from emogen.eval.judges.spec import JudgeError, JudgeSpec, register_judge
+from emogen.files import atomic, write_json
+from emogen.settings.types import Name
 
 WEIGHTS_NAME, CONFIG_NAME = "probe.safetensors", "config.json"
 KIND = "linear_probe"
@@ -58,14 +61,11 @@ class ProbeJudge(ScoringJudge):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         head = {name: getattr(self.head, name).contiguous() for name in ("weight", "bias", "mean", "scale")}
-        temporary = folder / f".{WEIGHTS_NAME}.{os.getpid()}"
-        save_file({**head, "mark": mark_of(self.encoder)}, temporary, metadata={"format": "pt"})
-        os.replace(temporary, folder / WEIGHTS_NAME)
+        with atomic(folder / WEIGHTS_NAME) as temporary:
+            save_file({**head, "mark": mark_of(self.encoder)}, temporary, metadata={"format": "pt"})
         config = {"kind": KIND, "encoder": self.encoder.name, "classes": list(LABELS[: len(self.head.bias)]),
                   "temperature": self.temperature, **self.settings}  # fmt: skip
-        temporary = folder / f".{CONFIG_NAME}.{os.getpid()}"
-        temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / CONFIG_NAME)
+        write_json(folder / CONFIG_NAME, config, indent=1)
         self.card.save(folder / CARD_NAME)
         return folder
 
@@ -103,3 +103,17 @@ def mark_of(encoder: Encoder) -> Tensor:
     """Features `[d]` of one clip of fixed noise: the same for the same weights, up to rounding."""
     noise = np.random.default_rng(0).integers(0, 256, (1, 4, 8, 8, 3), dtype=np.uint8).repeat(8, 2).repeat(8, 3)
     return encoder(noise)[0].float().contiguous()
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class ProbeSpec(JudgeSpec):
+    """Attributes: folder: of the probe. encoder: where its encoder lies now, if that has moved."""
+
+    folder: Name
+    encoder: Name | None = None
+
+
+@register_judge("probe", spec=ProbeSpec, made_of="folder", owns=lambda config: config.get("kind") == KIND)
+def make_probe(spec: Mapping[str, Any], name: str, device: Any) -> ProbeJudge:
+    """A probe as `emogen judge train` saved it."""
+    return ProbeJudge.load(spec["folder"], spec.get("encoder"), device)

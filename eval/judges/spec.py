@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from dataclasses import dataclass as dataclass_of_python
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from emogen.eval.own_modules import import_own
 from emogen.settings import ConfigError, Document, build, nearest, read_yaml_text
-from emogen.settings.types import Count, Flag, Name, Number, Several, Text, shown
+from emogen.settings.types import Name, Number, Text, shown
 
-__all__ = ["JudgeError", "check_spec", "judge_name", "nearest", "read_spec", "refuse_remote_code"]
+__all__ = [
+    "JudgeError", "JudgeKind", "JudgeSpec", "check_spec", "judge_kind", "judge_kinds", "judge_name", "nearest",
+    "read_spec", "refuse_remote_code", "register_judge",
+]  # fmt: skip
 
 REMOTE = "trust_remote_code"
 
@@ -22,8 +30,11 @@ class JudgeError(ConfigError):
 
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
-class _Spec:
-    """Attributes: temperature: what `emogen judge check` found. card: the file that it wrote."""
+class JudgeSpec:
+    """What every kind of judge may be given; a kind's own keys are fields of a subclass, checked by their types.
+
+    Attributes: temperature: what `emogen judge check` found. card: the file that it wrote.
+    """
 
     kind: Name
     name: Name | None = None
@@ -32,53 +43,76 @@ class _Spec:
     licence: Text | None = None
 
 
-@dataclass(kw_only=True, config={"extra": "forbid"})
-class _Classifier(_Spec):
-    folder: Name
+@dataclass_of_python(frozen=True)
+class JudgeKind:
+    """A registered kind.
+
+    Attributes:
+        make: (specification, name, device) -> judge, with a `card`.
+        spec: what a specification of the kind holds. made_of: the key that names its weights.
+        owns: whether a folder with such a `config.json` is a judge of this kind.
+    """
+
+    make: Callable[[Mapping[str, Any], str, Any], Any]
+    spec: type[JudgeSpec] = JudgeSpec
+    made_of: str | None = None
+    owns: Callable[[Mapping[str, Any]], bool] | None = None
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Whether the kind's name alone is a specification."""
+        return all(item.default is not MISSING or item.default_factory is not MISSING
+                   for item in fields(self.spec) if item.name != "kind")  # fmt: skip
 
 
-@dataclass(kw_only=True, config={"extra": "forbid"})
-class _Probe(_Spec):
-    folder: Name
-    encoder: Name | None = None
+_KINDS: dict[str, JudgeKind] = {}
 
 
-@dataclass(kw_only=True, config={"extra": "forbid"})
-class _Clip(_Spec):
-    model: Name
-    frames: Count = 8
+def register_judge(kind: str, **about: Any) -> Callable[[Any], Any]:
+    """Decorator of the function that makes a judge: enter a kind of judge.
+
+    Args:
+        kind: as specifications say it. about: the other fields of `JudgeKind`.
+
+    Raises:
+        ValueError: another module registered the kind.
+    """
+
+    def enter(make: Any) -> Any:
+        other = _KINDS.get(kind)
+        if other is not None and other.make.__module__ != make.__module__:
+            raise ValueError(f"judge kind {kind!r} is registered by {other.make.__module__} already")
+        _KINDS[kind] = JudgeKind(make, **about)
+        return make
+
+    return enter
 
 
-@dataclass(kw_only=True, config={"extra": "forbid"})
-class _Vlm(_Spec):
-    model: Name
-    frames: Count = 8
-    question: Name | None = None
-    scoring: Name = "sum"
-    batch_size: Count = 1
-    dtype: Name = "auto"
-    trust_remote_code: Flag = False
+def judge_kinds() -> dict[str, JudgeKind]:
+    """Every kind of judge; all modules of this room are imported, so a kind in a file of its own is among them."""
+    import emogen.eval.judges as room
+
+    for module in pkgutil.iter_modules(room.__path__):
+        importlib.import_module(f"{room.__name__}.{module.name}")
+    return dict(sorted(_KINDS.items()))
 
 
-def _members(value: Any) -> list[Any]:
-    if not isinstance(value, (list, tuple)) or len(value) < 2:
-        raise ValueError(f"must be a list of two judges or more, not {shown(value)}")
-    return list(value)
+def judge_kind(kind: Any) -> JudgeKind:
+    """A kind by its name, or the one that a module of one's own registers, such as "my_package.my_judge".
 
-
-@dataclass(kw_only=True, config={"extra": "forbid"})
-class _Ensemble(_Spec):
-    members: Annotated[list[Any], BeforeValidator(_members)]
-    weights: Several[Number] | None = None
-    mean: Name = "log"
-
-
-KINDS: dict[str, type[_Spec]] = {
-    "embedded": _Spec, "embedded_blends": _Spec, "classifier": _Classifier, "probe": _Probe, "clip": _Clip, "vlm": _Vlm,
-    "ensemble": _Ensemble,
-}  # fmt: skip
-"""Kind -> what it takes."""
-_MADE_OF = {"classifier": "folder", "probe": "folder", "clip": "model", "vlm": "model"}
+    Raises:
+        ValueError: there is none.
+    """
+    known = judge_kinds()
+    if isinstance(kind, str) and kind in known:
+        return known[kind]
+    if isinstance(kind, str) and "." in kind and all(part.isidentifier() for part in kind.split(".")):
+        import_own(kind)
+        found = [one for one in _KINDS.values() if one.make.__module__ == kind]
+        if len(found) != 1:
+            raise ValueError(f"kind {kind}: the module registers {len(found)} judges, not one; see register_judge")
+        return found[0]
+    raise ValueError(f"unknown kind {shown(kind)}{nearest(kind, tuple(known))}")
 
 
 def check_spec(spec: Any, where: str = "judge") -> str | dict[str, Any]:
@@ -138,9 +172,9 @@ def judge_name(spec: str | Mapping[str, Any]) -> str:
     if spec.get("name"):
         return str(spec["name"])
     kind = str(spec.get("kind"))
-    if kind == "ensemble":
-        return "ensemble of " + ", ".join(judge_name(member) for member in spec["members"])
-    made_of = spec.get(_MADE_OF.get(kind, ""))
+    if spec.get("members"):
+        return f"{kind} of " + ", ".join(judge_name(member) for member in spec["members"])
+    made_of = spec.get(judge_kind(kind).made_of or "")
     return f"{kind} {Path(str(made_of)).name}" if made_of else kind
 
 
@@ -154,16 +188,14 @@ def _checked(spec: Any) -> str | dict[str, Any]:
         raise ValueError(f"must be embedded, a judge's folder or a mapping with kind, not {shown(spec)}")
     kind = spec.get("kind")
     if kind is None:
-        raise ValueError(f"kind is missing; it is one of {', '.join(KINDS)}")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"unknown kind {shown(kind)}{nearest(kind, tuple(KINDS))}")
-    cls = KINDS[kind]
+        raise ValueError(f"kind is missing; it is one of {', '.join(judge_kinds())}")
+    cls = judge_kind(kind).spec
     try:
-        made = build(cls, Document.of(spec, kind))
+        made = build(cls, Document.of(spec, str(kind)))
     except ConfigError as error:
         raise ValueError(str(error)) from None
     found = {key: getattr(made, key) for key in spec}
-    if kind == "ensemble":
+    if "members" in found:
         found["members"] = _checked_members(spec["members"])
     return found
 

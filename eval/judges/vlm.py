@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from emogen.eval.judges.base import LABELS, ScoringJudge, pick_frames
 from emogen.eval.judges.card import JudgeCard, TrainingData
-from emogen.eval.judges.spec import JudgeError
+from emogen.eval.judges.spec import JudgeError, JudgeSpec, register_judge
+from emogen.settings.types import Count, Flag, Name
 
 QUESTION = (
     "These are {frames} frames of one short video, in order. Which one emotion does the video show or evoke? "
@@ -143,3 +145,23 @@ def _load(model: str, dtype: str, trust: bool, name: str) -> tuple[nn.Module, An
     except ValueError as error:
         raise JudgeError(f"{name}: {model} is no image-text-to-text model ({str(error).splitlines()[0]})") from error
     return loaded, processor
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
+class VLMSpec(JudgeSpec):
+    """Attributes: those of `VLMJudge`."""
+
+    model: Name
+    frames: Count = 8
+    question: Name | None = None
+    scoring: Name = "sum"
+    batch_size: Count = 1
+    dtype: Name = "auto"
+    trust_remote_code: Flag = False
+
+
+@register_judge("vlm", spec=VLMSpec, made_of="model")
+def make_vlm(spec: Mapping[str, Any], name: str, device: Any) -> VLMJudge:
+    """An instruct model that is asked."""
+    keys = ("frames", "question", "scoring", "batch_size", "dtype", "trust_remote_code")
+    return VLMJudge(spec["model"], name=name, device=device, **{key: spec[key] for key in keys if key in spec})

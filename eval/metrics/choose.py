@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from emogen.eval.metrics.base import NEEDS, REGISTRY, BenchmarkMetric
+from emogen.eval.own_modules import import_own
 from emogen.settings import nearest
 
 
@@ -73,21 +71,13 @@ def _names(entry: str) -> list[str]:
     if not isinstance(entry, str) or not all(part.isidentifier() for part in entry.split(".")) or "." not in entry:
         hint = "a metric of your own is named by its module, such as my_package.my_metric"
         raise MetricError(f"unknown metric {entry!r}{nearest(entry, REGISTRY)}; {hint}")
-    _import(entry)
+    try:
+        import_own(entry)
+    except ValueError as error:
+        raise MetricError(str(error)) from error
     names = [name for name, cls in REGISTRY.items() if cls.__module__ == entry]
     if not names:
         raise MetricError(
             f"{entry}: the module registers no metric; put @register(...) of emogen.eval.metrics on a class"
         )
     return names
-
-
-def _import(module: str) -> None:
-    here = str(Path.cwd())
-    sys.path.append(here)
-    try:
-        importlib.import_module(module)
-    except Exception as error:  # a stranger's module may fail in any way
-        raise MetricError(f"{module}: cannot be imported ({type(error).__name__}: {error})") from error
-    finally:
-        sys.path.remove(here)

@@ -117,7 +117,7 @@ def test_a_wrong_measurement_of_controls_is_refused(changes, message):
     [
         ({"kind": "vml", "model": "x"}, "unknown kind 'vml'; did you mean 'vlm'"),
         ({"kind": ["vlm"], "model": "x"}, "unknown kind"),
-        ({"model": "x"}, "kind is missing; it is one of embedded, embedded_blends, classifier, probe, clip, vlm, ens"),
+        ({"model": "x"}, "kind is missing; it is one of classifier, clip, embedded, embedded_blends, ens"),
         ({"kind": "vlm", "model": "x", "frame": 8}, "vlm: unknown key 'frame'; did you mean 'frames'"),
         ({"kind": "clip"}, "clip: model must be set"),
         ({"kind": "clip", "model": ""}, "model must not be empty"),
