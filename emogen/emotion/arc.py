@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from emogen.emotion.lexicon import UnknownEmotionError
-from emogen.emotion.parse import parse_emotion
+from emogen.emotion.parse import TIME, begins_with_time, check_length, parse_emotion, plain_number, shortened
 from emogen.emotion.state import EmotionState
 
 EASINGS = ("linear", "hold", "ease")
-_TIME = r"(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?"
-_KEYFRAME = re.compile(rf"(?:^|(?<=[\s,]))({_TIME})\s*:")
+_KEYFRAME = re.compile(rf"(?:^|(?<=[\s,]))({TIME})\s{{0,20}}:")
 
 
 def latent_frame_times(latent_frames: int, temporal_factor: int = 4) -> list[float]:
@@ -123,9 +122,12 @@ class EmotionArc:
             return text
         if not isinstance(text, str):
             raise ValueError(f"an arc is text such as '0:neutral 1:joy', not {type(text).__name__}")
+        check_length(text, "an arc")
         marks = list(_KEYFRAME.finditer(text))
         if not marks or text[: marks[0].start()].strip():
-            raise ValueError(f'{text!r} is not an arc; write times and emotions, such as "0:neutral 0.3:sadness"')
+            raise ValueError(
+                f'{shortened(text)} is not an arc; write times and emotions, such as "0:neutral 0.3:sadness"'
+            )
         frames = []
         for mark, after in zip(marks, [*marks[1:], None], strict=True):
             body = text[mark.end() : after.start() if after else len(text)].strip().rstrip(",")
@@ -138,7 +140,7 @@ class EmotionArc:
     @staticmethod
     def looks_like_arc(text: str) -> bool:
         """Whether a string is meant as an arc: it begins with a time and a colon."""
-        return bool(re.match(rf"\s*{_TIME}\s*:", text))
+        return begins_with_time(text)
 
     def at(self, time: float) -> EmotionState:
         """The emotion at `time` in [0, 1]; times outside get the nearest end."""
@@ -199,22 +201,9 @@ class EmotionArc:
 
     def __str__(self) -> str:
         return " ".join(
-            f"{_plain(k.time)}:{k.state}" + ("" if k.easing == "linear" else f"@{k.easing}") for k in self.keyframes
+            f"{plain_number(k.time)}:{k.state}" + ("" if k.easing == "linear" else f"@{k.easing}")
+            for k in self.keyframes
         )
-
-
-def parse_emotion_or_arc(text: str) -> EmotionState | EmotionArc:
-    """What people type where both are taken: an arc if it begins with a time, else an emotion.
-
-    Raises:
-        UnknownEmotionError: a word is not in the lexicon.
-        ValueError: the text has another form.
-    """
-    return EmotionArc.parse(text) if EmotionArc.looks_like_arc(text) else parse_emotion(text)
-
-
-def _plain(number: float) -> str:
-    return short if float(short := f"{number:g}") == number else repr(number)
 
 
 def _is_number(text: str) -> bool:

@@ -23,7 +23,8 @@ from emogen.emotion.taxonomy import MIKELS, MIKELS_VA, NEUTRAL
 EKMAN = "Ekman 1992, six basic emotions; blend: our reading"
 PLUTCHIK = "Plutchik 1980, wheel of emotions; blend: our reading"
 GO = "GoEmotions (Demszky et al. 2020), 27 labels; blend: our reading"
-_NUMBER = re.compile(r"[-+]?\d*\.?\d+(e[-+]?\d+)?|nan|inf|infinity")
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf|infinity")
+_LONGEST = 60  # letters of a word that is compared with the others, which takes the product of their lengths
 EVERYDAY = "everyday word; our reading"
 FORM = "other form of a category's name"
 WARRINER = "; valence-arousal: Warriner 2013 for {!r}"
@@ -212,11 +213,11 @@ def lookup(word: str) -> EmotionState:
     key = normal_word(word)
     if key in LEXICON:
         return LEXICON[key].state
-    close = difflib.get_close_matches(key, LEXICON, n=4, cutoff=0.6)
+    close = difflib.get_close_matches(key, LEXICON, n=4, cutoff=0.6) if len(key) <= _LONGEST else []
     hint = f"did you mean {' or '.join(close)}?" if close else f"the eight are {', '.join(MIKELS)}, and 'neutral'."
     raise UnknownEmotionError(
-        f"unknown emotion {word.strip()!r}: {hint} `emogen info --lexicon` lists all {len(LEXICON)} words; a point on "
-        "the plane (va:0.8,0.3) or a mixture (joy:0.7+awe:0.3) says what no word does."
+        f"unknown emotion {word.strip()[:_LONGEST]!r}: {hint} `emogen info --lexicon` lists all {len(LEXICON)} "
+        "words; a point on the plane (va:0.8,0.3) or a mixture (joy:0.7+awe:0.3) says what no word does."
     )
 
 

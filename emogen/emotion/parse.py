@@ -6,10 +6,20 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from emogen.emotion.lexicon import BUILTIN, lookup
 from emogen.emotion.state import EmotionState
 from emogen.emotion.taxonomy import MIKELS, NEUTRAL
+
+if TYPE_CHECKING:
+    from emogen.emotion.arc import EmotionArc
+
+TIME = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e-?\d+)?"
+"""A keyframe's time, as a regular expression that reads every digit once."""
+_BEGINS_WITH_TIME = re.compile(rf"\s*{TIME}\s*:")
+MAX_LENGTH = 20_000
+"""Characters of an emotion's text; the longest arc that says anything has a few thousand."""
 
 FORMS = 'a word ("joy"), a strength ("sadness:0.6"), a mixture ("joy:0.7+awe:0.3") or a point ("va:0.8,0.3")'
 
@@ -40,6 +50,7 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
         return EmotionState.from_dict(value)
     if not isinstance(value, str):
         raise ValueError(f"an emotion is {FORMS}, an EmotionState or a mapping, not {type(value).__name__}")
+    check_length(value, "an emotion")
     text = value.strip()
     if not text:
         raise ValueError(f"the emotion is empty; give {FORMS}, or 'neutral'")
@@ -47,7 +58,7 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
         return _point(text)
     if text.lower().startswith("state:"):
         return _exact(text)
-    if re.match(r"\d*\.?\d+\s*:", text):
+    if begins_with_time(text):
         raise ValueError(
             f"{value!r} begins with a time, as an arc does; EmotionArc.parse reads those. An emotion is {FORMS}"
         )
@@ -63,6 +74,47 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
     return EmotionState.mix([(state, 1.0 if strength is None else strength) for state, strength in parsed])
 
 
+def parse_emotion_or_arc(text: str) -> EmotionState | EmotionArc:
+    """What people type where both are taken: an arc if it begins with a time, else an emotion.
+
+    Raises:
+        UnknownEmotionError: a word is not in the lexicon.
+        ValueError: the text has another form.
+    """
+    if isinstance(text, str) and begins_with_time(text):
+        from emogen.emotion.arc import EmotionArc
+
+        return EmotionArc.parse(text)
+    return parse_emotion(text)
+
+
+def begins_with_time(text: str) -> bool:
+    """Whether a text is meant as an arc: it begins with a time and a colon."""
+    return bool(_BEGINS_WITH_TIME.match(text))
+
+
+def check_length(text: str, what: str) -> None:
+    """Refuse a text that no person writes before it is searched.
+
+    Raises:
+        ValueError: it has more than `MAX_LENGTH` characters.
+    """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"{what} of {len(text)} characters is too long; the limit is {MAX_LENGTH}")
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A text in quotation marks for a message, its end left out if it is long."""
+    text = text.strip()
+    return repr(text if len(text) <= length else f"{text[:length]}...")
+
+
+def plain_number(value: float) -> str:
+    """The shortest text of a number that reads back as the same, without a plus sign, which would join two terms."""
+    short = f"{value:g}"
+    return (short if float(short) == value else repr(value)).replace("e+", "e")
+
+
 def _term(term: str, whole: str) -> tuple[EmotionState, float | None]:
     word, colon, number = term.partition(":")
     state = lookup(word)
@@ -73,9 +125,9 @@ def _number(text: str, whole: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text.strip()!r} in {whole!r} is not a number; give {FORMS}") from None
+        raise ValueError(f"{shortened(text)} in {shortened(whole)} is not a number; give {FORMS}") from None
     if not math.isfinite(value):
-        raise ValueError(f"{text.strip()!r} in {whole!r} is not a finite number")
+        raise ValueError(f"{shortened(text)} in {shortened(whole)} is not a finite number")
     return value
 
 
@@ -120,12 +172,20 @@ def format_emotion(state: EmotionState) -> str:
     ]
     same.sort(key=lambda e: (e.word not in MIKELS, e.intensity != state.intensity))
     candidates += [
-        e.word if e.intensity == state.intensity else f"{e.word}:{state.intensity / e.intensity!r}" for e in same
+        e.word if e.intensity == state.intensity else f"{e.word}:{_exact_text(state.intensity / e.intensity)}"
+        for e in same
     ]
-    candidates.append(f"va:{state.valence!r},{state.arousal!r}")
-    candidates.append(f"va:{state.valence!r},{state.arousal!r}@{state.intensity!r}")
+    valence, arousal, intensity = (_exact_text(x) for x in (state.valence, state.arousal, state.intensity))
+    candidates += [f"va:{valence},{arousal}", f"va:{valence},{arousal}@{intensity}"]
     for text in candidates:
-        if parse_emotion(text) == state:
-            return text
-    shares = ";".join(f"{n}={p!r}" for n, p in zip(MIKELS, state.distribution, strict=True) if p)
-    return f"state:{shares};valence={state.valence!r};arousal={state.arousal!r};intensity={state.intensity!r}"
+        try:
+            if parse_emotion(text) == state:
+                return text
+        except ValueError:  # a strength beyond what a float holds
+            continue
+    shares = ";".join(f"{n}={_exact_text(p)}" for n, p in zip(MIKELS, state.distribution, strict=True) if p)
+    return f"state:{shares};valence={valence};arousal={arousal};intensity={intensity}"
+
+
+def _exact_text(value: float) -> str:
+    return repr(value).replace("e+", "e")

@@ -41,7 +41,7 @@ class EmotionState:
     def __post_init__(self) -> None:
         try:
             shares = tuple(float(x) for x in self.distribution)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"distribution is {self.distribution!r}; it must be {len(MIKELS)} numbers") from None
         if len(shares) != len(MIKELS):
             raise ValueError(f"distribution has {len(shares)} shares; it needs {len(MIKELS)}: {', '.join(MIKELS)}")
@@ -65,7 +65,7 @@ class EmotionState:
         given = getattr(self, name)
         try:
             value = float(given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if isinstance(given, str) or not math.isfinite(value):
             raise ValueError(f"{name} is {given!r}; it must be a finite number")
@@ -195,7 +195,7 @@ class EmotionState:
             shares = [shares.get(name, 0.0) for name in MIKELS]
         try:
             shares = tuple(float(x) for x in shares)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"'distribution' is {shares!r}; it must map emotions to numbers") from None
         total = sum(shares)
         if any(x < 0 for x in shares) or not math.isfinite(total):
