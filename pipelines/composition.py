@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emogen.finite import float_text
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -65,7 +67,7 @@ def add_lora_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE[:WEIGHT]",
         help="another LoRA: a file of diffusers, ComfyUI, DiffSynth or musubi, a folder, or a hub id; may be repeated",
     )
-    group.add_argument("--emotion_lora_weight", type=float, help="strength of the emotion's LoRA (default: 1)")
+    group.add_argument("--emotion_lora_weight", type=float_text, help="strength of the emotion's LoRA (default: 1)")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from emogen.emotion import EmotionArc, EmotionState, emotion_prompt, latent_frame_times, parse_emotion_or_arc
+from emogen.finite import finite
 from emogen.models import EmotionAdapter, EmotionTensors, get_emotion_adapter, latent_frame_count
 from emogen.models.compat import EXECUTION_DEVICE, reset_step_cache
 from emogen.models.text_limit import fit_prompts
@@ -25,7 +25,6 @@ Emotion = EmotionState | EmotionArc
 
 MAX_INTENSITY = 100.0
 """Far beyond what an adapter was trained on (about 0 to 1.5), and far below what overflows."""
-MAX_SCALE = 1000.0
 _SCALES = ("guidance_scale", "guidance_scale_2")
 _TEXTS = ("prompt_embeds", "negative_prompt_embeds")
 
@@ -106,21 +105,6 @@ def read_emotions(
             )
         return [read_emotion(entry, name) for entry in value]
     return [read_emotion(value, name)] * prompts
-
-
-def read_scale(value: Any, name: str) -> float:
-    """A factor or scale.
-
-    Raises:
-        ValueError: no finite number, or one beyond `MAX_SCALE`.
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, str) or not abs(number) <= MAX_SCALE:
-        raise ValueError(f"{name} is {value!r}; it must be a finite number of at most {MAX_SCALE:g} in size")
-    return number
 
 
 def all_neutral(emotions: Sequence[Emotion]) -> bool:
@@ -250,10 +234,10 @@ class EmotionCallMixin:
         prompts = count_prompts(arguments)
         emotions = read_emotions(asked.emotion, prompts)
         negatives = read_emotions(asked.negative, prompts, "negative_emotion")
-        scale = self._emotion_scale * read_scale(asked.scale, "emotion_scale")
+        scale = self._emotion_scale * finite(asked.scale, "emotion_scale")
         for name in _SCALES:
             if arguments.get(name) is not None:
-                read_scale(arguments[name], name)
+                finite(arguments[name], name)
         neutral = scale == 0 or (all_neutral(emotions) and all_neutral(negatives))
         adapter, guidance_scales = self.emotion_adapter, None
         limit = arguments.get("max_sequence_length", default_of(call, "max_sequence_length"))

@@ -3,6 +3,7 @@ pipeline with what belongs to it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,16 @@ def find_adapter(adapter: str | Path | None, kind: str | None = None) -> str | N
         image = str(adapter) == "embedded_i2v" or kind == "image"
         return embedded.embedded_i2v_adapter() if image else embedded.embedded_adapter()
     return str(adapter)
+
+
+def kinds_of(folder: str | Path) -> tuple[str, ...]:
+    """What a model on this machine can make: "text", "image", or both (Wan2.2's TI2V)."""
+    try:
+        index = json.loads((Path(folder) / "model_index.json").read_text(encoding="utf-8"))
+        both = bool(index.get("expand_timesteps"))
+    except (OSError, ValueError, AttributeError):
+        both = True  # no model; opening it says so better
+    return KINDS if both else (kind_of(folder),)
 
 
 def kind_of(folder: str | Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from emogen.files import atomic
+from emogen.finite import finite
 from emogen.models import (
     EmotionAdapter,
     EmotionAdapterConfig,
@@ -24,7 +25,7 @@ from emogen.models.lora import read_lora
 from emogen.models.storage import LORA_NAME, WEIGHTS_NAME, read_emotion_adapter
 from emogen.pipelines.composition import ActiveLoras, check_fits
 from emogen.pipelines.defaults import GenerationDefaults
-from emogen.pipelines.emotion_call import EmotionCallMixin, read_scale
+from emogen.pipelines.emotion_call import EmotionCallMixin
 from emogen.pipelines.loading import HUB_ARGUMENTS, ModelKindMixin
 
 
@@ -100,7 +101,7 @@ class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin):
         """
         if self.emotion_adapter is None:
             raise RuntimeError("no emotion adapter is loaded; call load_emotion_adapter first")
-        self._emotion_scale = read_scale(scale, "scale")
+        self._emotion_scale = finite(scale, "scale")
 
     def load_emotion_adapter(
         self,

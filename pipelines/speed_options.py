@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emogen.emotion import EmotionArc
+from emogen.finite import float_text, whole_text
 
 CACHES = ("none", "first_block", "taylorseer", "magcache", "faster_cache", "pyramid")
 OFFLOADS = ("none", "model", "group", "sequential", "group_disk")
@@ -196,11 +197,15 @@ def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="first_block, taylorseer or magcache: reuse earlier steps, faster and less exact",
     )
-    group.add_argument("--cache_threshold", type=float, help="first_block (0.05), magcache (0.06): higher skips more")
-    group.add_argument("--cache_interval", type=int, help="taylorseer: compute one step in so many (5)")
-    group.add_argument("--cache_order", type=int, help="taylorseer: order of the extrapolation (1)")
-    group.add_argument("--cache_warmup", type=int, help="taylorseer (3) and magcache: first steps always computed")
-    group.add_argument("--cache_max_skip", type=int, help="magcache: most steps skipped in a row (3)")
+    group.add_argument(
+        "--cache_threshold", type=float_text, help="first_block (0.05), magcache (0.06): more skips more"
+    )
+    group.add_argument("--cache_interval", type=whole_text, help="taylorseer: compute one step in so many (5)")
+    group.add_argument("--cache_order", type=whole_text, help="taylorseer: order of the extrapolation (1)")
+    group.add_argument(
+        "--cache_warmup", type=whole_text, help="taylorseer (3) and magcache: first steps all computed"
+    )
+    group.add_argument("--cache_max_skip", type=whole_text, help="magcache: most steps skipped in a row (3)")
     group.add_argument("--mag_ratios", metavar="FILE", help="magcache: JSON list of the model's ratios")
     group.add_argument("--compile", action="store_true", help="torch.compile of the repeated blocks")
     group.add_argument(
@@ -213,8 +218,10 @@ def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fp8", action="store_true", help="store the transformer in 8 bits (layerwise casting)")
     group.add_argument("--vae_tiling", action="store_true", help="decode in tiles: less memory")
     group.add_argument("--vae_slicing", action="store_true", help="decode clip by clip: less memory")
-    group.add_argument("--ulysses", type=int, default=1, metavar="N", help="share a clip among N processes (torchrun)")
-    group.add_argument("--ring", type=int, default=1, metavar="N", help="the same by ring attention")
+    group.add_argument(
+        "--ulysses", type=whole_text, default=1, metavar="N", help="share a clip among N processes (torchrun)"
+    )
+    group.add_argument("--ring", type=whole_text, default=1, metavar="N", help="the same by ring attention")
 
 
 def speed_from_args(args: argparse.Namespace) -> SpeedOptions:

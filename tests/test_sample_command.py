@@ -29,7 +29,7 @@ FACE = ["--prompt", "a round yellow face"]
     ],
 )
 def test_bad_input_is_refused_before_anything_is_loaded(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr("emogen.commands.sample._load", lambda args: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("emogen.commands.sample_run.load", lambda *_: pytest.fail("a model was loaded"))
     with pytest.raises(SystemExit) as stop:
         sample([*FACE, *arguments])
     assert stop.value.code == 2

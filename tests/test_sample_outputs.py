@@ -1,6 +1,9 @@
 """`sample.py` on the embedded models: the same clip again, tables of clips, stickers, pictures that begin a clip."""
 
+import shutil
+
 import numpy as np
+import pytest
 from PIL import Image
 
 from emogen.commands.sample import main as sample
@@ -32,16 +35,28 @@ def test_a_table_of_clips_goes_on_where_it_stopped(tmp_path, capsys):
     table.write_text("prompt,emotion,seed,output\na round red face,joy,1,\na round red face,fear,1,second.png\n")
     options = ["--batch", str(table), "--output_dir", str(out), *FEW, "--no_enlarge"]
     assert sample(options) == 0
-    made = {path.name: path.read_bytes() for path in out.iterdir()}
+    made = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     assert set(made) == {"0001_joy.mp4", "second.png"}
     (out / "second.png").unlink()
     capsys.readouterr()
     assert sample(options) == 0
     assert "2 clips, 1 of them there already" in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == made
-    table.write_text(table.read_text().replace("joy", "awe").replace("1,\n", "1,0001_joy.mp4\n", 1))
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == made
+    assert sample([*options, "--avoid", "anger"]) == 0  # other options, other clips
+    said = capsys.readouterr().out
+    assert "0 of them there already" in said and "second.png: made again, it was made with another" in said
+    assert (out / "second.png").read_bytes() != made["second.png"]
+    (out / "second.png").write_bytes(b"cut")
+    assert sample([*options, "--avoid", "anger"]) == 0
+    assert "second.png: made again, its contents have changed" in capsys.readouterr().out
+    assert sample(options) == 0  # without the option: made again, bit for bit as at first
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == made
+    for path in out.iterdir():
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    (out / "second.png").write_bytes(b"somebody's own")
     assert sample(options) == 2
-    assert "is there with another emotion" in capsys.readouterr().err
+    assert "second.png is there and was not made by sample.py" in capsys.readouterr().err
+    assert (out / "second.png").read_bytes() == b"somebody's own"
 
 
 def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys):
@@ -50,7 +65,7 @@ def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys):
     assert sample(["--batch", str(table), "--output_dir", str(tmp_path / "out"), *FEW]) == 1
     said = capsys.readouterr()
     assert "0001_neutral.mp4: " in said.err and "1 clips made" in said.out and "1 failed" in said.out
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["0002_neutral.mp4"]
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["0002_neutral.mp4"]
 
 
 def test_stickers(tmp_path):
@@ -92,5 +107,7 @@ def test_a_text_model_refuses_a_picture(tmp_path, capsys):
 
     picture = tmp_path / "face.png"
     Image.new("RGB", (96, 96), "white").save(picture)
-    assert sample([*FACE, "--image", str(picture), "--model", embedded_model(), "--quiet"]) == 2
+    with pytest.raises(SystemExit) as stop:
+        sample([*FACE, "--image", str(picture), "--model", embedded_model(), "--quiet"])
+    assert stop.value.code == 2
     assert "text-to-video model" in capsys.readouterr().err

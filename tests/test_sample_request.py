@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emogen.commands.sample import main as sample
-from emogen.commands.sample_batch import read_batch
 from emogen.commands.sample_options import build_parser
-from emogen.commands.sample_request import RequestError, check, description, parse
+from emogen.commands.sample_request import RequestError, description, parse, read_batch, read_job
 from emogen.emotion import MIKELS
 from emogen.media.writer import write_video
 
@@ -23,7 +23,8 @@ def table(path, rows, header="prompt,emotion,seed"):
 
 
 def batch(path, *more):
-    return read_batch(path, arguments("--batch", str(path), "--output_dir", str(path.parent / "out"), *more))
+    jobs = read_batch(path, arguments("--batch", str(path), "--output_dir", str(path.parent / "out"), *more))
+    return [job.options for job in jobs]
 
 
 def test_rows_become_clips_and_the_line_fills_what_they_leave_open(tmp_path):
@@ -71,7 +72,7 @@ def test_jsonl_rows_and_all_emotions(tmp_path):
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, rows, header, message):
-    with pytest.raises(RequestError, match=message):
+    with pytest.raises(ValueError, match=message):
         batch(table(tmp_path / "a.csv", rows, header))
 
 
@@ -99,7 +100,7 @@ def test_wrong_files(tmp_path):
     with pytest.raises(RequestError, match=r"a\.txt: a table is a \.jsonl file .* a \.csv or a \.parquet"):
         batch(tmp_path / "a.txt")
     (tmp_path / "a.jsonl").write_text('{"prompt": "a"}\n[1]\n')
-    with pytest.raises(RequestError, match=r"a\.jsonl:2: expected an object"):
+    with pytest.raises(ValueError, match=r"a\.jsonl:2: expected an object"):
         batch(tmp_path / "a.jsonl")
 
 
@@ -118,7 +119,7 @@ def test_wrong_files(tmp_path):
     ],
 )
 def test_what_is_refused_at_once(more, message, capsys, monkeypatch):
-    monkeypatch.setattr("emogen.commands.sample._load", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("emogen.commands.sample_run.load", lambda *_: pytest.fail("a model was loaded"))
     with pytest.raises(SystemExit) as stop:
         sample(["--prompt", "a face", *more])
     assert stop.value.code == 2
@@ -135,7 +136,7 @@ def test_the_options_of_a_clip(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
     write_video(clip, noise, 8, kept | {"emogen": "0.0.1"})
     again = arguments("--from", str(clip), "--emotion", "fear")
-    check(again)
+    read_job(again)
     assert (again.prompt, again.emotion, again.seed, again.loop) == ("a face", "fear", 4, True)
     assert again.made_with == {"emogen": "0.0.1"} and again.output is None
     write_video(clip, noise, 8)
@@ -147,11 +148,11 @@ def test_the_options_of_a_clip(tmp_path):
 def test_a_picture_that_changed_is_told(tmp_path):
     picture, clip = tmp_path / "face.png", tmp_path / "a.webp"
     noise = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
-    picture.write_bytes(b"one")
+    Image.new("RGB", (32, 32)).save(picture)
     made = arguments("--prompt", "a face", "--image", str(picture), "--seed", "1")
     write_video(clip, noise, 8, description(made))
     assert arguments("--from", str(clip)).image == str(picture)
-    picture.write_bytes(b"two")
+    Image.new("RGB", (32, 32), "red").save(picture)
     with pytest.raises(RequestError, match=r"face\.png has changed since"):
         arguments("--from", str(clip))
     assert arguments("--from", str(clip), "--image", str(picture)).seed == 1

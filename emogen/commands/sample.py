@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import warnings
@@ -11,35 +12,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emogen.commands.sample_batch import read_batch
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import (
     ALL,
+    Job,
     RequestError,
-    check,
     description,
     ending,
     parse,
-    read_emotion,
+    read_batch,
+    read_job,
     short_name,
 )
-from emogen.media.metadata import read_metadata
 from emogen.versions import of_a_clip
+
+_EXPECTED = (OSError, ValueError, RuntimeError)
+
+
+class Ended(BaseException):
+    """The process was asked to end by a signal, whose number it holds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status (2 for bad input)."""
+    """Run the command.
+
+    Returns:
+        The exit status: 0, 2 for what is refused, 1 for a run that failed, 128 and the signal's number when ended.
+    """
     start = time.time()
     parser = build_parser()
     try:
         args = parse(parser, argv)
-        if args.batch is None:
-            check(args)
-            jobs = [args]
-        else:
-            if args.output is not None:
-                raise RequestError("--output is for one clip; --batch puts its clips into --output_dir")
-            jobs = read_batch(args.batch, args)
+        jobs = _jobs(args)
         _check_run(args, jobs)
     except ValueError as error:
         parser.error(str(error))
@@ -47,14 +51,78 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\..*")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"peft\..*")  # a LoRA without the image branch
+    handlers = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if args.batch is not None:
-            return _run_batch(args, jobs)
-        _say_versions(args)
-        path, frames, seed = _make(_load(args), args)
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+            from emogen.commands.sample_batch import run_batch
+
+            return run_batch(args, jobs)
+        return _run_one(args, jobs[0], start)
+    except Ended as ended:
+        print("\nended; nothing unfinished is left", file=sys.stderr)
+        return 128 + ended.args[0]
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: Any) -> None:
+    raise Ended(number)
+
+
+def _jobs(args: Namespace) -> list[Job]:
+    if args.batch is None:
+        return [read_job(args)]
+    if args.output is not None:
+        raise RequestError("--output is for one clip; --batch puts its clips into --output_dir")
+    return read_batch(args.batch, args)
+
+
+def _check_run(args: Namespace, jobs: Sequence[Job]) -> None:
+    """What concerns all clips of a run."""
+    from emogen.pipelines.composition import loras_from_args
+    from emogen.pipelines.speed_options import speed_from_args
+
+    speed = speed_from_args(args)
+    loras_from_args(args)
+    for job in jobs:
+        if speed.parallel > 1 and job.options.seed is None:
+            raise RequestError("--ulysses and --ring need a --seed: all processes must begin with the same noise")
+        speed.check_emotion([job.emotion, job.avoid])
+    if args.model is not None:
+        _check_kinds(args.model, jobs)
+
+
+def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
+    """See that a model on this machine can make what the rows ask for."""
+    if model.startswith("embedded") or not Path(model).is_dir():
+        return
+    from emogen.pipelines.loading import kinds_of
+
+    kinds = kinds_of(model)
+    for job in jobs:
+        if job.kind not in kinds:
+            where = f"{job.where}: " if job.where else ""
+            what = {
+                "image": "a text-to-video model; leave --image out",
+                "text": "an image-to-video model; give --image",
+            }
+            raise RequestError(f"{where}--model {model} is {what[job.kind]}")
+
+
+def _run_one(args: Namespace, job: Job, start: float) -> int:
+    from emogen.commands.sample_run import load
+
+    _say_versions(args)
+    try:
+        pipe = load(args, job.kind)
+    except _EXPECTED as error:
+        return _fail(error, 2)
+    prepare(pipe, args, args.quiet)
+    try:
+        path, frames, seed = make(pipe, job)
+    except _EXPECTED as error:
+        return _fail(error, 2 if isinstance(error, RequestError) else 1)
     if os.environ.get("RANK", "0") == "0":
         print(
             f"{path}  (emotion {args.emotion}, seed {seed}, {len(frames)} frames of {frames.shape[2]}x"
@@ -63,60 +131,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_run(args: Namespace, jobs: Sequence[Namespace]) -> None:
-    """What concerns all clips of a run."""
-    from emogen.pipelines.composition import loras_from_args
-    from emogen.pipelines.speed_options import speed_from_args
-
-    speed = speed_from_args(args)
-    loras_from_args(args)
-    if len({job.image is None for job in jobs}) > 1:
-        raise RequestError("--batch: some rows have an image and some have none; they need different models: two files")
-    for job in jobs:
-        if speed.parallel > 1 and job.seed is None:
-            raise RequestError("--ulysses and --ring need a --seed: all processes must begin with the same noise")
-        for text in (job.emotion, job.avoid):
-            if text is not None and text.strip().lower() != ALL:
-                speed.check_emotion(read_emotion(text))
+def _fail(error: Exception, status: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return status
 
 
-def _run_batch(args: Namespace, jobs: Sequence[Namespace]) -> int:
-    """Every clip that is not there yet. A row that fails is reported, and the others go on."""
-    from tqdm import tqdm
-
-    todo = [job for job in jobs if not _made_already(job)]
-    print(f"{len(jobs)} clips, {len(jobs) - len(todo)} of them there already")
-    failed: list[str] = []
-    pipe = _load(args, quiet=True) if todo else None
-    with tqdm(total=len(todo), unit="clip", disable=args.quiet or not todo) as bar:
-        for job in todo:
-            try:
-                path, _, _ = _make(pipe, job)
-                bar.set_postfix_str(path.name)
-            except (OSError, ValueError, RuntimeError) as error:
-                failed.append(f"{job.output}: {error}")
-            bar.update()
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    print(f"{len(todo) - len(failed)} clips made in {args.output_dir}" + (f", {len(failed)} failed" if failed else ""))
-    return 1 if failed else 0
+def prepare(pipe: Any, args: Namespace, quiet: bool) -> None:
+    """Set the progress bar, and say what was switched on."""
+    pipe.set_progress_bar_config(disable=quiet, desc="sampling")
+    if not args.quiet:
+        for line in pipe.switched_on:
+            print(line, file=sys.stderr)
 
 
-def _made_already(job: Namespace) -> bool:
-    """Whether the clip is there.
+def make(pipe: Any, job: Job) -> tuple[Path, Any, int]:
+    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, frames and seed.
 
     Raises:
-        RequestError: something else is there under its name.
+        RequestError: the model cannot make what is asked for.
+        OSError, ValueError, RuntimeError: the run failed.
     """
-    path = Path(job.output)
-    if not path.exists():
-        return False
-    made = read_metadata(path) or {}
-    wanted = description(job)
-    other = sorted(name for name, value in wanted.items() if made.get(name) != value)
-    if other:
-        raise RequestError(f"{path}: is there with another {other[0]}; remove it, or choose another --output_dir")
-    return True
+    from emogen.commands.sample_run import finish, sample
+
+    args = job.options
+    seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little") % 2**31
+    name = ALL if job.emotion is None else short_name(args.emotion)
+    path = Path(args.output or Path("outputs") / f"{name}_{seed}{ending(args)}")
+    metadata = description(args) | {"seed": seed, **of_a_clip()}
+    try:
+        clips = sample(pipe, job, seed)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    return path, finish(path, clips, args, args.fps or pipe.fps, metadata), seed
 
 
 def _say_versions(args: Namespace) -> None:
@@ -125,29 +171,7 @@ def _say_versions(args: Namespace) -> None:
     for name, version in getattr(args, "made_with", {}).items():
         if now.get(name) != version:
             print(
-                f"note: the clip was made with {name} {version}, here is {now.get(name)}: it may come out a little "
+                f"note: the clip was made with {name} {version!r}, here is {now.get(name)}: it may come out a little "
                 "different",
                 file=sys.stderr,
             )
-
-
-def _make(pipe: Any, args: Namespace) -> tuple[Path, Any, int]:
-    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, frames and seed."""
-    from emogen.commands.sample_run import finish, sample
-
-    seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little") % 2**31
-    name = ALL if args.emotion.strip().lower() == ALL else short_name(args.emotion)
-    path = Path(args.output or Path("outputs") / f"{name}_{seed}{ending(args)}")
-    metadata = description(args) | {"seed": seed, **of_a_clip()}
-    return path, finish(path, sample(pipe, args, seed), args, args.fps or pipe.fps, metadata), seed
-
-
-def _load(args: Namespace, quiet: bool = False) -> Any:
-    from emogen.commands.sample_run import load
-
-    pipe, switched_on = load(args)
-    pipe.set_progress_bar_config(disable=args.quiet or quiet, desc="sampling")
-    if not args.quiet:
-        for line in switched_on:
-            print(line, file=sys.stderr)
-    return pipe

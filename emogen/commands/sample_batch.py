@@ -1,103 +1,153 @@
-"""`sample.py --batch`: a table with a clip a row."""
+"""`sample.py --batch`: the clips of a table that are not made yet, by the pipeline that each row needs."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import zlib
-from collections.abc import Iterator, Mapping
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emogen.commands.sample_request import ALL, RequestError, check, ending, short_name
-from emogen.data.safe_names import TakenNames, safe_name
-from emogen.data.tables import Columns, RecordError, good_rows, typed
-from emogen.emotion import MIKELS, NEUTRAL
+from tqdm import tqdm
 
-_OF_ALL_ROWS = (
-    "model", "adapter", "no_lora", "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
-    "cache_threshold", "cache_interval", "cache_order", "cache_warmup", "cache_max_skip", "mag_ratios", "compile",
-    "offload", "offload_folder", "fp8", "vae_tiling", "vae_slicing", "ulysses", "ring",
-)  # fmt: skip
-_NO_COLUMNS = ("batch", "source", "output_dir", "quiet")
-_NUMBERS = {
-    **dict.fromkeys(("seed", "num_frames", "height", "width", "num_inference_steps", "max_kb"), int),
-    **dict.fromkeys(("emotion_scale", "guidance_scale", "emotion_guidance_scale", "fps"), float),
-}
-
-_COLUMNS = Columns(needs=("prompt", "emotion", "image", "output", "seed"))
+from emogen.commands.sample import make, prepare
+from emogen.commands.sample_request import Job, RequestError, options
+from emogen.emotion import MIKELS
+from emogen.files import FolderInUse, fingerprint_file, fingerprint_folder, only_writer
+from emogen.made import note_made, why_not_made
+from emogen.media.metadata import read_metadata
+from emogen.versions import of_a_clip
 
 
-def read_batch(path: str | Path, args: argparse.Namespace) -> list[argparse.Namespace]:
-    """The rows of a table as options each, checked; the command line's hold where a row has none.
+def run_batch(args: Namespace, jobs: Sequence[Job]) -> int:
+    """Every clip that its row's recipe has not made yet; a row that fails is reported, and the others go on.
 
-    A row without a seed gets one that depends on its own text and place, so that the same file makes the same clips.
-    Emotion "all" becomes a row for neutral and each of the eight.
+    Returns:
+        The exit status: 0, 1 where a row failed, 2 where nothing could begin.
+    """
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun the first process writes
+    try:
+        if not first:
+            return _make_all(args, jobs, writes=False)
+        with only_writer(args.output_dir):
+            return _make_all(args, jobs, writes=True)
+    except (FolderInUse, RequestError, LoadError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+class LoadError(RuntimeError):
+    """The pipeline cannot be opened."""
+
+
+def _make_all(args: Namespace, jobs: Sequence[Job], writes: bool) -> int:
+    weights = {kind: weights_of(args, kind) for kind in {job.kind for job in jobs}}
+    recipes = {job.options.output: recipe(job, weights[job.kind]) for job in jobs}
+    todo = []
+    for job in jobs:
+        why = _why_not_made(job, recipes[job.options.output])
+        if why is None:
+            continue
+        todo.append(job)
+        if why and writes:
+            print(f"{job.options.output}: made again, {why}")
+    failed: list[str] = []
+    if writes:
+        print(f"{len(jobs)} clips, {len(jobs) - len(todo)} of them there already")
+    with tqdm(total=len(todo), unit="clip", disable=args.quiet or not todo or not writes) as bar:
+        for kind in ("text", "image"):
+            several = [job for job in todo if job.kind == kind]
+            if not several:
+                continue
+            pipe = _open(args, kind)
+            for job in several:
+                try:
+                    path, _, _ = make(pipe, job)
+                    if writes:
+                        note_made(path, recipes[job.options.output])
+                    bar.set_postfix_str(path.name)
+                except (OSError, ValueError, RuntimeError) as error:
+                    failed.append(f"{job.where}, {job.options.output}: {error}")
+                bar.update()
+            del pipe  # before the next is opened: two large models do not fit side by side
+    if writes:
+        for line in failed:
+            print(f"failed: {line}", file=sys.stderr)
+        end = f", {len(failed)} failed" if failed else ""
+        print(f"{len(todo) - len(failed)} clips made in {args.output_dir}{end}")
+    return 1 if failed else 0
+
+
+def _open(args: Namespace, kind: str) -> Any:
+    from emogen.commands.sample_run import load
+
+    try:
+        pipe = load(args, kind)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LoadError(str(error)) from error
+    prepare(pipe, args, quiet=True)
+    return pipe
+
+
+def recipe(job: Job, weights: dict[str, Any]) -> dict[str, Any]:
+    """All that decides what comes out: every option with its value, the picture, the weights by content, versions."""
+    values = options(job.options)
+    values |= {"emotion": str(job.emotion), "avoid": None if job.avoid is None else str(job.avoid)}
+    values |= {name: None for name in ("model", "adapter", "lora", "image")}  # by content instead
+    values["taxonomy"] = list(MIKELS)
+    if job.options.image is not None:
+        values["image"] = fingerprint_file(job.options.image)
+    return {"options": values, "weights": weights, "versions": of_a_clip()}
+
+
+def weights_of(args: Namespace, kind: str) -> dict[str, Any]:
+    """Fingerprints of the model, the adapter and the LoRAs that a kind's pipeline is opened with.
 
     Raises:
-        RequestError: the file, or a row of it, is wrong.
+        RequestError: the embedded weights are not installed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise RequestError(f"--batch: no file {path}")
-    found: list[argparse.Namespace] = []
-    names = TakenNames()
-    for where, number, row in _rows(path):
-        base = _row(path, where, number, row, args)
-        several = [NEUTRAL, *MIKELS] if base.emotion.strip().lower() == ALL else [base.emotion]
-        for emotion in several:
-            one = argparse.Namespace(**{**vars(base), "emotion": emotion})
-            if one.output is None or len(several) > 1:
-                one.output = str(Path(args.output_dir) / f"{number:04d}_{short_name(emotion)}{ending(one)}")
-            try:
-                names.add(one.output, where.removeprefix(str(path)).strip().replace(":", "line "))
-                check(one)
-            except ValueError as error:
-                raise RequestError(f"{where}: {error}") from error
-            found.append(one)
-    return found
+    from emogen.commands.sample_run import adapter_of
+    from emogen.pipelines.loading import find_adapter, find_model
 
-
-def _row(path: Path, where: str, number: int, row: Mapping[str, Any], args: argparse.Namespace) -> argparse.Namespace:
-    values = vars(args)
-    unknown = [name for name in row if name not in values or name in _NO_COLUMNS]
-    if unknown:
-        raise RequestError(f"{where}: no option {unknown[0]!r}; rows take prompt, emotion, image, seed ...")
-    fixed = [name for name in row if name in _OF_ALL_ROWS]
-    if fixed:
-        raise RequestError(f"{where}: {fixed[0]} holds for all rows; give --{fixed[0]}")
     try:
-        read = {name: _value(name, value, values) for name, value in row.items()}
-        read = {name: value for name, value in read.items() if value is not None}
-        if "image" in read:
-            read["image"] = str(path.parent / read["image"])
-        if "output" in read:
-            read["output"] = str(safe_name(read["output"], args.output_dir))
-    except ValueError as error:
-        raise RequestError(f"{where}: {error}") from error
-    merged = {**values, **read}
-    if merged["seed"] is None:
-        merged["seed"] = zlib.crc32(json.dumps([number, dict(row)], sort_keys=True, default=str).encode()) % 2**31
-    return argparse.Namespace(**merged)
+        model, adapter = find_model(args.model or "embedded", kind), find_adapter(adapter_of(args), kind)
+    except OSError as error:
+        raise RequestError(str(error)) from error
+    loras = [{"file": _fingerprint(source), "weight": weight} for source, weight in _loras(args)]
+    return {"model": _fingerprint(model), "adapter": adapter and _fingerprint(adapter), "lora": loras}
 
 
-def _value(name: str, value: Any, options: Mapping[str, Any]) -> Any:
-    if name == "guidance_interval":
-        parts = value if isinstance(value, list) else str(value).split()
-        if len(parts) != 2:
-            raise ValueError(f"{name!r} must be two numbers, begin and end, not {value!r}")
-        return [typed(name, part, float) for part in parts]
-    return typed(name, value, _NUMBERS.get(name, bool if isinstance(options[name], bool) else str))
+def _loras(args: Namespace) -> list[tuple[str, float]]:
+    from emogen.pipelines.composition import loras_from_args
+
+    return [(spec.source, spec.weight) for spec in loras_from_args(args).specs]
 
 
-def _rows(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """The place of a row, its number among the clips (of a `.jsonl` the line), and the values that are given.
+def _fingerprint(source: str) -> str:
+    """Of what a folder or file holds; of what is on the hub its name, for what that holds is known only there."""
+    path = Path(source)
+    if path.is_dir():
+        return fingerprint_folder(path)
+    return fingerprint_file(path) if path.is_file() else f"hub:{source}"
 
-    Types are left to `_value`: a seed that is not given depends on the row as it is written.
+
+def _why_not_made(job: Job, recipe: dict[str, Any]) -> str | None:
+    """None for a clip that is there as it is asked for; "" for one that is missing; else why it is made again.
+
+    Raises:
+        RequestError: a file that was not made here is there under its name.
     """
-    lines = path.suffix.lower() == ".jsonl"
+    path = Path(job.options.output)
+    why = why_not_made(path, recipe)
+    if why is None or not path.exists():
+        return None if why is None else ""
     try:
-        for count, (where, number, row) in enumerate(good_rows(path, _COLUMNS), start=1):
-            yield where, number if lines else count, row
-    except RecordError as error:
-        raise RequestError(f"--batch {error}") from error
+        ours = "prompt" in (read_metadata(path) or {})
+    except (OSError, ValueError):
+        ours = False
+    if not ours and why == "nothing says how it was made":
+        raise RequestError(
+            f"{job.where}: {path} is there and was not made by sample.py; move it, or choose another --output_dir"
+        )
+    return why

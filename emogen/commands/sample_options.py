@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from emogen.emotion import NEUTRAL
+from emogen.finite import float_text, whole_text
 from emogen.pipelines.composition import add_lora_arguments
 from emogen.pipelines.speed_options import add_speed_arguments
 
@@ -39,28 +40,28 @@ def build_parser() -> argparse.ArgumentParser:
         '"0:fear 1:amusement", or "all" for a labelled grid of neutral and the eight',
     )
     what.add_argument("--avoid", metavar="TEXT", help="an emotion to steer away from, in the same forms")
-    what.add_argument("--emotion_scale", type=float, default=1.0, help="factor on the adapter's effect; 0 is the base")
+    what.add_argument("--emotion_scale", type=float_text, default=1.0, help="factor on the adapter; 0 is the base")
     what.add_argument("--negative_prompt", help="what the clip should not show")
-    what.add_argument("--seed", type=int, help="same seed, same clip (default: a random one, which is printed)")
+    what.add_argument("--seed", type=whole_text, help="same seed, same clip (default: a random one, which is printed)")
     size = parser.add_argument_group("size and sampling (defaults: the model's own)")
-    size.add_argument("--num_frames", type=int, help="4k+1: 13, 17, ... 81")
-    size.add_argument("--height", type=int, help="pixels")
-    size.add_argument("--width", type=int, help="pixels")
-    size.add_argument("--num_inference_steps", type=int)
-    size.add_argument("--guidance_scale", type=float)
+    size.add_argument("--num_frames", type=whole_text, help="4k+1: 13, 17, ... 81")
+    size.add_argument("--height", type=whole_text, help="pixels")
+    size.add_argument("--width", type=whole_text, help="pixels")
+    size.add_argument("--num_inference_steps", type=whole_text)
+    size.add_argument("--guidance_scale", type=float_text)
     size.add_argument(
         "--emotion_guidance_scale",
-        type=float,
+        type=float_text,
         help="guidance of the emotion apart from the text's, at a third pass a step",
     )
     size.add_argument(
         "--guidance_interval",
-        type=float,
+        type=float_text,
         nargs=2,
         metavar=("START", "END"),
         help="shares of the steps in which --emotion_guidance_scale holds, such as 0 0.6",
     )
-    size.add_argument("--fps", type=float, help="frames a second of the file")
+    size.add_argument("--fps", type=float_text, help="frames a second of the file")
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -96,7 +97,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--transparent", action="store_true", help="take a flat background away")
     out.add_argument("--loop", action="store_true", help="let the end run into the beginning")
-    out.add_argument("--max_kb", type=int, metavar="N", help="make the file no larger than N kilobytes")
+    out.add_argument("--max_kb", type=whole_text, metavar="N", help="make the file no larger than N kilobytes")
     out.add_argument(
         "--platform", choices=PLATFORMS, help="a sticker as this platform takes it: size, length, format and file size"
     )
@@ -119,6 +120,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         dest="source",
         metavar="CLIP",
         help="take the options from a clip made here: the same clip again, or with the options given beside it",
+    )
+    many.add_argument(
+        "--trust", action="store_true", help="with --from: take the files, folders and models that the clip names, too"
     )
 
 

@@ -1,4 +1,4 @@
-"""The part of `sample.py` that needs model code: loading, sampling, and what becomes of the frames."""
+"""The part of `sample.py` that needs model code: opening, sampling, and what becomes of the frames."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from emogen.commands.sample_options import ENLARGE_TO
-from emogen.commands.sample_request import ALL, read_emotion
-from emogen.emotion import MIKELS, NEUTRAL
+from emogen.commands.sample_request import Job
+from emogen.emotion import MIKELS, NEUTRAL, EmotionState
 from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.sheets import label_grid
 from emogen.media.writer import write_video
@@ -22,8 +22,8 @@ _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip
 
 
-def load(args: Namespace) -> tuple[Any, list[str]]:
-    """The pipeline that the options ask for, with adapter, LoRAs and speed options; and what of these was switched on.
+def load(args: Namespace, kind: str) -> Any:
+    """The pipeline that the options ask for, with adapter, LoRAs and speed options (`pipe.switched_on`).
 
     Raises:
         OSError, ValueError, RuntimeError: with what cannot be loaded, and why.
@@ -32,33 +32,38 @@ def load(args: Namespace) -> tuple[Any, list[str]]:
     from emogen.pipelines.loading import open_pipeline
     from emogen.pipelines.speed_options import speed_from_args
 
-    pipe = open_pipeline(
+    return open_pipeline(
         args.model or "embedded",
-        args.adapter or ("embedded" if args.model is None else None),
-        kind="image" if args.image is not None else "text",
+        adapter_of(args),
+        kind=kind,
         device=args.device,
         dtype=args.dtype,
         load="adapter" if args.no_lora else "both",
         loras=loras_from_args(args),
         speed=speed_from_args(args),
     )
-    return pipe, pipe.switched_on
 
 
-def sample(pipe: Any, args: Namespace, seed: int) -> np.ndarray:
-    """uint8 `[B, F, H, W, 3]`: one clip, or one for neutral and each of the eight."""
-    every = args.emotion.strip().lower() == ALL
-    states = [NEUTRAL, *MIKELS] if every else [read_emotion(args.emotion)]
+def adapter_of(args: Namespace) -> str | None:
+    """The adapter that is asked for: by default the embedded one with the embedded model, else none."""
+    return args.adapter or ("embedded" if args.model is None else None)
+
+
+def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
+    """uint8 `[B, F, H, W, 3]`: one clip, or one for neutral and each emotion."""
+    args = job.options
+    every = [EmotionState.of(name) for name in (NEUTRAL, *MIKELS)]
+    emotions = every if job.emotion is None else [job.emotion]
     call = {name: getattr(args, name) for name in _CALL if getattr(args, name) is not None}
     if "negative_prompt" in call:
-        call["negative_prompt"] = [call["negative_prompt"]] * len(states)
-    if args.avoid is not None:
-        call["negative_emotion"] = [read_emotion(args.avoid, "avoid")] * len(states)
+        call["negative_prompt"] = [call["negative_prompt"]] * len(emotions)
+    if job.avoid is not None:
+        call["negative_emotion"] = [job.avoid] * len(emotions)
     if args.image is not None:
         call["image"] = args.image
     clips = pipe(
-        prompt=[args.prompt] * len(states), emotion=states, emotion_scale=args.emotion_scale, output_type="np",
-        generator=[torch.Generator().manual_seed(seed) for _ in states], **call,
+        prompt=[args.prompt] * len(emotions), emotion=emotions, emotion_scale=args.emotion_scale, output_type="np",
+        generator=[torch.Generator().manual_seed(seed) for _ in emotions], **call,
     ).frames  # fmt: skip
     return to_uint8(clips)
 
