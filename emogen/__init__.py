@@ -6,9 +6,16 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+_CHECKOUT = Path(__file__).parents[1]
+if (_CHECKOUT / "pipelines" / "__init__.py").is_file() and (_CHECKOUT / "eval" / "__init__.py").is_file():
+    # In a checkout these two rooms stand beside this one. Whoever runs `sample.py` there, with or without an
+    # installation elsewhere, gets the checkout's.
+    __path__.append(str(_CHECKOUT))
 
 _HOMES = {
     "EmotionState": "emogen.emotion",

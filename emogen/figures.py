@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emogen.extras import how_to_install
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -19,7 +21,7 @@ def new_figure(size: tuple[float, float]) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        message = 'plots need matplotlib, which is not installed: pip install "emogen[plot]"'
+        message = f"plots need matplotlib, which is not installed: {how_to_install('plot')}"
         raise ModuleNotFoundError(message, name=error.name) from error
     return Figure(figsize=size, layout="constrained")
 

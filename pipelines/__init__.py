@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+if not __name__.startswith("emogen."):
+    raise ImportError(f"import emogen.pipelines, not {__name__}: under another name it is a second copy")
+
 import importlib
 from typing import TYPE_CHECKING
 

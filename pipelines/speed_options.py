@@ -202,9 +202,7 @@ def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--cache_interval", type=whole_text, help="taylorseer: compute one step in so many (5)")
     group.add_argument("--cache_order", type=whole_text, help="taylorseer: order of the extrapolation (1)")
-    group.add_argument(
-        "--cache_warmup", type=whole_text, help="taylorseer (3) and magcache: first steps all computed"
-    )
+    group.add_argument("--cache_warmup", type=whole_text, help="taylorseer (3) and magcache: first steps all computed")
     group.add_argument("--cache_max_skip", type=whole_text, help="magcache: most steps skipped in a row (3)")
     group.add_argument("--mag_ratios", metavar="FILE", help="magcache: JSON list of the model's ratios")
     group.add_argument("--compile", action="store_true", help="torch.compile of the repeated blocks")

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from emogen.extras import how_to_install
 from emogen.files import atomic
 from emogen.stickers import fluent
 from emogen.stickers.cast.backgrounds import PLACES, background
@@ -197,7 +198,7 @@ def vendor_art(source: Path, size: int = 160) -> list[tuple[np.ndarray, str, flo
     try:
         import resvg_py
     except ImportError as error:
-        message = "static emoji art is rasterised with resvg-py: pip install 'emogen[recipe]'"
+        message = f"static emoji art is rasterised with resvg-py: {how_to_install('recipe')}"
         raise ModuleNotFoundError(message, name="resvg_py") from error
     art = []
     for vendor in VENDORS:

@@ -112,6 +112,7 @@ def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
 
 def _run_one(args: Namespace, job: Job, start: float) -> int:
     from emogen.commands.sample_run import load
+    from emogen.media.reader import probe
 
     _say_versions(args)
     try:
@@ -120,13 +121,14 @@ def _run_one(args: Namespace, job: Job, start: float) -> int:
         return _fail(error, 2)
     prepare(pipe, args, args.quiet)
     try:
-        path, frames, seed = make(pipe, job)
+        path, seed, changes = make(pipe, job)
     except _EXPECTED as error:
         return _fail(error, 2 if isinstance(error, RequestError) else 1)
     if os.environ.get("RANK", "0") == "0":
+        about = probe(path)  # what the file is, not what was asked for
         print(
-            f"{path}  (emotion {args.emotion}, seed {seed}, {len(frames)} frames of {frames.shape[2]}x"
-            f"{frames.shape[1]}, {time.time() - start:.1f} s)"
+            f"{path}  (emotion {args.emotion}, seed {seed}, {about.frames} frames of {about.width}x{about.height}, "
+            f"{time.time() - start:.1f} s)" + "".join(f"\n  to fit: {change}" for change in changes)
         )
     return 0
 
@@ -144,8 +146,8 @@ def prepare(pipe: Any, args: Namespace, quiet: bool) -> None:
             print(line, file=sys.stderr)
 
 
-def make(pipe: Any, job: Job) -> tuple[Path, Any, int]:
-    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, frames and seed.
+def make(pipe: Any, job: Job) -> tuple[Path, int, list[str]]:
+    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, seed and what was given up.
 
     Raises:
         RequestError: the model cannot make what is asked for.
@@ -162,7 +164,7 @@ def make(pipe: Any, job: Job) -> tuple[Path, Any, int]:
         clips = sample(pipe, job, seed)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    return path, finish(path, clips, args, args.fps or pipe.fps, metadata), seed
+    return path, seed, finish(path, clips, args, args.fps or pipe.fps, metadata)
 
 
 def _say_versions(args: Namespace) -> None:

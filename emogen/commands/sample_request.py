@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from emogen.files import fingerprint_file
 from emogen.finite import float_text, whole_text
 from emogen.media.limits import VideoError
 from emogen.media.metadata import read_metadata
-from emogen.media.writer import check_writable
+from emogen.media.pictures import read_picture
+from emogen.media.writer import check_output
 
 ALL = "all"
 OF_THE_RUN = ("output", "output_dir", "batch", "source", "trust", "quiet", "device")
@@ -159,12 +159,7 @@ def read_job(args: argparse.Namespace, where: str = "") -> Job:
     if args.image is not None:
         _check_picture(args.image)
     if args.output:
-        try:
-            if not args.platform:
-                check_writable(args.output)
-            _make_room(Path(args.output))
-        except ValueError as error:
-            raise RequestError(f"--output: {error}") from error
+        _check_output(args)
     return Job(args, emotion, avoid, where)
 
 
@@ -200,12 +195,10 @@ def _check_text(name: str, text: str | None) -> None:
 def _check_picture(path: str) -> None:
     if not Path(path).is_file():
         raise RequestError(f"--image: no file {path}")
-    from emogen.pipelines.images import read_image
-
     try:
-        picture = read_image(path)
-    except (OSError, ValueError, TypeError) as error:
-        raise RequestError(f"--image: {str(error).removeprefix('image: ')}") from error
+        picture = read_picture(path)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--image: {error}") from error
     short, long = sorted(picture.size)
     if short < _LEAST_SIDE or long > _MOST_ASPECT * short:
         raise RequestError(
@@ -214,16 +207,17 @@ def _check_picture(path: str) -> None:
         )
 
 
-def _make_room(path: Path) -> None:
-    """Make the output's folder and see that it can be written: better now than after the sampling."""
-    if path.is_dir():
-        raise VideoError(f"{path} is a folder; give a file name")
+def _check_output(args: argparse.Namespace) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VideoError(f"{path}: its folder cannot be made ({error.strerror})") from error
-    if not os.access(path.parent, os.W_OK):
-        raise VideoError(f"{path}: its folder cannot be written to")
+        if args.platform:
+            from emogen.stickers.platforms import PLATFORMS
+
+            endings = PLATFORMS[args.platform].endings
+            if Path(args.output).suffix.lower() not in endings:
+                raise VideoError(f"{args.output}: {args.platform} takes {' or '.join(endings)}")
+        check_output(args.output, fps=args.fps, transparent=args.transparent)
+    except ValueError as error:
+        raise RequestError(f"--output: {error}") from error
 
 
 def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:

@@ -14,6 +14,8 @@ import torch
 from emogen.commands.sample_options import ENLARGE_TO
 from emogen.commands.sample_request import Job
 from emogen.emotion import MIKELS, NEUTRAL, EmotionState
+from emogen.media.limits import VideoError
+from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.sheets import label_grid
 from emogen.media.writer import write_video
@@ -60,7 +62,7 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     if job.avoid is not None:
         call["negative_emotion"] = [job.avoid] * len(emotions)
     if args.image is not None:
-        call["image"] = args.image
+        call["image"] = read_picture(args.image)
     clips = pipe(
         prompt=[args.prompt] * len(emotions), emotion=emotions, emotion_scale=args.emotion_scale, output_type="np",
         generator=[torch.Generator().manual_seed(seed) for _ in emotions], **call,
@@ -68,12 +70,17 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     return to_uint8(clips)
 
 
-def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> np.ndarray:
-    """Write clips of `sample` as the options ask, and return the frames that were written."""
-    from emogen.stickers.fit_size import write_within
+def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> list[str]:
+    """Write clips of `sample` as the options ask.
+
+    Returns:
+        What was given up to fit, in words.
+
+    Raises:
+        VideoError: it does not fit; the clip is then kept beside, under the name that the message gives.
+        OSError: it cannot be written.
+    """
     from emogen.stickers.loop import make_seamless
-    from emogen.stickers.platforms import write_for
-    from emogen.stickers.transparent import key_background
 
     if len(clips) > 1:
         shown = [clip if args.no_enlarge else enlarge(clip, ENLARGE_TO // 2) for clip in clips]
@@ -81,14 +88,26 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     else:
         frames = make_seamless(clips[0]).frames if args.loop else clips[0]
         frames = frames if args.no_enlarge else enlarge(frames, ENLARGE_TO)
-        if args.transparent:
-            frames = key_background(frames)
     if os.environ.get("RANK", "0") != "0":
-        return frames  # under torchrun the first process writes
+        return []  # under torchrun the first process writes
+    try:
+        return _write(path, frames, args, fps, metadata)
+    except VideoError as error:
+        spare = path.with_name(f"{path.stem}_as_sampled.webp")
+        write_video(spare, frames, fps, metadata=metadata)
+        raise VideoError(f"{error}. The clip is kept in {spare}") from error
+
+
+def _write(path: Path, frames: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> list[str]:
+    from emogen.stickers.fit_size import write_within
+    from emogen.stickers.platforms import write_for
+    from emogen.stickers.transparent import key_background
+
+    if args.transparent:
+        frames = key_background(frames)
     if args.platform:
-        write_for(args.platform, path, frames, fps, metadata)
-    elif args.max_kb:
-        write_within(path, frames, fps, args.max_kb, metadata=metadata)
-    else:
-        write_video(path, frames, fps, metadata=metadata)
-    return frames
+        return list(write_for(args.platform, path, frames, fps, metadata, max_kb=args.max_kb).changes)
+    if args.max_kb:
+        return list(write_within(path, frames, fps, args.max_kb, metadata=metadata).changes)
+    write_video(path, frames, fps, metadata=metadata)
+    return []

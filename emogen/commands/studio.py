@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from emogen.extras import how_to_install
+
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
-        print('error: the studio needs gradio: pip install "emogen[studio]"', file=sys.stderr)
+        print(f"error: the studio needs gradio: {how_to_install('studio')}", file=sys.stderr)
         return 2
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

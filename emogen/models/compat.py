@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+__all__ = ["FakeTensorMode", "TorchDispatchMode", "tree_leaves"]
+"""Of torch: what works out shapes without numbers, what sees every operator, and what flattens its arguments."""
+
+CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+CPU_ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+"""The operators that an attention becomes on the CPU."""
 
 EXECUTION_DEVICE = "_execution_device"
 """Of a pipeline: where it computes, also under offloading."""
@@ -99,3 +110,23 @@ def set_active_attention_backend(backend: Any) -> None:
     from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
     _AttentionBackendRegistry.set_active_backend(backend)
+
+
+def lerp_all(values: list[torch.Tensor], ends: list[torch.Tensor], weight: float) -> None:
+    """Move every tensor towards its end by a share, in place and in one kernel."""
+    torch._foreach_lerp_(values, ends, weight)
+
+
+def storage_key(storage: Any) -> int:
+    """The same number for two views of one storage."""
+    return storage._cdata
+
+
+def operator_of(overload: Any) -> Any:
+    """The operator that an overload of it belongs to."""
+    return overload._overloadpacket
+
+
+def has_kernel(operator: str, key: str) -> bool:
+    """Whether an operator has a kernel of its own under a dispatch key."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key(operator, key)

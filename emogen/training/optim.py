@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.distributed.tensor import DTensor
 
+from emogen.models.compat import lerp_all
 from emogen.training.config import ConfigError, OptimizerConfig
 from emogen.training.families import EmotionModel
 from emogen.training.life import optimizer_state
@@ -205,7 +206,7 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Call after optimizer step number `step` (from 1)."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.values.values()), [self._live[k].detach() for k in self.values], weight)
+        lerp_all(list(self.values.values()), [self._live[k].detach() for k in self.values], weight)
 
     @torch.no_grad()
     def restart(self) -> None:

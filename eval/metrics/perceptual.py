@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from emogen.eval.metrics.base import ClipMean
 from emogen.eval.metrics.pixels import to_unit
+from emogen.extras import how_to_install
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Two batches of images float32 `[N, 3, H, W]` in [-1, 1] -> N numbers, of any shape."""
@@ -30,7 +31,7 @@ def load_lpips(net: str = "alex") -> nn.Module:
     except (ImportError, RuntimeError) as error:  # a torchvision built for another torch raises RuntimeError
         raise ImportError(
             "LPIPS needs the package lpips and a torchvision that fits this torch "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}): pip install 'emogen[lpips]'; or "
+            f"({type(error).__name__}: {str(error).splitlines()[0]}): {how_to_install('lpips')}; or "
             "give `distance=` a perceptual distance of your own, or use FirstFramePSNR"
         ) from error
     try:

@@ -77,13 +77,13 @@ def test_lpips_that_cannot_be_had_is_named(monkeypatch, error):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"(?s)lpips.*nms|lpips.*emogen\[lpips\].*FirstFramePSNR"):
+    with pytest.raises(ImportError, match=r"(?s)lpips.*nms|lpips.*\.\[lpips\].*FirstFramePSNR"):
         LPIPSDiversity()
 
 
 def test_real_lpips():
     if not importlib.util.find_spec("lpips") or not importlib.util.find_spec("torchvision"):
-        pytest.skip("needs emogen[lpips]; torchvision has no build for this torch here")
+        pytest.skip("needs the extra lpips; torchvision has no build for this torch here")
     try:
         network = load_lpips()
     except (ImportError, RuntimeError) as error:

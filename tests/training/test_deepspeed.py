@@ -150,7 +150,7 @@ def test_without_deepspeed_it_says_so_before_data_are_encoded(make_config, tmp_p
     asked(monkeypatch)
     monkeypatch.setitem(sys.modules, "deepspeed", None)  # as if it were not installed
     for start in (run, dry_run):
-        with pytest.raises(ConfigError, match=r"emogen\[deepspeed\].*eight_gpus.yaml or .*eight_gpus_fsdp2.yaml"):
+        with pytest.raises(ConfigError, match=r"\.\[deepspeed\].*eight_gpus.yaml or .*eight_gpus_fsdp2.yaml"):
             start(make_config())
     assert not (tmp_path / "cache").exists() and not (tmp_path / "run").exists()
 

@@ -32,7 +32,7 @@ from torch import nn
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from emogen.models import EmotionAdapter, EmotionAdapterConfig, attach_emotion_adapter
-from emogen.models.compat import kept_in_float32
+from emogen.models.compat import BACKEND, kept_in_float32
 from emogen.models.text_limit import TextLimit
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.training.families.base import EmotionModel, Family, ModelFolderError
@@ -328,7 +328,7 @@ class FoldedTextProcessor(WanAttnProcessor):
 
         def attend(key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
             heads = (x.unflatten(2, (attn.heads, -1)) for x in (key, value))
-            out = dispatch_attention_fn(query, *heads, attn_mask=mask, backend=self._attention_backend)
+            out = dispatch_attention_fn(query, *heads, attn_mask=mask, backend=getattr(self, BACKEND))
             return out.flatten(2, 3).type_as(query)
 
         to_text = attend(attn.norm_k(attn.to_k(text)), attn.to_v(text), mask)

@@ -23,21 +23,19 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses import FakeTensorMode
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 from emogen.models import EmotionTensors, compat
+from emogen.models.compat import FakeTensorMode, TorchDispatchMode, has_kernel, operator_of, storage_key, tree_leaves
 from emogen.training.data.batches import Batch
 from emogen.training.families import EmotionModel
 from emogen.training.memory.footprint import Setup, meta_model
 from emogen.training.model import DTYPES
 from emogen.training.objective import add_noise, flow_loss
 
-_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+_ATTENTION = compat.CPU_ATTENTION
+_ATTENTION_BACKWARD = compat.CPU_ATTENTION_BACKWARD
 _FREE = (torch.ops.prim.device.default,)  # asked for thousands of times, and makes nothing
 
 
@@ -71,7 +69,7 @@ class StepMeter(TorchDispatchMode):
         for value in tree_leaves(output):
             if isinstance(value, torch.Tensor):
                 self._see(value.untyped_storage())
-        packet = func._overloadpacket
+        packet = operator_of(func)
         if packet is _ATTENTION:
             self.flop += sdpa_flop_count(*(value.shape for value in args[:3]))
         elif packet is _ATTENTION_BACKWARD:
@@ -83,14 +81,14 @@ class StepMeter(TorchDispatchMode):
         return output
 
     def _see(self, storage: torch.UntypedStorage) -> None:
-        if storage._cdata not in self._seen:
+        if storage_key(storage) not in self._seen:
             self._watch(storage, storage.nbytes())
             self.peak = max(self.peak, self.now)
 
     def _watch(self, storage: torch.UntypedStorage, size: int) -> None:
-        self._seen.add(storage._cdata)
+        self._seen.add(storage_key(storage))
         self.now += size
-        weakref.finalize(storage, self._free, storage._cdata, size).atexit = False
+        weakref.finalize(storage, self._free, storage_key(storage), size).atexit = False
 
     def _free(self, key: int, size: int) -> None:
         self._seen.discard(key)
@@ -104,13 +102,13 @@ def measure_saved_bytes(forward: Callable[[], Any], ignore: Iterable[torch.Tenso
         forward: computes something to call `backward` on; what it returns is held until the bytes are counted.
         ignore: tensors whose storages do not count, such as weights.
     """
-    own = {value.untyped_storage()._cdata for value in ignore}
+    own = {storage_key(value.untyped_storage()) for value in ignore}
     kept: dict[int, tuple[weakref.ref, int]] = {}
 
     def pack(value: torch.Tensor) -> torch.Tensor:
         storage = value.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = (weakref.ref(storage), storage.nbytes())
+        if storage_key(storage) not in own:
+            kept[storage_key(storage)] = (weakref.ref(storage), storage.nbytes())
         return value
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
@@ -161,7 +159,7 @@ def _rms_norm(
 
 def _autocast_raises_rms_norm() -> bool:
     """Whether this PyTorch's autocast for CUDA computes RMS norms in float32; registered without CUDA too."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key("aten::rms_norm", "AutocastCUDA")
+    return has_kernel("aten::rms_norm", "AutocastCUDA")
 
 
 @contextmanager

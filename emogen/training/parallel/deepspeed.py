@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator, DeepSpeedPlugin
 from accelerate.utils import patch_environment
 
+from emogen.extras import how_to_install
 from emogen.training.config import ConfigError, RunConfig, TrainingConfig
 from emogen.training.families import EmotionModel
 from emogen.training.life import optimizer_state
@@ -46,7 +47,7 @@ def zero_settings(config: TrainingConfig) -> dict[str, Any] | None:
     except Exception as error:  # an ImportError, or its own when it misses a part of CUDA
         raise ConfigError(
             f"DeepSpeed is asked for (accelerate's distributed_type) but cannot be imported: {error}. "
-            f"pip install 'emogen[deepspeed]', or launch with {_COPIES} or {_SHARDS}"
+            f"{how_to_install('deepspeed')}, or launch with {_COPIES} or {_SHARDS}"
         ) from error
     settings = copy.deepcopy(DeepSpeedPlugin().deepspeed_config)
     _check(settings, config)
