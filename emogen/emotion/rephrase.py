@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 
 from emogen.emotion.evidence import AMBIGUOUS, CONTENT, NOUNS, THINGS_WITH_FACES, VERBS, pattern
@@ -11,7 +10,6 @@ from emogen.emotion.grammar import (
     ADJ,
     ARTICLE,
     AUXILIARIES,
-    BE,
     BEGIN,
     CAUSE,
     CONJUNCTIONS,
@@ -21,23 +19,19 @@ from emogen.emotion.grammar import (
     FORMS,
     FUNCTION,
     GOVERNED,
-    IRREGULAR,
     LEAD,
     LINK,
     LISTED,
     MANNER,
-    NOUNS_ON_LY,
     OBJECTS,
     OF,
     PART,
     PREPOSITIONS,
-    SHORT_BE,
     SHOW,
     SUBJECTS,
-    TIRED,
     TOWARDS,
-    with_article,
 )
+from emogen.emotion.sentence import Sentence
 
 
 @functools.lru_cache(maxsize=4)
@@ -60,7 +54,7 @@ def _patterns(words: frozenset[str]) -> tuple[re.Pattern, re.Pattern, re.Pattern
     )
 
 
-class Editor:
+class Editor(Sentence):
     """Walks over a sentence, one word or list of words of emotion at a time.
 
     Args:
@@ -69,9 +63,7 @@ class Editor:
     """
 
     def __init__(self, text: str, words: frozenset[str], titled: bool):
-        self.text = text
-        self.removed: list[str] = []
-        self.left: list[str] = []
+        super().__init__(text)
         self._core, self._cluster, self._felt = _patterns(words)
         self._titled = titled
 
@@ -91,45 +83,6 @@ class Editor:
                 break
         return min(spans, default=None)
 
-    # --- what stands around a word
-
-    def _before(self, start: int) -> str:
-        """The token before a place, lower case; "" at the begin of a sentence."""
-        match = re.search(r"([\w'\u2019-]+|[^\w\s])\s*$", self.text[max(0, start - 60) : start])
-        token = match[1].lower().replace("\u2019", "'") if match else ""
-        return "" if token in (".", "!", "?", ";", ":") else token
-
-    def _after(self, end: int, count: int = 1) -> str:
-        tokens = re.finditer(r"[\w'\u2019-]+|[^\w\s]", self.text[end : end + 120])
-        token = next((match[0].lower() for match in itertools.islice(tokens, count - 1, None)), "")
-        return "." if token in ("", ".", "!", "?", ";", ":", ")") else token
-
-    def _replace(self, start: int, end: int, new: str, words: list[str]) -> int:
-        """Put `new` in place of a part; returns where to go on."""
-        left, right = self.text[:start].rstrip(" "), self.text[end:].lstrip(" ")
-        starts = not left or left[-1] in ".!?"
-        if starts and new:
-            new = new[:1].upper() + new[1:]
-        if starts and not new:
-            right = right.lstrip(", ")
-            if left and right[:1] in (".", "!", "?"):
-                right = right[1:].lstrip()  # a sentence of that one word
-            right = right[:1].upper() + right[1:] if self.text[start : start + 1].isupper() else right
-        left = with_article(left, new or right)
-        gap_left = (
-            " " if left and (new or right[:1].isalnum() or right[:1] in "\"'([") and left[-1] not in "([\"'" else ""
-        )
-        gap_right = " " if new and right[:1] and (right[:1].isalnum() or right[:1] in "\"'([-&") else ""
-        self.text = f"{left}{gap_left}{new}{gap_right}{right}"
-        self.removed += words
-        return len(left) + len(gap_left) + len(new)
-
-    def _leave(self, start: int, end: int, words: list[str]) -> int:
-        self.left += words
-        return end
-
-    # --- the rules
-
     def _edit(self, start: int, end: int) -> int:
         phrase = self.text[start:end]
         words = [" ".join(re.split(r"[\s-]+", w.lower())) for w in self._core.findall(phrase)]
@@ -137,9 +90,8 @@ class Editor:
             words = [" ".join(re.sub(DEGREES, "", phrase, flags=re.IGNORECASE).lower().split())]
         first = self._core.search(self.text, start, end)
         word_at = first.start() if first else start
-        if (content := CONTENT.match(self.text.replace("-", " "), word_at)) and not self.text[content.end() :][
-            :1
-        ].isalnum():
+        content = CONTENT.match(self.text.replace("-", " "), word_at)
+        if content and not self.text[content.end() : content.end() + 1].isalnum():
             return content.end()
         if self._is_name(word_at, words[0], end):
             return min(end, word_at + len(words[0]))
@@ -189,31 +141,6 @@ class Editor:
         plural = before.endswith("s") or before in ("children", "people", "men", "women", "kids")
         return "verb" if plural and before not in FUNCTION and after != "of" else "noun"
 
-    def _is_nounish(self, token: str) -> bool:
-        is_adverb = token.endswith("ly") and token not in NOUNS_ON_LY
-        return bool(re.match(r"\w", token)) and token not in FUNCTION and not is_adverb
-
-    def _last_word(self, end: int) -> int:
-        """Where the last word before a place begins."""
-        return re.search(r"\S+\s*$", self.text[:end]).start()
-
-    def _verb_before(self, start: int) -> tuple[int, str, bool] | None:
-        """The form of "be", or a verb such as "looks", right before a place: where it begins, its form, whether it is
-        a "be"; None if another word stands there."""
-        before = self._before(start)
-        if match := SHORT_BE.search(self.text[:start]):
-            return match.start(1), BE[match[1].replace("\u2019", "'").lower()], True
-        if before not in BE and before not in LINK:
-            return None
-        at = self._last_word(start)
-        if before == "be" and self._before(at) == "to":  # "seems to be sad"
-            link = self._last_word(self._last_word(at))
-            if (form := LINK.get(self.text[link:at].split()[0].lower())) is not None:
-                return link, form, False
-        if LINK.get(before) == "ing" and (be := self._verb_before(at)) and be[2]:  # "is feeling sad"
-            return be
-        return (at, BE[before], True) if before in BE else (at, LINK[before], False)
-
     def _adverb(self, start: int, end: int, words: list[str]) -> int:
         before, after = self._before(start), self._after(end)
         if before in ("and", "but", "or") and re.search(r"ly\s+\w+\s*$", self.text[:start]):
@@ -247,16 +174,6 @@ class Editor:
         if after in ("that", "than") or second == "":
             return self._leave(start, end, words)
         return self._replace(start, end, FORMS["appear"][form], words)
-
-    def _is_finite(self, token: str, form: str) -> bool:
-        """Whether a token goes on as a verb of that form."""
-        if token in FUNCTION or not token[:1].isalpha():
-            return False
-        if form == "s":
-            return token.endswith("s") and not token.endswith("ss")
-        if form == "past":
-            return (token.endswith("ed") and token not in TIRED) or token in IRREGULAR
-        return form == "base" and not token.endswith("ing") and not token.endswith("s")
 
     def _predicate(self, verb_at: int, form: str, is_be: bool, start: int, end: int, words: list[str]) -> int:
         """A word after "is" or "looks", from `verb_at`; `start` is where the word begins."""
