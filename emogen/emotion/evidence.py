@@ -23,9 +23,15 @@ AMBIGUOUS = word_set(
 Max"): evidence only after a word such as "looks", "feeling" or "very"."""
 
 VERBS = {
-    "s": word_set("smiles frowns cries laughs giggles grins scowls screams sobs weeps scares fears"),
-    "past": word_set("smiled frowned cried laughed giggled grinned scowled screamed sobbed wept saddened scared"),
-    "base": word_set("smile frown cry laugh giggle grin scowl scream sob weep scare"),
+    "s": word_set(
+        "smiles frowns cries laughs giggles grins scowls screams sobs weeps scares fears chuckles smirks pouts "
+        "sulks wails"
+    ),
+    "past": word_set(
+        "smiled frowned cried laughed giggled grinned scowled screamed sobbed wept saddened scared chuckled smirked "
+        "pouted sulked wailed"
+    ),
+    "base": word_set("smile frown cry laugh giggle grin scowl scream sob weep scare chuckle smirk pout sulk wail"),
 }
 """Verbs of expression by their form. The forms on -ing count as adjectives: they stand where those stand."""
 
@@ -35,7 +41,8 @@ _MANNERS = word_set(
 )
 _ADJECTIVES = word_set(
     "frowning giggling grinning scowling screaming sobbing weeping scaring happier happiest sadder saddest joyous "
-    "joyless mournful"
+    "joyless mournful chuckling smirking pouting sulking wailing overjoyed depressed upset distressed gleeful jubilant "
+    "terrifying horrifying frightening annoying heartwarming saddening hysterical irate livid petrified dismayed"
 )
 NOUNS = word_set(
     "amusement awe contentment excitement anger disgust fear sadness joy happiness enjoyment surprise serenity ecstasy "
@@ -43,7 +50,8 @@ NOUNS = word_set(
     "anticipation vigilance confusion curiosity disappointment disapproval embarrassment gratitude nervousness "
     "optimism realization remorse delight laughter calmness satisfaction enthusiasm euphoria reverence fury outrage "
     "wrath hostility irritation frustration jealousy envy revulsion nausea contempt scorn horror panic anxiety worry "
-    "dread sorrow melancholy despair loneliness guilt regret shame nostalgia"
+    "dread sorrow melancholy despair loneliness guilt regret shame nostalgia glee mirth misery gloom bliss agony "
+    "elation fright unease resentment heartache"
 )
 """Words of evidence that are nouns. Forms such as "smile" are nouns or verbs by what stands beside them."""
 

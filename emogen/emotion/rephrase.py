@@ -151,6 +151,11 @@ class Editor(Sentence):
 
     def _verb(self, start: int, end: int, words: list[str]) -> int:
         form = next(form for form, verbs in VERBS.items() if words[0] in verbs)
+        if tears := re.match(
+            r"\s+tears(?:\s+of\s+(?P<of>\w+))?", self.text[end:], re.IGNORECASE
+        ):  # "cries tears of joy"
+            words = [*words, "tears", *([tears["of"].lower()] if tears["of"] else [])]
+            end += tears.end()
         before, after, second = self._before(start), self._after(end), self._after(end, 2)
         helped = before == "to" or before in AUXILIARIES or bool(CAUSE.search(self.text[:start]))
         if after in TOWARDS and after != "over":
@@ -171,12 +176,14 @@ class Editor(Sentence):
         has_object = words[0] in ("scares", "scared", "scare", "fears") and self._is_nounish(after)
         if after in DETERMINERS | OBJECTS or has_object:
             return self._replace(start, end, FORMS["face"][form], words)
-        if after in ("that", "than") or second == "":
+        if after in ("that", "than", "so", "too") or second == "":
             return self._leave(start, end, words)
         return self._replace(start, end, FORMS["appear"][form], words)
 
     def _predicate(self, verb_at: int, form: str, is_be: bool, start: int, end: int, words: list[str]) -> int:
         """A word after "is" or "looks", from `verb_at`; `start` is where the word begins."""
+        if self._after(end) in ("anymore", "either"):
+            end += re.match(r"\s+\w+", self.text[end:]).end()
         after, second = self._after(end), self._after(end, 2)
 
         def put(name: str, stop: int = end) -> int:
