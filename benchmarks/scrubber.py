@@ -2,9 +2,9 @@
 
 Captions with what must go and what must stay lie in `tests/emotion/captions.jsonl`. A third of them, chosen by a hash
 of the caption, is held out: the rules were written without looking at what they do to it. Those of the kinds "later"
-and "last" were written after the rules, and what failed of them was mended afterwards: their first figures stand in the
-file too. Counts come with Wilson's 95 % interval. A sentence counts as broken by what a reader said where the file holds
-that for this very output (`judged`), else by `defects`, which looks for places where words are missing.
+and "last" were written after the rules, and what failed of them was mended afterwards; the file keeps what failed.
+Counts come with Wilson's 95 % interval. A sentence counts as broken by what a reader said where the file holds that for
+this very output (`judged`), else by `defects`, which looks for places where words are missing.
 """
 
 from __future__ import annotations
