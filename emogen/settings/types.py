@@ -23,7 +23,7 @@ _LEADING_ZERO = re.compile(r"[+-]?0[0-9_xXoObB]", re.ASCII)
 _CLOCK = re.compile(r"[+-]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?", re.ASCII)
 _DIGITS = 40
 _CONTINUES = re.compile(r"(and|or|with|without|in|on|at|by|of|to|for|from|under|over|near|beside|behind|while|as|like|"
-                        r"who|which|that|then|but|its|his|her|their|\w+ing)\b")  # fmt: skip
+                        r"who|which|that|then|but|its|his|her|their|\w{3,}ing)\b")  # fmt: skip
 
 
 def shown(value: Any) -> str:

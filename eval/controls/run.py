@@ -12,6 +12,7 @@ from typing import Any
 
 from emogen.eval.benchmark.measure import load_judges
 from emogen.eval.benchmark.recipes import Recipes
+from emogen.eval.benchmark.results import Controls, read_results
 from emogen.eval.benchmark.run import launched, save, to_best_device, versions, writing_alone
 from emogen.eval.benchmark.systems import computing, load_system, noise_seed, say_made_again
 from emogen.eval.controls import arcs, intensity, mixtures, plane
@@ -23,6 +24,7 @@ from emogen.eval.judges.card import cards_of, warnings_for
 from emogen.made import Recipe, note_made, why_not_made
 from emogen.media.pixels import to_uint8
 from emogen.media.writer import write_video
+from emogen.settings import ConfigError
 
 _MODULES: dict[str, ModuleType] = {"intensity": intensity, "plane": plane, "mixtures": mixtures, "arcs": arcs}
 
@@ -76,9 +78,10 @@ def _before(out: Path, described: Mapping[str, Any], only: Sequence[str]) -> dic
     if not (out / "results.json").is_file():
         return {}
     try:
-        found = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        found = {}
+        found = read_results(out, Controls)
+    except ConfigError as error:
+        print(f"note: {error}; its studies are measured anew", file=sys.stderr)
+        return {}
     if found.get("config") == described:
         return found
     left = [study for study in found.get("rows", ()) if study not in only]

@@ -112,3 +112,12 @@ def test_nothing_outside_the_results_is_drawn(evaluation, tmp_path, capsys):
         assert attempt(evaluate, out, json.dumps(made), file, capsys)[0] == 0
         page = (out / "report.html").read_text()
         assert ("data:image/webp" in page) == shown and "&lt;b&gt;" in page and ", <b>" not in page
+
+
+def test_a_measurement_goes_on_beside_damaged_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(controls_run, "load_system", lambda system: Numbers())
+    monkeypatch.setattr(controls_run, "load_judges", lambda specs: {"reader": Reader()})
+    for text in ("[]", "{", "\udcff", '{"config": 3, "rows": 5}'):
+        (tmp_path / "results.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        results = controls_run.run_controls(controls_config(RAW), tmp_path, ["plane"], quiet=True)
+        assert "measured anew" in capsys.readouterr().err and set(results["studies"]["reader"]) == {"plane"}
