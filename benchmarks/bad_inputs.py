@@ -222,10 +222,41 @@ class Doors:
     def results(self, rng: random.Random, here: Path) -> None:
         from emogen.eval.benchmark.results import read_results
 
-        good = {"config": {"name": "x", "systems": []}, "summary": {"systems": {}}, "rows": [], "judges": {}}
-        text = json.dumps(good)
+        text = json.dumps(_results())
         (here / "results.json").write_bytes(_damaged(text.encode(), rng) if rng.random() < 0.8 else text.encode())
         read_results(here)
+
+    def study_votes(self, rng: random.Random, here: Path) -> None:
+        from emogen.eval.study.votes import read_key, read_votes, summarise_votes
+
+        pair = {"emotion": "fear", "prompt": "p", "left": "a", "right": "b"}
+        named = {"emotion": "awe", "prompt": "q", "system": "b", "judge": "fear"}
+        key = {"study": "s", "systems": ["a", "b"], "questions": {"1": pair, "2": named}}
+        votes = {"1": {"answer": "left", "seconds": 2.0}, "2": {"answer": "awe", "seconds": 1.5}}
+        for name, value in (("key", key), ("votes", {"study": "s", "voter": "v", "votes": votes})):
+            content = json.dumps(value).encode()
+            (here / f"{name}.json").write_bytes(_damaged(content, rng) if rng.random() < 0.6 else content)
+        checked = read_key(here / "key.json")
+        summarise_votes(checked, read_votes(checked, [here / "votes.json"], say=lambda line: None))
+
+
+def _results() -> dict:
+    """The smallest results of an evaluation that a page can be drawn from."""
+    rate = {"value": 0.5, "low": 0.2, "high": 0.8, "n": 1}
+    axis = {"r": None, "mean_absolute_error": 0.5}
+    system = {
+        "n": 1, "prompts": 1, "EA-8": rate, "EA-2": rate, "recall": {"fear": rate}, "confusion": [[0] * 8] * 8,
+        "kappa": None, "macro_F1": None, "valence": axis, "arousal": axis,
+    }  # fmt: skip
+    reading = {"read": "awe", "EA-8": False, "EA-2": False, "share": 0.1, "valence": 0.2, "arousal": 0.3}
+    row = {"system": "a", "clip": "000_fear_0", "file": "clips/a/000_fear_0.png", "prompt": "p", "domain": "d",
+           "emotion": "fear", "seed": 0, "judges": {"embedded": reading}}  # fmt: skip
+    return {
+        "config": {"name": "x", "systems": [{"name": "a", "clips": None}], "emotions": ["fear"], "seeds": [0],
+                   "metrics": ["agreement"], "baseline": None, "reference": None},
+        "config_hash": "0", "made_with": {"torch": "2"}, "items": 1, "prompts": 1, "excluded": [], "rows": [row],
+        "summary": {"judge": "embedded", "systems": {"a": system}, "against": {}, "notes": []},
+    }  # fmt: skip
 
 
 def doors() -> list[str]:
