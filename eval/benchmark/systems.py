@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from emogen.eval.benchmark.recipes import Recipes, picture_print
 from emogen.made import Recipe, note_made, why_not_made
 from emogen.media.pixels import to_uint8
 from emogen.media.writer import write_video
+from emogen.models.text_limit import fit_prompts
 
 MISSING = "it is missing"
 _CLIPS = Columns({**dict.fromkeys(("file_name", "prompt", "emotion"), str), "seed": int})
@@ -148,7 +150,8 @@ def _sample(
             texts = [item.prompt.text for item in part]
             call: dict[str, Any] = {**config.generation, **system.call}
             if system.emotion == "sentence":
-                texts = [f"{text} {emotion_prompt(state)}" for text, state in zip(texts, states, strict=True)]
+                limit = call.get("max_sequence_length") or _text_length(pipe)
+                texts = fit_prompts(pipe.tokenizer, limit, texts, [emotion_prompt(state) for state in states])
             if system.emotion == "none":
                 texts = texts[:1]  # one clip serves all emotions
             if system.emotion == "adapter":
@@ -165,6 +168,12 @@ def _sample(
                 write_video(path, frames[min(row, len(frames) - 1)], fps, quality=100)
                 note_made(path, recipe_of(recipes, system, item))
             bar.update(len(part))
+
+
+def _text_length(pipe: Any) -> int:
+    """Tokens that the pipeline's text encoder reads by default."""
+    made_for = getattr(getattr(pipe, "generation_defaults", None), "max_sequence_length", None)
+    return made_for or inspect.signature(type(pipe).__call__).parameters["max_sequence_length"].default
 
 
 def noise_seed(seed: int, number: int) -> int:

@@ -170,6 +170,19 @@ def test_without_an_adapter_the_emotion_is_said(pipe, stock, generate):
     assert torch.equal(again, expected)
 
 
+def test_the_sentence_is_read_after_a_prompt_that_is_too_long(pipe, stock, generate):
+    """It used to fall off, and every emotion gave the same clip."""
+    long, sentence = "the table on " * 20, emotion_prompt(EmotionState.parse("fear"))
+    with pytest.warns(UserWarning, match=r"reads 16; the emotion's sentence is kept. What is not read: .* words\)"):
+        said = generate(pipe, long, emotion="fear", max_sequence_length=16)
+    assert torch.equal(said, generate(stock, f"the table on the table {sentence}", max_sequence_length=16))
+
+
+def test_a_prompt_that_is_cut_is_told(dressed, generate):
+    with pytest.warns(UserWarning, match="a prompt has 61 tokens and the text encoder reads 16. What is not read"):
+        generate(dressed, "the table on " * 20, emotion="fear", max_sequence_length=16)
+
+
 def test_what_cannot_be_said_in_a_prompt(pipe, generate):
     with pytest.raises(ValueError, match="changes over the clip"):
         generate(pipe, emotion="0:fear 1:awe")
