@@ -140,15 +140,7 @@ def _run(config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accele
             write_text(output / "training_config.yaml", config.to_yaml())
     sharing = Sharing.of(accelerator, config.run.ulysses)
     check_sharing(plan, sharing.processes)
-    geometry = plan.geometry
-    cache = cache_of(
-        plan.family,
-        cache_folder(config),
-        geometry.fps,
-        config.data.short_clips,
-        geometry.max_sequence_length,
-        limits_of(config),
-    )
+    cache = make_cache(plan)
     plan, train, held_out = prepare_data(plan, cache, accelerator)
     set_seed(config.run.seed)
     transformer = load_transformer(plan.family, config.model)
@@ -232,6 +224,12 @@ def make_probe(plan: Plan, train: CachedClips, held_out: CachedClips | None, acc
         made_probe(path, train, held_out, recipe, str(accelerator.device), accelerator.print)
     accelerator.wait_for_everyone()
     return load_probe(path, plan.family.channels)
+
+
+def make_cache(plan: Plan) -> LatentCache:
+    geometry, config = plan.geometry, plan.config
+    how = (geometry.fps, config.data.short_clips, geometry.max_sequence_length, limits_of(config))
+    return cache_of(plan.family, cache_folder(config), *how)
 
 
 def make_order(clips: Sequence[PlannedClip], config: TrainingConfig, groups: int) -> BatchOrder:

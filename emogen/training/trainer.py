@@ -294,16 +294,15 @@ class Trainer:
         self._export(files.get("ema"))
 
     def _export(self, weights: dict[str, torch.Tensor] | None) -> None:
-        """Export weights on the CPU; None gathers those to evaluate. All processes must call it."""
-        if weights is None:
-            with self._evaluated():
-                weights = whole(self.parameters)
-        if self.accelerator.is_main_process:
-            try:
-                self.task.export(self.step, weights)
-            except OSError as error:
-                raise ExportError(
-                    f"{self.output}: the export of step {self.step} cannot be written: {error}. Its checkpoint is "
-                    "whole: make room and export it with --resume_from_checkpoint latest"
-                ) from error
+        """Export weights on the CPU; None takes those to evaluate. All processes must call it."""
+        with self._evaluated() if weights is None else contextlib.nullcontext():
+            weights = whole(self.parameters) if weights is None else weights
+            if self.accelerator.is_main_process:
+                try:
+                    self.task.export(self.step, weights)
+                except OSError as error:
+                    raise ExportError(
+                        f"{self.output}: the export of step {self.step} cannot be written: {error}. Its checkpoint is "
+                        "whole: make room and export it with --resume_from_checkpoint latest"
+                    ) from error
         self.accelerator.wait_for_everyone()

@@ -54,7 +54,7 @@ def test_the_pipeline_reproduces_the_trained_model(exported, make_config, model_
     from emogen.emotion import parse_emotion
     from emogen.models import EmotionTensors
     from emogen.pipelines import EmotionWanPipeline
-    from emogen.training.data.batch import Batch
+    from emogen.training.data.batches import Batch
     from emogen.training.families import family_of
     from emogen.training.life.checkpoint import restore
     from emogen.training.model import build_model, load_transformer

@@ -44,6 +44,8 @@ def card():
                 "c.mp4": "no such file",
             },
             "config": config,
+            "pipeline": "EmotionWanPipeline",
+            "stock_pipeline": "WanPipeline",
             "license": "apache-2.0",
             "repo_id": "alice/emotions",
             "lora_rank": 32,

@@ -79,8 +79,8 @@ class CardFacts:
     records: Sequence[ClipRecord]
     dropped: Mapping[str, str]
     config: Mapping[str, Any]
-    pipeline: str = "EmotionWanPipeline"
-    stock_pipeline: str = "WanPipeline"
+    pipeline: str
+    stock_pipeline: str
     task: str = "text-to-video"
     license: str | None = None
     repo_id: str | None = None
