@@ -119,9 +119,16 @@ def run(config: TrainingConfig, judge: PreviewJudge | None = None) -> Path:
             project_dir=config.run.output_dir if config.run.report_to else None,
             cpu=config.run.cpu,
         )
-    alone = only_writer(config.run.output_dir) if accelerator.is_main_process else contextlib.nullcontext()
-    with alone:
-        return _run(config, judge, accelerator)
+    output = Path(config.run.output_dir)
+    new = not output.exists()
+    try:
+        with only_writer(output) if accelerator.is_main_process else contextlib.nullcontext():
+            return _run(config, judge, accelerator)
+    except Exception:
+        if new and accelerator.is_main_process:  # what is refused leaves no empty folder
+            with contextlib.suppress(OSError):
+                output.rmdir()
+        raise
 
 
 def _run(config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accelerator) -> Path:

@@ -10,7 +10,7 @@ import torch
 from emogen.emotion import EmotionArc
 from emogen.models import EmotionTensors, latent_frame_times
 from emogen.training.data.plan import make_plan
-from emogen.training.run import prepare_data, run
+from emogen.training.run import make_cache, prepare_data, run
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def changing(clips_folder, tmp_path):
 def read(config):
     from accelerate import Accelerator
 
-    return prepare_data(make_plan(config, lambda text: None), Accelerator(cpu=True))
+    plan = make_plan(config, lambda text: None)
+    return prepare_data(plan, make_cache(plan), Accelerator(cpu=True))
 
 
 def test_each_latent_frame_has_its_own_emotion(make_config, changing):

@@ -165,3 +165,43 @@ def test_a_still_is_dropped_with_the_reason(i2v_folder, make_config, clips_folde
         data={"dataset_name": str(folder), "max_bad_fraction": 0.2},
     ))  # fmt: skip
     assert "still.png: an image-to-video model learns nothing from a still" in capsys.readouterr().out
+
+
+def test_samples_are_drawn_by_the_pipeline_that_takes_an_image(i2v_folder, make_config, tmp_path):
+    from PIL import Image
+
+    from emogen.training.config import ConfigError
+    from emogen.training.run import dry_run
+
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "first.png")
+    model = {"pretrained_model_name_or_path": str(i2v_folder), "fold_padding": True}
+    checks = {"preview_steps": 1, "validation_prompts": ["a red ball"], "validation_emotions": ["neutral", "fear"],
+              "num_inference_steps": 2, "guidance_scale": 1.0}  # fmt: skip
+    with pytest.raises(ConfigError, match=r"needs validation\.validation_images for an image-to-video"):
+        dry_run(make_config(model=model, validation=checks))
+    checks["validation_images"] = [str(tmp_path / "first.png")]
+    run(make_config(model=model, validation=checks, run={"max_train_steps": 1}))
+    with Image.open(tmp_path / "run/samples/step-000001.webp") as grid:
+        assert grid.n_frames == 5
+    assert (tmp_path / "run/checkpoint-1").is_dir()
+
+
+def test_the_code_on_the_card_works(i2v_folder, make_config, tmp_path, monkeypatch):
+    """Of a run on a folder the base's name stands for it, so the code is run where the folder has that name."""
+    import re
+
+    from PIL import Image
+
+    model = {"pretrained_model_name_or_path": str(i2v_folder)}
+    run(make_config(model=model, run={"max_train_steps": 1}))
+    blocks = re.findall(r"```python\n(.*?)```", (tmp_path / "run/README.md").read_text(), flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").symlink_to(i2v_folder)
+    (tmp_path / "this").mkdir()
+    (tmp_path / "this/folder").symlink_to(tmp_path / "run")
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "first_frame.png")
+    for block in blocks:
+        found = {}
+        exec(block.replace("emotion=", "num_inference_steps=1, emotion="), found)
+        assert "video" not in found or len(found["video"]) == 5
+    assert len(blocks) == 2 and "EmotionWanImageToVideoPipeline" in blocks[0]

@@ -16,8 +16,8 @@ from emogen.emotion import MIKELS, EmotionArc, EmotionState
 from emogen.training.data.placebo import shuffle_labels
 from emogen.training.data.plan import DataError, make_plan
 from emogen.training.life.checkpoint import CheckpointError
-from emogen.training.outputs.card import model_card
-from emogen.training.run import identity, prepare_data, run
+from emogen.training.outputs.card import CardFacts, model_card
+from emogen.training.run import identity, make_cache, prepare_data, run
 
 LABEL = {"emotion", "arc", "label_source", "agreement", "confidence"}
 
@@ -109,7 +109,8 @@ def test_a_run_trains_on_the_shuffled_labels_and_says_so(make_config, tmp_path, 
     config = make_config(data={"shuffle_labels": True}, run={"max_train_steps": 1})
     run(config)
     assert "labels shuffled: a placebo" in capsys.readouterr().out
-    plan, train, held_out = prepare_data(make_plan(config, lambda text: None), Accelerator(cpu=True))
+    plan = make_plan(config, lambda text: None)
+    plan, train, held_out = prepare_data(plan, make_cache(plan), Accelerator(cpu=True))
     true = make_plan(make_config(), lambda text: None)
     states = [clip.record.emotion for clip in plan.split("train")]
     assert train.emotions(range(8)).intensity.tolist() == pytest.approx([s.intensity for s in states])
@@ -156,9 +157,9 @@ def test_runs_of_before_there_were_placebos_are_resumed(make_config, tmp_path):
 
 
 def test_the_card_of_a_placebo():
-    given = {"base_model": "embedded", "steps": 1, "records": records(8), "dropped": {}, "adapter_parameters": 1}
-    plain = model_card(config={"data": {"shuffle_labels": False}}, **given)
-    placebo = model_card(config={"data": {"shuffle_labels": True}}, **given)
+    given = {"base_model": "embedded", "steps": 1, "records": records(8), "dropped": {}, "adapter_parameters": 1,
+             "pipeline": "EmotionWanPipeline", "stock_pipeline": "WanPipeline"}  # fmt: skip
+    plain, placebo = (model_card(CardFacts(config={"data": {"shuffle_labels": on}}, **given)) for on in (False, True))
     assert "placebo" not in plain.replace("shuffle_labels", "") and "dealt out" not in plain
     assert "**This is a placebo.**" in placebo.split("## Use")[0] and "as they were dealt out" in placebo
     assert yaml.safe_load(placebo.split("---\n")[1])["tags"][-2:] == ["placebo", "text-to-video"]

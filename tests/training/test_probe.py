@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -43,3 +45,19 @@ def test_a_run_with_it_differs_and_resumes_exactly(make_config, tmp_path):
     assert all(torch.equal(whole[key], halves[key]) for key in whole)
     assert any(not torch.equal(whole[key], plain[key]) for key in whole)
     assert not [key for key in whole if "probe" in key]
+
+
+def test_a_probe_of_other_labels_is_not_taken_over(make_config, tmp_path, capsys):
+    """Its recipe holds who is labelled how: an equal one is read back, another is made anew and said."""
+    settings = {"objective": {"timesteps": "logit_normal", "probe_weight": 0.5}, "run": {"max_train_steps": 1}}
+    probe = tmp_path / "run/probe.safetensors"
+    run(make_config(**settings))
+    true, written = load_file(probe), probe.stat().st_mtime_ns
+    for shuffled, again in ((False, False), (True, True)):
+        shutil.rmtree(tmp_path / "run/checkpoint-1")
+        run(make_config(**settings, data={"shuffle_labels": shuffled}))
+        assert (probe.stat().st_mtime_ns != written) == again
+        said = "probe.safetensors is made again: it was made with another clips"
+        assert (said in capsys.readouterr().out) == again
+    other = load_file(probe)
+    assert any(not torch.equal(true[name], other[name]) for name in true)

@@ -26,7 +26,7 @@ def test_processes_of_a_group_follow_each_other():
 def test_every_process_is_called_equally_often_in_validation(groups):
     """Weights that are divided are gathered by all processes at once; a process that stopped early would hang them."""
     buckets = [1, 1, 1, 1, 2, 2, 3]
-    clips = SimpleNamespace(clips=[SimpleNamespace(bucket=bucket) for bucket in buckets])
+    clips = SimpleNamespace(buckets=buckets)
     chosen = list(range(len(buckets)))
     every = [list(_my_batches(chosen, clips, 2, Sharing(groups, rank))) for rank in range(groups)]
     assert len({len(batches) for batches in every}) == 1

@@ -152,7 +152,7 @@ def test_buckets_mix_lengths_shapes_and_images(make_config, mixed_folder, tmp_pa
     shapes, take_step = [], Trainer.train_step
 
     def spy(self):
-        shapes.append({tuple(self.train.batch([index]).latents.shape[2:]) for index in self.order(self.step)})
+        shapes.append({tuple(self.train.batch([index]).latents.shape[2:]) for index in self.task.order(self.step)})
         return take_step(self)
 
     monkeypatch.setattr(Trainer, "train_step", spy)
