@@ -39,6 +39,10 @@ def i2v_folder(request, model_folder, tmp_path_factory):
             patch_size=16,
         )).save_pretrained(folder / "image_encoder")  # fmt: skip
         CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "image_processor")
+        index = json.loads((folder / "model_index.json").read_text())
+        index |= {"image_encoder": ["transformers", "CLIPVisionModel"],
+                  "image_processor": ["transformers", "CLIPImageProcessor"]}  # fmt: skip
+        (folder / "model_index.json").write_text(json.dumps(index))
         settings = json.loads((folder / "generation_config.json").read_text())
         (folder / "generation_config.json").write_text(json.dumps(settings | {"max_sequence_length": 512}))
     return folder

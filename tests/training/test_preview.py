@@ -205,7 +205,7 @@ def test_folded_text_padding_is_undone_meanwhile(make_pipe, model_folder):
     plain, folded = make_pipe(), make_pipe(folded=6)
     folded.emotion_adapter.text_length = 6
     one = sample_preview(plain, PROMPTS[:1], ["neutral", "awe"], **SMALL)
-    with family_of(model_folder).unfolded(folded.transformer):
+    with family_of(model_folder).unfolded(folded.transformer, folded.emotion_adapter):
         other = sample_preview(folded, PROMPTS[:1], ["neutral", "awe"], **SMALL)
     for a, b in zip(one.clips, other.clips, strict=True):
         assert np.abs(a.frames.astype(int) - b.frames).max() <= 1

@@ -185,8 +185,8 @@ class Family(ABC):
             f"{self.folder}: a {self.transformer_class} cannot fold its padding; set model.fold_padding: false"
         )
 
-    def unfolded(self, transformer: nn.Module) -> AbstractContextManager[None]:
-        """Inside, the transformer takes its full text length again."""
+    def unfolded(self, transformer: nn.Module, adapter: EmotionAdapter | None) -> AbstractContextManager[None]:
+        """Inside, the transformer and the adapter it carries take their full text length again."""
         return nullcontext()
 
     def check_text_length(self, length: int) -> None:

@@ -202,15 +202,19 @@ class WanFamily(Family):
         fold_padding(transformer, text_length, folded)
 
     @contextlib.contextmanager
-    def unfolded(self, transformer: nn.Module) -> Iterator[None]:
+    def unfolded(self, transformer: nn.Module, adapter: EmotionAdapter | None) -> Iterator[None]:
         folded = [(one, one.count, one.text_length) for one in map(_folding, transformer.modules()) if one is not None]
         try:
             for processor, count, length in folded:
                 processor.count, processor.text_length = 1, length + count - 1
+                if adapter is not None:
+                    adapter.text_length = processor.text_length
             yield
         finally:
             for processor, count, length in folded:
                 processor.count, processor.text_length = count, length
+            if adapter is not None and folded:
+                adapter.text_length = folded[0][2]
 
     # Sampling
 

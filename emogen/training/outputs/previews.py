@@ -119,7 +119,7 @@ class Previewer:
             "guidance_scale": settings.guidance_scale,
             "max_sequence_length": geometry.max_sequence_length,
         }
-        with self._pipeline() as pipe, self._gathered(), self._model.family.unfolded(self._model.transformer):
+        with self._pipeline() as pipe, self._gathered(), self._unfolded():
             preview = sample_preview(pipe, wanted, call, self._judge, self._accelerator, self._sharing.ulysses)
         if preview is None:
             return {}
@@ -145,6 +145,10 @@ class Previewer:
         finally:
             del pipe
             free_memory()
+
+    def _unfolded(self) -> contextlib.AbstractContextManager[None]:
+        """Prompts have their full length here."""
+        return self._model.family.unfolded(self._model.transformer, self._model.adapter)
 
     @contextlib.contextmanager
     def _gathered(self) -> Iterator[None]:
