@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 from emogen.extras import how_to_install
 
+PASSWORD = "EMOGEN_STUDIO_PASSWORD"
+_SHORTEST = 8
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -40,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; anything but the default lets other machines use this one",
+        help="address to listen on; anything but the default lets other machines in, and asks them for a password "
+        f"(${PASSWORD}, or typed at the start; the name is emogen)",
     )
     parser.add_argument("--no_browser", action="store_true", help="only print the page's address")
     return parser
@@ -55,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
+        password = _password(args.host)
         engine = _engine(args)
         from emogen.studio.page import build_page, launch
     except ModuleNotFoundError as error:
@@ -65,18 +70,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if args.host not in LOCAL:
-        print(f"warning: --host {args.host} lets every machine that reaches this one make clips with it and see them; "
-              "there is no password", file=sys.stderr)  # fmt: skip
     try:
         page = build_page(engine)
-        address = launch(page, engine, host=args.host, port=args.port, browser=_can_open(args))
+        address = launch(page, engine, host=args.host, port=args.port, browser=_can_open(args), password=password)
     except OSError as error:
         print(f"error: --port {args.port} on {args.host} cannot be had ({error}); give another --port", file=sys.stderr)
         return 2
     print(f"emogen studio: {address}  (clips go to {engine.folder}; Ctrl-C ends it)", flush=True)
     page.block_thread()
     return 0
+
+
+def _password(host: str) -> str | None:
+    """None for a page that only this machine reaches; else the password from the environment, or as it is typed.
+
+    Raises:
+        ValueError: there is none, or it is too short.
+    """
+    if host in LOCAL:
+        return None
+    password = os.environ.get(PASSWORD)
+    if password is None and sys.stdin is not None and sys.stdin.isatty():
+        password = getpass.getpass(f"--host {host} lets other machines in. A password for them: ")
+    if password is None:
+        raise ValueError(f"--host {host} lets other machines in, so it needs a password: set {PASSWORD}")
+    if len(password) < _SHORTEST:
+        raise ValueError(f"--host {host}: the password has {len(password)} characters; use at least {_SHORTEST}")
+    return password
 
 
 def _engine(args: argparse.Namespace) -> Any:

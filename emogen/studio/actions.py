@@ -82,7 +82,8 @@ class Actions:
                        guidance_scale, emotion_guidance_scale, steps, num_frames, seed)  # fmt: skip
 
         result = self._run(job, lambda share, text: None)
-        return {"clip": str(result.path), "number": result.number, **result.metadata}  # gradio takes "path" for a file
+        # "served" can be fetched from the page; gradio takes a key "path" for a file of its own
+        return {"clip": str(result.path), "served": str(result.shown), "number": result.number, **result.metadata}
 
     def _run(self, job: Callable[[], Job], progress: Progress) -> Any:
         try:
@@ -121,6 +122,6 @@ class Actions:
             made = write_download(result, form, self.engine.folder / "downloads", transparent=transparent, loop=loop)
         except _EXPECTED as error:
             raise gr.Error(escape(str(error)), title="Cannot write this", print_exception=False) from error
-        link = gr.DownloadButton(f"{made.path.suffix[1:].upper()}, {size_text(made.path)}", value=str(made.path),
-                                 interactive=True)  # fmt: skip
+        label = f"{made.path.suffix[1:].upper()}, {size_text(made.path)}"
+        link = gr.DownloadButton(label, value=str(self.engine.serve(made.path)), interactive=True)
         return link, f'<p class="hint">{escape("; ".join(made.changes))}</p>' if made.changes else ""

@@ -31,7 +31,7 @@ def _card(result: Result, selected: bool) -> str:
     state = " selected" if selected else ""
     return (
         f'<button class="card{state}" data-number="{result.number}" title="{escape(result.prompt, quote=True)}">'
-        f'<img src="{file_url(result.path)}" alt="{escape(result.prompt, quote=True)}">'
+        f'<img src="{file_url(result.shown)}" alt="{escape(result.prompt, quote=True)}">'
         f'<span class="prompt">{escape(result.prompt)}</span><code>{escape(_short(result.emotion_text))}</code>'
         f"{_strip(result.reading)}</button>"
     )
@@ -54,7 +54,7 @@ def clip_html(result: Result | None) -> str:
     """The chosen clip, large."""
     if result is None:
         return '<div class="stage"><span>Say what to show and press <b>Generate</b>.</span></div>'
-    return (f'<div class="stage"><img src="{file_url(result.path)}" alt="{escape(result.prompt, quote=True)}"></div>'
+    return (f'<div class="stage"><img src="{file_url(result.shown)}" alt="{escape(result.prompt, quote=True)}"></div>'
             f'<p class="hint"><b>{escape(result.prompt)}</b> · <code>{escape(result.emotion_text)}</code> · seed '
             f"{result.seed} · {result.seconds:.0f} s</p>")  # fmt: skip
 

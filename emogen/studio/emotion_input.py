@@ -19,6 +19,7 @@ from emogen.emotion import (
     parse_emotion,
     parse_emotion_or_arc,
 )
+from emogen.finite import LONGEST, finite
 
 Emotion = EmotionState | EmotionArc
 
@@ -135,8 +136,7 @@ def with_intensity(emotion: Emotion, factor: float) -> Emotion:
     Raises:
         ValueError: the factor is not finite, or negative for an arc that moves.
     """
-    if factor is None or not math.isfinite(factor):
-        raise ValueError(f"the intensity is {factor!r}; it must be a number")
+    factor = finite(factor, "the intensity", 100)
     if factor == 1:
         return emotion
     if isinstance(emotion, EmotionState):
@@ -196,6 +196,8 @@ def number_or_none(text: str | float | None, name: str, whole: bool = False) -> 
     cell = _cell(text)
     if not cell:
         return None
+    if len(cell) > LONGEST:
+        raise ValueError(f"{name} has {len(cell)} characters; it must be a number")
     try:
         value = int(cell) if whole else float(cell)
         if not (math.isfinite(value) and value >= 0):

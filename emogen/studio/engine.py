@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -13,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from emogen.emotion import EmotionArc, EmotionState
+from emogen.files import fingerprint_bytes, fingerprint_file, write_bytes
+from emogen.finite import finite
+from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.writer import write_video
 from emogen.studio.models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
@@ -23,6 +28,10 @@ from emogen.versions import of_a_clip
 
 SHOWN_SIDE = 384
 """Small clips are shown and saved with a shorter side of at least so many pixels, as `sample.py` does."""
+
+MOST = 10_000
+"""Steps or frames; more is a slip of the hand."""
+_ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
 
 Progress = Callable[[float, str], None]
 
@@ -68,10 +77,17 @@ class Job:
         """
         if not self.prompt or not self.prompt.strip():
             raise ValueError("the prompt is empty; say what the clip shows")
+        try:
+            self.prompt.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the prompt's character {error.start + 1} is half of one; write it again") from None
         for name in ("steps", "num_frames"):
             value = getattr(self, name)
-            if value is not None and (value != int(value) or value < 1):
+            if value is not None and (finite(value, name, MOST) != int(value) or value < 1):
                 raise ValueError(f"{name} is {value}; it must be a whole number from 1")
+        for name in ("emotion_scale", "guidance_scale", "emotion_guidance_scale"):
+            if getattr(self, name) is not None:
+                finite(getattr(self, name), name)
         if self.num_frames is not None and self.num_frames % 4 != 1:
             low = max(1, int(self.num_frames) - (int(self.num_frames) - 1) % 4)
             raise ValueError(f"num_frames is {self.num_frames}; Wan makes 4k+1 frames: {low} or {low + 4}")
@@ -105,10 +121,22 @@ class Engine:
         self._one_at_a_time = threading.Lock()
         self._stop = threading.Event()
         self._frames = tempfile.TemporaryDirectory(prefix="emogen-studio-")
+        self._served = tempfile.TemporaryDirectory(prefix="emogen-studio-page-")
 
     def result(self, number: int | None) -> Result | None:
         """The result of that number, if there is one."""
         return next((r for r in self.results if r.number == number), None)
+
+    @property
+    def served(self) -> Path:
+        """The one folder that the page gives files from: copies of what it has made, and nothing else."""
+        return Path(self._served.name).resolve()
+
+    def serve(self, file: Path) -> Path:
+        """A copy of a finished file that the page may give away."""
+        copy = self.served / file.name
+        shutil.copyfile(file, copy)
+        return copy
 
     def stop(self) -> None:
         """Ask the clip that is being made to stop at its next step."""
@@ -158,7 +186,7 @@ class Engine:
         frames_path = Path(self._frames.name) / f"{number}.npy"
         np.save(frames_path, frames)
         result = Result(number, job.prompt, job.emotion, seed, path, frames_path, pipe.fps, time.monotonic() - start,
-                        reading, made)  # fmt: skip
+                        reading, made, self.serve(path))  # fmt: skip
         self.results.append(result)
         progress(1.0, "done")
         return result
@@ -172,12 +200,14 @@ class Engine:
     def _keep_picture(self, image: Path) -> Path:
         """A copy beside the clips, for an upload does not stay and a clip's metadata names its picture."""
         data = image.read_bytes()
-        kept = self.folder / "pictures" / f"{hashlib.sha256(data).hexdigest()[:16]}{image.suffix.lower()}"
+        read_picture(image)  # refuses what is no picture
+        with Image.open(io.BytesIO(data)) as opened:
+            ending = _ENDINGS.get(opened.format or "")  # by content: an upload's name says nothing
+        if ending is None:
+            raise ValueError("the picture is in a form that is not known here; give PNG, JPEG or WebP")
+        kept = self.folder / "pictures" / f"{fingerprint_bytes(data)[:16]}{ending}"
         if not kept.is_file():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
-            temporary.write_bytes(data)
-            os.replace(temporary, kept)
+            write_bytes(kept, data)
         return kept
 
     def _judge_for(self, source: Source) -> Any:
@@ -232,7 +262,7 @@ class Engine:
                                                       ("adapter", source.adapter)) if value is not None}  # fmt: skip
         if job.image is not None:
             image = Path(job.image).resolve()
-            made |= {"image": str(image), "image_sha256": hashlib.sha256(image.read_bytes()).hexdigest()}
+            made |= {"image": str(image), "image_sha256": fingerprint_file(image)}
         return made | of_a_clip()
 
 

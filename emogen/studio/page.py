@@ -25,6 +25,8 @@ _PRESS_LINK = (
     "() => setTimeout(() => (document.querySelector('#link a') || document.querySelector('#link')).click(), 300)"
 )
 """A file's link is there only once the file is made; pressing it then makes one press of the button enough."""
+USER = "emogen"
+"""The name beside the password, where one is asked for."""
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -94,12 +96,13 @@ def _follow_kind(engine: Engine, inputs: Inputs, tabs: Tabs) -> None:
 
 
 def launch(page: gr.Blocks, engine: Engine, *, host: str = "127.0.0.1", port: int = 7860,
-           browser: bool = False) -> str:  # fmt: skip
+           browser: bool = False, password: str | None = None) -> str:  # fmt: skip
     """Serve the page from threads of its own and return its address; `page.block_thread()` waits, `close()` ends it.
 
     Args:
         host: what to listen on; anything but this machine's own address lets others in.
         browser: open the page in the system's browser.
+        password: asked of everybody, with the name "emogen"; None lets everybody in who reaches the address.
 
     Raises:
         OSError: the port is taken.
@@ -107,7 +110,8 @@ def launch(page: gr.Blocks, engine: Engine, *, host: str = "127.0.0.1", port: in
     engine.folder.mkdir(parents=True, exist_ok=True)
     _, address, _ = page.queue(default_concurrency_limit=4).launch(
         server_name=host, server_port=port, share=False, inbrowser=browser, prevent_thread_lock=True,
-        allowed_paths=[str(engine.folder)], theme=theme(), css=CSS, show_error=True, quiet=True, ssr_mode=False,
+        allowed_paths=[str(engine.served)], theme=theme(), css=CSS, show_error=True, quiet=True, ssr_mode=False,
+        auth=None if password is None else (USER, password),
         footer_links=["api", "settings"], enable_monitoring=False, run_history=False,
     )  # fmt: skip
     return address

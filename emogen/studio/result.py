@@ -60,6 +60,7 @@ class Result:
         path: the clip as a looping WebP, for looking.
         frames_path: its frames as sampled, a `.npy` of uint8 `[F, H, W, 3]`: other formats are made from these.
         metadata: what made it; `sample.py --from` reads it from the file.
+        served: the copy that the page shows.
     """
 
     number: int
@@ -72,6 +73,12 @@ class Result:
     seconds: float
     reading: Reading | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    served: Path | None = None
+
+    @property
+    def shown(self) -> Path:
+        """The file that the page shows."""
+        return self.served or self.path
 
     @property
     def emotion_text(self) -> str:

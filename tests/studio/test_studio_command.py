@@ -53,7 +53,7 @@ def test_browser_is_opened_only_where_there_is_a_screen(monkeypatch):
     assert not studio._can_open(studio.build_parser().parse_args(["--no_browser"]))
 
 
-def test_it_listens_here_unless_told_and_warns_when_told(monkeypatch, capsys, tmp_path):
+def test_it_listens_here_unless_told_and_then_wants_a_password(monkeypatch, capsys, tmp_path):
     pytest.importorskip("gradio", reason="gradio is not installed (the studio extra)")
     import emogen.studio.page as page
 
@@ -67,12 +67,21 @@ def test_it_listens_here_unless_told_and_warns_when_told(monkeypatch, capsys, tm
     monkeypatch.setattr(page, "build_page", lambda engine: Page())
     monkeypatch.setattr(page, "launch", lambda _, engine, **how: asked.append(how) or "http://there")
     assert cli.main(["studio", "--output_dir", str(tmp_path), "--no_browser"]) == 0
-    assert asked[0] == {"host": "127.0.0.1", "port": 7860, "browser": False} and asked[1] == "waited"
+    here = {"host": "127.0.0.1", "port": 7860, "browser": False, "password": None}
+    assert asked[0] == here and asked[1] == "waited"
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     out = capsys.readouterr()
     assert "http://there" in out.out and "warning" not in out.err
-    assert cli.main(["studio", "--output_dir", str(tmp_path), "--host", "0.0.0.0"]) == 0
-    assert "warning: --host 0.0.0.0 lets every machine" in capsys.readouterr().err
+    outside = ["studio", "--output_dir", str(tmp_path), "--host", "0.0.0.0"]
+    for given, message in ((None, "needs a password: set EMOGEN_STUDIO_PASSWORD"), ("short", "at least 8")):
+        monkeypatch.delenv(studio.PASSWORD, raising=False)
+        if given:
+            monkeypatch.setenv(studio.PASSWORD, given)
+        before = len(asked)
+        assert cli.main(outside) == 2 and len(asked) == before
+        assert message in capsys.readouterr().err
+    monkeypatch.setenv(studio.PASSWORD, "long enough")
+    assert cli.main(outside) == 0 and asked[-2]["password"] == "long enough"
     monkeypatch.setattr(page, "launch", lambda *_, **__: (_ for _ in ()).throw(OSError("taken")))
     assert cli.main(["studio", "--output_dir", str(tmp_path), "--port", "81"]) == 2
     assert "--port 81" in capsys.readouterr().err

@@ -64,6 +64,20 @@ def test_picture_is_kept_beside_the_clips_for_the_metadata_names_it(engine, tmp_
     assert engine.loaded[0].calls[0]["image"] == made["image"] and engine.loaded[0].source.kind == "image"
 
 
+def test_an_upload_is_kept_by_what_it_is_and_the_page_gives_away_copies_alone(engine, tmp_path):
+    upload = tmp_path / "upload.html"
+    Image.new("RGB", (8, 8), "red").save(upload, format="PNG")
+    result = engine.generate(Job("a", FEAR, image=upload, seed=0))
+    assert [path.suffix for path in (engine.folder / "pictures").iterdir()] == [".png"]
+    assert result.shown.parent == engine.served and not engine.served.is_relative_to(engine.folder)
+    assert [path.name for path in engine.served.iterdir()] == [result.path.name]
+    assert result.shown.read_bytes() == result.path.read_bytes()
+    upload.write_text("<script>alert(1)</script>")
+    with pytest.raises(ValueError, match="is not a picture"):
+        engine.generate(Job("a", FEAR, image=upload, seed=0))
+    assert len(list((engine.folder / "pictures").iterdir())) == 1
+
+
 def test_only_one_model_is_held(engine, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
     for image in (None, tmp_path / "p.png", None):
@@ -117,6 +131,13 @@ def test_one_clip_at_a_time(engine):
     ({"steps": 2.5}, "steps is 2.5"),
     ({"seed": -1}, "seed is -1"),
     ({"image": "/no/such.png"}, "no file /no/such.png"),
+    ({"prompt": "a \ud800"}, "prompt's character 3 is half of one"),
+    ({"steps": float("nan")}, "steps is nan"),
+    ({"steps": float("inf")}, "steps is inf"),
+    ({"num_frames": 10**400}, "num_frames is 1000"),
+    ({"emotion_scale": float("nan")}, "emotion_scale is nan"),
+    ({"guidance_scale": float("inf")}, "guidance_scale is inf"),
+    ({"emotion_guidance_scale": 1e30}, r"emotion_guidance_scale is 1e\+30"),
 ])  # fmt: skip
 def test_bad_jobs_are_refused_before_a_model_is_loaded(engine, changes, message):
     with pytest.raises(ValueError, match=message):

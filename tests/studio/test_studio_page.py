@@ -10,6 +10,7 @@ import urllib.request  # noqa: E402
 from emogen.emotion import parse_emotion  # noqa: E402
 from emogen.media.metadata import read_metadata  # noqa: E402
 from emogen.studio.actions import Actions, status_html  # noqa: E402
+from emogen.studio.engine import Job  # noqa: E402
 from emogen.studio.models import IMAGE, Source  # noqa: E402
 from emogen.studio.page import build_page, launch  # noqa: E402
 
@@ -100,14 +101,31 @@ def test_page_is_served_here_without_telemetry_or_foreign_fonts_and_makes_clips(
         made = caller.predict("a face", "0:fear 1:joy", seed=11, api_name="/make")
         assert made["seed"] == 11 and made["reading"]["judge"] == "fearful" and made["emotion"] == "0:fear 1:joy"
         assert read_metadata(made["clip"])["seed"] == 11
-        with urllib.request.urlopen(f"{address}gradio_api/file={made['clip']}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{address}gradio_api/file={made['served']}", timeout=30) as answer:
             assert answer.read() == engine.results[0].path.read_bytes()
-        outside = tmp_path / "secret.txt"
-        outside.write_text("mine")
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(f"{address}gradio_api/file={outside}", timeout=30)
+        for outside in (tmp_path / "secret.txt", engine.folder / "mine.txt", engine.folder / ".hidden"):
+            outside.write_text("mine")
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(f"{address}gradio_api/file={outside}", timeout=30)
         with pytest.raises(Exception, match="unknown emotion"):
             caller.predict("a face", "feer", api_name="/make")
+    finally:
+        page.close(verbose=False)
+
+
+def test_a_password_is_asked_for_the_page_and_its_files(engine):
+    result = engine.generate(Job("a face", parse_emotion("fear"), seed=1))
+    page = build_page(engine)
+    address = launch(page, engine, port=_free_port(), password="long enough")
+    file = f"{address}gradio_api/file={result.shown}"
+    try:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(file, timeout=30)
+        jar = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            jar.open(f"{address}login", b"username=emogen&password=wrong", timeout=30)
+        jar.open(f"{address}login", b"username=emogen&password=long+enough", timeout=30).close()
+        assert jar.open(file, timeout=30).read() == result.path.read_bytes()
     finally:
         page.close(verbose=False)
 
