@@ -69,7 +69,7 @@ def parse_json(text: str) -> Any:
             deep.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+        return json.loads(text, object_pairs_hook=object_of_pairs, parse_constant=_constant, parse_float=_float)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if _LINE.search(text.strip()) else ""
         raise TextError(f"not valid JSON: {error.msg} at {line}column {error.colno}") from error
@@ -107,9 +107,6 @@ def object_of_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             raise TextError(f"the key {key!r} stands twice in one object; keep one")
         found[key] = value
     return found
-
-
-_object = object_of_pairs
 
 
 def _constant(name: str) -> None:

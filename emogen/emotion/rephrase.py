@@ -151,9 +151,8 @@ class Editor(Sentence):
 
     def _verb(self, start: int, end: int, words: list[str]) -> int:
         form = next(form for form, verbs in VERBS.items() if words[0] in verbs)
-        if tears := re.match(
-            r"\s+tears(?:\s+of\s+(?P<of>\w+))?", self.text[end:], re.IGNORECASE
-        ):  # "cries tears of joy"
+        tears = re.match(r"\s+tears(?:\s+of\s+(?P<of>\w+))?", self.text[end:], re.IGNORECASE)
+        if tears:  # "cries tears of joy"
             words = [*words, "tears", *([tears["of"].lower()] if tears["of"] else [])]
             end += tears.end()
         before, after, second = self._before(start), self._after(end), self._after(end, 2)
@@ -294,7 +293,7 @@ class Editor(Sentence):
             return self._replace(start, end, "", words)
         single = len(words) == 1 and words[0] != "tears" and self._before(start) != ""
         if single and self._is_nounish(after) and not self._is_finite(after, "s") and not after.endswith("ed"):
-            return end  # a compound: the name of a thing
+            return self._leave(start, end, words)  # as a rule a thing's name; or a verb that is not known as one
         left = self.text[:start]
         lead = re.search(rf"(?:\b{OF})?{ADJ}$", left, re.IGNORECASE).start()
         article = re.search(ARTICLE, left[:lead], re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import sys
 from dataclasses import replace
 
@@ -130,6 +131,26 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_cells_without_a_value_are_none():
     assert typed("seed", None, int) is None and typed("seed", float("nan"), int) is None
     assert typed("seed", 2.0, int) == 2 and isinstance(typed("seed", 2.0, int), int)
+
+
+def test_no_damage_to_a_table_ends_in_anything_but_rows_or_a_sentence(tmp_path):
+    """Bytes put in, left out and changed at random; the message names the file."""
+    rng, answers = random.Random(0), []
+    whole = [b'file_name,caption,emotion,split\na.mp4,"a, b",joy,train\nb.mp4,x,fear,val\n', json.dumps(GOOD).encode()]
+    pieces = [b'"', b"\n", b"\r", b"\0", b",", b";", b"\xff\xfe", b"\xe9", b"{", b"[", b"NaN", b"-Infinity", b"1e999",
+              b"9" * 5000, b"sep=", b"../", b"\\", b"\\ud800", b'"a":1,"a":2', b":", b"\xe2\x80\xa8", b" "]  # fmt: skip
+    for number in range(400):
+        data = bytearray(whole[number % 2])
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(data) + 1)
+            data[at : at + rng.choice((0, 0, 1, 4))] = rng.choice(pieces)
+        path = save(tmp_path, ("metadata.csv", "metadata.jsonl")[number % 2], bytes(data))
+        try:
+            answers.append(bool(read_records(path)))
+        except RecordError as error:
+            answers.append(False)
+            assert path.name in str(error)
+    assert 20 < sum(answers) < 380
 
 
 # --- metadata

@@ -106,6 +106,8 @@ def test_captions_without_emotion_come_back_to_the_character(caption):
         ("Is he happy?", ["happy"]),
         ("he is so happy that he jumps", ["happy"]),
         ("a joyful", ["joyful"]),
+        ("His grief made him old", ["grief"]),
+        ("An anger culture", ["anger"]),
         ("The samurai stands, neither angry nor sad.", ["angry", "sad"]),
         ("A crying woman wipes her tears with a tissue", ["tears"]),
     ],
