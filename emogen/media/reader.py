@@ -237,14 +237,19 @@ def read_frames(
         VideoError: it cannot be decoded, is too large, or has no frame from `start` on.
         ValueError: an argument out of range.
     """
-    frames, times = [], []
+    frames, times, into = [], [], None
     for frame, time in iterate_frames(path, fps, num_frames, start, alpha=alpha, limits=limits):
-        limits.check_memory(path, len(frames) + 1, frame.nbytes)
-        frames.append(frame)
+        limits.check_memory(path, len(times) + 1, frame.nbytes)
+        if into is None and num_frames is not None and num_frames * frame.nbytes <= limits.max_memory:
+            into = np.empty((num_frames, *frame.shape), np.uint8)
+        if into is None:
+            frames.append(frame)
+        else:
+            into[len(times)] = frame
         times.append(time)
-    if not frames:
+    if not times:
         raise VideoError(f"{path}: has no frame at {start:g} s; start earlier")
-    return _stacked(frames), np.array(times)
+    return _stacked(frames) if into is None else into[: len(times)], np.array(times)
 
 
 def _stacked(frames: list[np.ndarray]) -> np.ndarray:

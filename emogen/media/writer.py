@@ -195,7 +195,7 @@ def _write_container(
         for index, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgba" if alpha else "rgb24")
             picture = convert.reformat(picture, format=pixels, dst_colorspace=_BT709, dst_color_range=_VIDEO_RANGE,
-                                       interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND)  # fmt: skip
+                                       interpolation=Interpolation.BICUBIC)  # fmt: skip
             picture.pts, picture.time_base = index, 1 / rate
             file.mux(stream.encode(picture))
         file.mux(stream.encode(None))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emogen.media.pixels import enlarge
-from emogen.media.writer import write_video
 from emogen.stickers.loop import make_seamless
-from emogen.stickers.platforms import PLATFORMS, write_for
+from emogen.stickers.output import write_clip
+from emogen.stickers.platforms import PLATFORMS
 from emogen.stickers.transparent import key_background
 from emogen.studio.engine import SHOWN_SIDE
 from emogen.studio.result import Result
@@ -61,12 +61,12 @@ def write_download(result: Result, choice: str, folder: str | Path, *, transpare
     marks = "".join(f"_{name}" for name, on in (("loop", loop), ("transparent", transparent)) if on)
     stem = Path(folder) / f"{result.path.stem}{marks}"
     if choice in FORMATS:
-        path = write_video(stem.with_name(stem.name + FORMATS[choice]), frames, result.fps, metadata=about)
-        return Download(path, tuple(changes))
-    platform = choice.removeprefix("Sticker for ").lower()
-    path = stem.with_name(f"{stem.name}_{platform}{PLATFORMS[platform].endings[0]}")
-    fitted = write_for(platform, path, frames, result.fps, about | {"platform": platform})
-    return Download(path, (*changes, *fitted.changes))
+        fitted = write_clip(stem.with_name(stem.name + FORMATS[choice]), frames, result.fps, about)
+    else:
+        platform = choice.removeprefix("Sticker for ").lower()
+        path = stem.with_name(f"{stem.name}_{platform}{PLATFORMS[platform].endings[0]}")
+        fitted = write_clip(path, frames, result.fps, about | {"platform": platform}, platform=platform)
+    return Download(fitted.path, (*changes, *fitted.changes))
 
 
 def size_text(path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
+from emogen.media.pictures import read_picture
 from emogen.stickers.content import caption, combinations
 from emogen.stickers.fluent import read_table
 from emogen.stickers.palette import ACCESSORIES, BACKGROUNDS
@@ -88,8 +89,7 @@ def first_frame(prompt: HeldOutPrompt, seed: int) -> Image.Image:
         ValueError: it has neither.
     """
     if prompt.image is not None:
-        with Image.open(prompt.image) as image:
-            return image.convert("RGB")
+        return read_picture(prompt.image).convert("RGB")
     sticker = prompt.sticker("neutral", seed)
     if sticker is None:
         raise ValueError(f"prompt {prompt.text!r} has no picture that a clip could begin with")

@@ -67,17 +67,21 @@ def load_clip(clip: PlannedClip, fps: float, short_clips: str, limits: Limits = 
         ClipError: the clip is too short (and short clips are to be skipped).
         OSError, ValueError: it cannot be decoded, is damaged, or is too large.
     """
-    size, need = (clip.bucket.height, clip.bucket.width), clip.bucket.num_frames
+    height, width, need = clip.bucket.height, clip.bucket.width, clip.bucket.num_frames
     rate = None if need == 1 else fps
-    read = iterate_frames(clip.record.path, rate, need, damage="raise", limits=limits)
-    frames = [_fit_size(torch.from_numpy(frame).permute(2, 0, 1)[None].float(), *size) for frame, _ in read]
-    if len(frames) < need and (short_clips == "skip" or not frames):
+    pixels, have = torch.empty(3, need, height, width), 0
+    for frame, _ in iterate_frames(clip.record.path, rate, need, damage="raise", limits=limits):
+        shown = _fit_size(torch.from_numpy(frame).permute(2, 0, 1)[None].float(), height, width)[0]
+        pixels[:, have] = (shown / 127.5 - 1).clamp(-1, 1)
+        have += 1
+    if have < need and (short_clips == "skip" or not have):
         raise ClipError(
-            f"has {len(frames)} frames at {fps:g} fps, {need} are needed (data.short_clips: loop or hold would extend "
-            "it)"
+            f"has {have} frames at {fps:g} fps, {need} are needed (data.short_clips: loop or hold would extend it)"
         )
-    pixels = torch.cat([frames[row] for row in rows_of(len(frames), need, short_clips)])
-    return (pixels / 127.5 - 1).clamp(-1, 1).permute(1, 0, 2, 3).contiguous()
+    for row, source in enumerate(rows_of(have, need, short_clips)):
+        if row >= have:
+            pixels[:, row] = pixels[:, source]
+    return pixels
 
 
 def rows_of(have: int, need: int, short_clips: str) -> list[int]:

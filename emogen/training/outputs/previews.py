@@ -25,6 +25,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, NEUTRAL
+from emogen.media.pictures import read_picture
 from emogen.media.pixels import to_uint8
 from emogen.models.compat import EXECUTION_DEVICE, PROGRESS_BAR
 from emogen.training.config import ConfigError, ValidationConfig
@@ -301,8 +302,8 @@ def undisturbed(pipe: Any) -> Iterator[None]:
 
 def _picture(path: str) -> Image.Image:
     try:
-        return Image.open(path).convert("RGB")
-    except OSError as error:
+        return read_picture(path).convert("RGB")
+    except (OSError, ValueError) as error:
         raise ConfigError(f"validation.validation_images: {path}: {error}") from error
 
 
