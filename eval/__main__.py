@@ -8,18 +8,32 @@ from collections.abc import Sequence
 _EXAMPLES = """\
   python -m emogen.eval --config configs/eval/tiny.yaml --output_dir out
   accelerate launch -m emogen.eval --config configs/eval/emovid240.yaml --output_dir out   (several GPUs)
+  python -m emogen.eval --config FILE --output_dir out --metrics agreement,clip_score --weights clip=DIR
+  python -m emogen.eval --metrics list
   python -m emogen.eval --report out    (the page anew, from results.json)
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 the configuration is wrong."""
-    from emogen.eval.arguments import finished, measuring_parser, parse
-    from emogen.eval.benchmark.config import ConfigError, load_eval_config
+    from emogen.eval.arguments import finished, key_values, measuring_parser, parse
+    from emogen.eval.benchmark.config import ConfigError, load_eval_config, with_metrics
     from emogen.eval.benchmark.results import Evaluation, drawing
 
     about = "Compare systems: does a clip show the emotion asked for, and what else did it cost?"
-    args = parse(measuring_parser("emogen.eval", about, _EXAMPLES, "configs/eval/"), argv)
+    parser = measuring_parser("emogen.eval", about, _EXAMPLES, "configs/eval/")
+    add = parser.add_argument
+    add("--metrics", metavar="NAME,NAME", help="in place of the configuration's; `--metrics list` says which there are")
+    add(
+        "--weights", action="append", default=[], metavar="KEY=PATH", help="beside the configuration's: clip=FOLDER ..."
+    )
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words in (["--metrics", "list"], ["--metrics=list"]):
+        from emogen.eval.metrics.choose import listing
+
+        print(listing())
+        return 0
+    args = parse(parser, words)
     try:
         if args.report:
             from emogen.eval.report.page import write_report
@@ -30,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 write_report(results, out)
         else:
             config = load_eval_config(args.config, args.trust_remote_code)
+            if args.metrics or args.weights:
+                metrics = args.metrics.split(",") if args.metrics else None
+                config = with_metrics(config, metrics, key_values("--weights", args.weights))
             from emogen.eval.benchmark.run import run_benchmark
 
             out = args.output_dir

@@ -12,13 +12,12 @@ from emogen.settings import ConfigError
 from emogen.settings.paths import check_output_folder
 
 
-def measuring_parser(module: str, description: str, examples: str, configs: str) -> argparse.ArgumentParser:
-    """`--config` or `--report`, `--output_dir` and `--quiet`.
+def common_parser(module: str, description: str, examples: str, output: str) -> argparse.ArgumentParser:
+    """`--output_dir`, `--trust_remote_code` and `--quiet`.
 
     Args:
-        module: what follows `python -m`.
-        examples: command lines, shown at the end of the help.
-        configs: where configurations are found.
+        module: what follows `python -m`. examples: command lines, shown at the end of the help. output: what goes into
+            the output folder.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
@@ -27,17 +26,40 @@ def measuring_parser(module: str, description: str, examples: str, configs: str)
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--config", metavar="FILE", help=f"a YAML file; see {configs}")
-    what.add_argument("--report", metavar="DIR", type=Path, help="only write the page of finished results anew")
-    parser.add_argument("--output_dir", type=Path, help="where clips, results.json and report.html go")
+    parser.add_argument("--output_dir", type=Path, help=f"where {output} go")
     parser.add_argument(
         "--trust_remote_code",
         action="store_true",
-        help="let a judge of the configuration run the code that lies beside its model, where it asks for that",
+        help="let a judge run the code that lies beside its model, where it asks for that",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
+
+
+def measuring_parser(module: str, description: str, examples: str, configs: str) -> argparse.ArgumentParser:
+    """The same, with `--config` or `--report`.
+
+    Args:
+        configs: where configurations are found.
+    """
+    parser = common_parser(module, description, examples, "clips, results.json and report.html")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", metavar="FILE", help=f"a YAML file; see {configs}")
+    what.add_argument("--report", metavar="DIR", type=Path, help="only write the page of finished results anew")
+    return parser
+
+
+def key_values(flag: str, words: Sequence[str]) -> dict[str, str]:
+    """`KEY=PATH` words of a flag.
+
+    Raises:
+        ConfigError: a word is something else.
+    """
+    pairs = [word.partition("=") for word in words]
+    for word, (key, _, path) in zip(words, pairs, strict=True):
+        if not key or not path:
+            raise ConfigError(f"{flag} {word}: must be KEY=PATH, such as i3d=i3d.pt")
+    return {key: path for key, _, path in pairs}
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -211,6 +212,26 @@ def _check_system(system: SystemConfig, refuse: Callable[[bool, str, str], None]
         "load: lora leaves no adapter for emotion: adapter; say emotion: sentence",
     )
     check(system.pipeline is not None and system.adapter is not None, "pipeline", "adapters are for Wan models")
+
+
+def with_metrics(config: EvalConfig, metrics: Sequence[str] | None, weights: Mapping[str, str]) -> EvalConfig:
+    """The same evaluation with the metrics and weights of a command line.
+
+    Args:
+        metrics: instead of the configuration's; None keeps those. weights: beside the configuration's.
+
+    Raises:
+        ConfigError: a metric is unknown or lacks what it needs.
+    """
+
+    def refuse(wrong: bool, key: str, message: str) -> None:
+        if wrong:
+            raise ConfigError(message.replace("metrics: ", "--metrics: ", 1))
+
+    names = config.metrics if metrics is None else tuple(name.strip() for name in metrics)
+    config = dataclasses.replace(config, metrics=names, weights={**config.weights, **weights})
+    _check_metrics(config, refuse)
+    return config
 
 
 def _check_metrics(config: EvalConfig, refuse: Callable[[bool, str, str], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torchmetrics.classification import MulticlassCalibrationError
 
 LIMITS = (0.02, 50.0)
 """Temperatures are kept in this range: a judge that is always right has no finite best one."""
@@ -46,8 +47,10 @@ def expected_calibration_error(probabilities: np.ndarray, target: Sequence[int],
     Raises:
         ValueError: as `reliability_table`.
     """
-    rows = reliability_table(probabilities, target, bins)
-    return sum(r["n"] * abs(r["confidence"] - r["accuracy"]) for r in rows) / sum(r["n"] for r in rows)
+    probabilities, truth = _checked(probabilities, target)
+    metric = MulticlassCalibrationError(probabilities.shape[1], n_bins=bins, norm="l1").set_dtype(torch.float64)
+    metric.update(torch.from_numpy(probabilities), torch.from_numpy(truth))
+    return float(metric.compute())
 
 
 def negative_log_likelihood(logits: np.ndarray, target: Sequence[int], temperature: float = 1.0) -> float:

@@ -145,10 +145,10 @@ class EmotionAgreement(BenchmarkMetric, WrapperMetric):
         same = "{}: the same, as another judge reads it"
         return [
             Column("EA-8", "EA-8cls", "EA-8cls: clips that the judge reads as the emotion asked, of eight, in % "
-                   "(guessing: 12.5)", "%", 1),
-            *(Column(key, key.replace("EA-8", "EA-8cls"), same.format(key), "%", 1) for key in others),
+                   "(guessing: 12.5)", "%", 1, "more"),
+            *(Column(key, key.replace("EA-8", "EA-8cls"), same.format(key), "%", 1, "more") for key in others),
             Column("EA-2", "EA-2cls", "EA-2cls: clips read on the side asked, pleasant or unpleasant, in % "
-                   "(guessing: 50)", "%", 1),
+                   "(guessing: 50)", "%", 1, "more"),
         ]  # fmt: skip
 
     def update(self, probabilities: Tensor, target: Tensor, va: tuple[Tensor, Tensor] | None = None) -> None:

@@ -7,6 +7,7 @@ tables take headings, units and digits from the description. Nothing else names 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -50,7 +51,7 @@ class Column:
         key: of the figure in a system's summary. heading: of the column.
         meaning: a sentence for the page, without a full stop.
         unit: "%" prints a share as per cent; any other is only named in the heading.
-        digits: after the point.
+        digits: after the point. better: "more", "less" or "neither".
     """
 
     key: str
@@ -58,6 +59,7 @@ class Column:
     meaning: str = ""
     unit: str = ""
     digits: int = 4
+    better: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ def register(name: str, **described: Any) -> Callable[[Registered], Registered]:
         other = REGISTRY.get(name)
         if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"metric {name!r} is registered by {other.__module__} already")
-        cls.about = about
+        found = getattr(cls, "higher_is_better", None)  # a property where it depends on the metric's arguments
+        better = {True: "more", False: "less"}.get(found if isinstance(found, bool) else None, "neither")
+        cls.about = about if about.better else dataclasses.replace(about, better=better)
         REGISTRY[name] = cls
         return cls
 

@@ -81,3 +81,15 @@ def _names(entry: str) -> list[str]:
             f"{entry}: the module registers no metric; put @register(...) of emogen.eval.metrics on a class"
         )
     return names
+
+
+def listing() -> str:
+    """A line a metric: its name, the direction that is better, what it needs, and what it means."""
+    lines = []
+    for name, cls in REGISTRY.items():
+        needs = [*cls.about.needs, *(f"weights.{key}" for key in cls.about.weights)]
+        needed = f"; needs {', '.join(needs)}" if needs else ""
+        lines.append(
+            f"{name:20} {cls.about.better} is better{needed}\n{'':20} {cls.about.meaning or cls.about.heading}"
+        )
+    return "\n".join(lines)

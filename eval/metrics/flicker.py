@@ -37,7 +37,10 @@ def temporal_flickering(clips: Tensor, form: str = "score") -> Tensor:
     return error if form == "error" else 1 - error
 
 
-@register("temporal_flickering", heading="flicker score", meaning="flicker score: VBench's, 1 is a still picture")
+@register(
+    "temporal_flickering", heading="flicker score", better="more",
+    meaning="flicker score: VBench's, 1 is a still picture",
+)  # fmt: skip
 class TemporalFlickering(ClipMean):
     """Mean temporal flickering of clips (`temporal_flickering`).
 

@@ -123,14 +123,14 @@ def figures_csv(results: Results) -> str:
     correlation of clips of one prompt."""
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["system", "domain", "figure", "value", "low", "high", "n", "prompts", "icc"])
+    writer.writerow(["system", "domain", "figure", "value", "low", "high", "n", "prompts", "icc", "better"])
     for name, domain, part in lines(results):
         for column in columns(results):
             figure = part.get(column.key)
             if figure is not None:
                 low, high = interval(figure)
                 writer.writerow([name, domain, column.key, figure["value"], low, high, figure["n"], part["prompts"],
-                                 figure.get("icc")])  # fmt: skip
+                                 figure.get("icc"), column.better])  # fmt: skip
     return file.getvalue()
 
 

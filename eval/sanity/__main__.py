@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_EPILOG = """examples:
+from emogen.eval.arguments import common_parser, key_values
+
+_EXAMPLES = """\
   python -m emogen.eval.sanity --output_dir out                       (128 drawn stickers, the embedded judge)
   python -m emogen.eval.sanity --data my_clips --judge my_judge --judge "{kind: clip, model: ...}" --output_dir out
   python -m emogen.eval.sanity --data my_clips --features frechet_transnetv2 fvd --weights i3d=i3d.pt --output_dir out
@@ -18,10 +21,8 @@ _WORST = ("blur", "noise", "shuffle", "freeze")
 
 def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m emogen.eval.sanity",
-        description="Make real clips worse step by step: do the Frechet distance and the judges tell?",
-        epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # fmt: skip
+    about = "Make real clips worse step by step: do the Frechet distance and the judges tell?"
+    parser = common_parser("emogen.eval.sanity", about, _EXAMPLES, "results.json, distances.png and drawn clips")
     add = parser.add_argument
     add(
         "--data",
@@ -30,7 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--split", default="all", choices=["held_out", "all", "train", "val", "test"], help="of --data (default: all)")
     add("--clips", type=int, metavar="N", help="how many: of --data, by lot (default: all); drawn (default: 128)")
-    add("--output_dir", required=True, type=Path, help="where results.json, distances.png and drawn clips go")
     add(
         "--features",
         nargs="+",
@@ -51,20 +51,24 @@ def build_parser() -> argparse.ArgumentParser:
     add("--splits", type=int, default=20, metavar="N", help="divisions into halves to average over (default: 20)")
     add("--seed", type=int, default=0, help="of drawing, dividing and spoiling (default: 0)")
     add("--device", default="cpu", help="such as cuda (default: cpu)")
-    add("--trust_remote_code", action="store_true", help="let a judge run the code beside its model if it asks to")
-    add("--quiet", action="store_true", help="no progress bars")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, whatever was found; 2 for bad input."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.output_dir is None:
+        parser.error("--output_dir is needed")
     from emogen.eval.benchmark.config import EvalConfigError
     from emogen.eval.judges.spec import JudgeError
+    from emogen.files import FolderInUse
+    from emogen.settings.paths import check_output_folder
 
     try:
+        check_output_folder(args.output_dir)
         return _run(args)
-    except (EvalConfigError, JudgeError) as error:
+    except (EvalConfigError, JudgeError, FolderInUse) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -76,9 +80,8 @@ def _run(args: argparse.Namespace) -> int:
     from emogen.eval.sanity.corruptions import check_strengths
     from emogen.eval.sanity.report import markdown
     from emogen.eval.sanity.run import PLOT, run_sanity, sanity_networks, sanity_records
-    from emogen.settings.paths import check_output_folder
+    from emogen.files import only_writer
 
-    check_output_folder(args.output_dir)
     check_device(args.device)
     if not 0 <= args.seed < 2**63:
         raise EvalConfigError(f"--seed must be from 0 to 2**63 - 1, not {args.seed}")
@@ -86,23 +89,29 @@ def _run(args: argparse.Namespace) -> int:
     check_strengths(strengths)
     asked = args.judge if args.judge is not None else [] if args.data else ["embedded"]
     specs = _judges(asked, args.trust_remote_code)
-    networks = sanity_networks(args.features, _weights(args.weights), args.device)
+    networks = sanity_networks(args.features, key_values("--weights", args.weights), args.device)
     judges = load_judges(specs)
     for judge in judges.values():
         if hasattr(judge, "to"):
             judge.to(args.device)
-    records = sanity_records(args.data, args.clips, args.output_dir, split=args.split, seed=args.seed, quiet=args.quiet)
-    results = run_sanity(
-        records,
-        args.output_dir,
-        networks=networks,
-        judges=judges,
-        strengths=strengths,
-        splits=args.splits,
-        seed=args.seed,
-        quiet=args.quiet,
-        data=f"{Path(args.data).name} ({args.split})" if args.data else "drawn stickers",
-    )
+    out, chosen = args.output_dir, {"split": args.split, "seed": args.seed, "quiet": args.quiet}
+    with contextlib.ExitStack() as held:
+        if not args.data:  # stickers are drawn into the folder; clips of others are looked at before it is made
+            held.enter_context(only_writer(out))
+        records = sanity_records(args.data, args.clips, out, **chosen)
+        if args.data:
+            held.enter_context(only_writer(out))
+        results = run_sanity(
+            records,
+            args.output_dir,
+            networks=networks,
+            judges=judges,
+            strengths=strengths,
+            splits=args.splits,
+            seed=args.seed,
+            quiet=args.quiet,
+            data=f"{Path(args.data).name} ({args.split})" if args.data else "drawn stickers",
+        )
     print(markdown(results))
     if not judges:
         print("- no judge was asked: name one with --judge")
@@ -120,16 +129,6 @@ def _numbers(name: str, text: str) -> list[float]:
         return [as_number(word) for word in text.split(",")]
     except ValueError as error:
         raise EvalConfigError(f"--{name} {text[:60]}: {error}; write numbers such as 1,2,4") from error
-
-
-def _weights(words: Sequence[str]) -> dict[str, str]:
-    from emogen.eval.benchmark.config import EvalConfigError
-
-    pairs = [word.partition("=") for word in words]
-    for word, (key, _, path) in zip(words, pairs, strict=True):
-        if not key or not path:
-            raise EvalConfigError(f"--weights {word}: must be KEY=PATH, such as i3d=i3d.pt")
-    return {key: path for key, _, path in pairs}
 
 
 def _judges(texts: Sequence[str], trust_remote_code: bool = False) -> list[str | Mapping[str, Any]]:

@@ -62,7 +62,6 @@ def run_sanity(
         raise EvalConfigError("no features to take a distance of")
     if splits < 2:
         raise EvalConfigError(f"splits is {splits}; at least 2 are needed to tell how far distances scatter")
-    out.mkdir(parents=True, exist_ok=True)
     found = read_all(records, levels, networks, judges, seed, quiet)
     halves = halves_of(len(found.records), splits, seed)
     results: dict[str, Any] = {

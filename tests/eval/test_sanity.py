@@ -211,14 +211,14 @@ def test_bad_features(features, weights, message):
 
 @pytest.mark.parametrize(("words", "message"), [
     (["--data", "nowhere"], "nowhere"),
-    (["--blur", "1,x"], "--blur 1,x: must be numbers such as 1,2,4"),
+    (["--blur", "1,x"], "--blur 1,x: must be a number such as 0.5, not 'x'; write numbers such as 1,2,4"),
     (["--freeze", "0.5,1.5"], "freeze: a strength must be finite and from 0 to 1, not 1.5"),
     (["--weights", "i3d"], "--weights i3d: must be KEY=PATH"),
     (["--judge", "embeded"], "'embeded' is no judge"),
     (["--judge", "{kind: clap}"], "unknown kind 'clap'; did you mean 'clip'?"),
     (["--judge", "embedded", "--judge", "embedded"], "two are called 'embedded'"),
-    (["--judge", "{kind: clip"], "is no mapping in YAML"),
-    (["--seed", "-1"], "--seed must be 0 or more"),
+    (["--judge", "{kind: clip"], "--judge: not valid YAML"),
+    (["--seed", "-1"], "--seed must be from 0 to"),
 ])  # fmt: skip
 def test_mistakes_end_with_a_message_and_status_two(words, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(stages, "sanity_networks", lambda *args: {"frames": by_frames})
