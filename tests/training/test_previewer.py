@@ -64,7 +64,8 @@ def test_the_judge_of_the_command_is_asked(make_config, tmp_path, monkeypatch):
     import numpy as np
 
     from emogen.commands.train import load_judge
-    from emogen.eval.agreement import hits, rate
+    from emogen.eval.metrics.agreement import read_as_asked
+    from emogen.eval.statistics import rate
     from emogen.training.outputs.preview_report import PreviewJudge
 
     seen = []
@@ -73,7 +74,7 @@ def test_the_judge_of_the_command_is_asked(make_config, tmp_path, monkeypatch):
         seen.append(clips.shape)
         return np.eye(8)[[6] * len(clips)]  # all of them show fear
 
-    run(make_config(validation={**SAMPLES, "judge": "embedded"}), PreviewJudge(read, hits, rate))
+    run(make_config(validation={**SAMPLES, "judge": "embedded"}), PreviewJudge(read, read_as_asked, rate))
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [line["val/EA-8"] for line in log if "val/EA-8" in line] == [1.0, 1.0]
     assert seen == [(4, 5, 16, 16, 3)] * 2 and "EA-8" in (tmp_path / "run/README.md").read_text()
