@@ -107,8 +107,8 @@ class Doors:
         read_records(here)
 
     def batches(self, rng: random.Random, here: Path) -> None:
-        from emogen.commands.sample_batch import read_batch
         from emogen.commands.sample_options import build_parser
+        from emogen.commands.sample_request import read_batch
 
         path = _write_table(rng, here, "batch", ["prompt", "emotion", "seed", "output", "num_frames", "loop", "fps"],
                             ["a face", "joy", "3", "#.mp4", "13", "true", "8"])  # fmt: skip
@@ -119,8 +119,8 @@ class Doors:
     def lexicons(self, rng: random.Random, here: Path) -> None:
         from emogen.emotion.lexicon_file import load_lexicon
 
-        columns = ["word", "amusement", "fear", "intensity", "valence"]
-        load_lexicon(_write_table(rng, here, "words", columns, [f"zz{rng.randrange(10**9)}#", "1", "0", "0.5", "0.1"]))
+        columns = ["word", "amusement", "fear", "intensity"]
+        load_lexicon(_write_table(rng, here, "words", columns, [f"zz{rng.randrange(10**9)}#", "1", "0", "0.5"], 0.0))
 
     def votes(self, rng: random.Random, here: Path) -> None:
         from emogen.curation.labels import answers
@@ -160,7 +160,8 @@ class Doors:
         assert str(again) == str(made), f"{made} reads back as {again}"
 
     def options(self, rng: random.Random, here: Path) -> None:
-        from emogen.commands import sample
+        from emogen.commands.sample_options import build_parser
+        from emogen.commands.sample_request import parse, read_job
 
         names = ["--emotion_scale", "--guidance_scale", "--fps", "--num_frames", "--height", "--seed", "--max_kb",
                  "--num_inference_steps", "--emotion", "--avoid", "--emotion_guidance_scale", "--output", "--image",
@@ -169,16 +170,16 @@ class Doors:
         words = ["--prompt", "a face", rng.choice(names), value.replace("\x00", "")]
         if rng.random() < 0.3:
             words += [rng.choice(names), rng.choice(_ODD).replace("\x00", "")]
-        parser = sample.build_parser()
+        parser = build_parser()
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
             try:
-                args = sample.parse(parser, words)
+                args = parse(parser, words)
             except SystemExit as error:  # argparse's own refusal
                 assert error.code == 2, f"exit {error.code}"
                 return
             if args.batch is None and args.output is None:
                 args.output = str(here / "out.mp4")
-            sample.check(args)
+            read_job(args)
 
     # files of weights
 
@@ -337,7 +338,9 @@ def _damaged_text(text: str, rng: random.Random) -> str:
     return rng.choice(ways)()
 
 
-def _write_table(rng: random.Random, here: Path, name: str, columns: list[str], row: list[str]) -> Path:
+def _write_table(
+    rng: random.Random, here: Path, name: str, columns: list[str], row: list[str], json_lines: float = 0.5
+) -> Path:
     """A table of three rows in some form and encoding, with some cells replaced."""
     rows = [[cell.replace("#", str(number)) for cell in row] for number in range(3)]
     for _ in range(rng.choice([0, 0, 1, 2])):
@@ -345,7 +348,7 @@ def _write_table(rng: random.Random, here: Path, name: str, columns: list[str], 
     if rng.random() < 0.2:
         columns = [*columns]
         columns[rng.randrange(len(columns))] = rng.choice([*_ODD, columns[0]])
-    if rng.random() < 0.5:
+    if rng.random() < json_lines:
         path = here / f"{name}.jsonl"
         typed = [
             {

@@ -1,6 +1,9 @@
 """For all tests: what one changes for the whole process does not reach the next."""
 
+import os
 import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; threads that wait for each other slow all
 
 import pytest
 
