@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LIMIT = 20
+LIMIT = 60
 ROOT = Path(__file__).parents[1]
 _ODD = [
     "", " ", "nan", "inf", "-inf", "1e30", "1e400", "-1", "0", "2**70", str(2**70), "9" * 400, "null", "true", "yes",

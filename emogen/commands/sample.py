@@ -95,7 +95,7 @@ def _check_run(args: Namespace, jobs: Sequence[Job]) -> None:
 
 def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
     """See that a model on this machine can make what the rows ask for."""
-    if model.startswith("embedded") or not Path(model).is_dir():
+    if model.startswith("embedded") or not os.path.isdir(model):
         return
     from emogen.pipelines.loading import kinds_of
 

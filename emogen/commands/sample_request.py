@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     args = parser.parse_args(argv)
     if args.source is None:
         return args
-    made = read_metadata(args.source) if Path(args.source).is_file() else None
+    made = read_metadata(args.source) if os.path.isfile(args.source) else None
     if not made or "prompt" not in made:
         raise RequestError(f"--from {args.source}: no clip that says what made it (sample.py writes such)")
     actions = {action.dest: action for action in parser._actions if action.dest not in (*OF_THE_RUN, "help")}
@@ -125,7 +126,7 @@ def _value_of(action: argparse.Action, value: Any, source: str) -> Any:
 
 def _same_picture(made: Mapping[str, Any], source: str) -> None:
     path = Path(str(made["image"]))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"--from {source}: its picture {path} is not there any more; give --image")
     if made.get("image_sha256") != fingerprint_file(path):
         raise RequestError(f"--from {source}: its picture {path} has changed since; --image uses it all the same")
@@ -193,7 +194,7 @@ def _check_text(name: str, text: str | None) -> None:
 
 
 def _check_picture(path: str) -> None:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"--image: no file {path}")
     try:
         picture = read_picture(path)
@@ -230,7 +231,7 @@ def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:
         RequestError: the file, or a row of it, is wrong.
     """
     path, taken = Path(path), TakenNames()
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"--batch: no file {path}")
     columns = Columns(needs=tuple(name for name in vars(args) if name not in _NO_COLUMNS))
     lines = path.suffix.lower() in (".jsonl", ".ndjson")

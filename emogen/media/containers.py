@@ -144,6 +144,8 @@ class Container:
             what = "only sound and a cover picture" if self._file.streams.video else "no picture, only sound or text"
             raise VideoError(f"{self.path}: holds {what}; give a video")
         self._stream = stream = pictures[0]
+        if stream.codec_context is None:
+            raise VideoError(f"{self.path}: its pictures are of a kind that no decoder here knows; convert it to MP4")
         self.has_audio, self.codec = bool(self._file.streams.audio), stream.codec_context.name
         self.limits.check_size(self.path, stream.codec_context.height, stream.codec_context.width)
         self.declared_frames, self.declared_seconds = stream.frames or None, self._declared_seconds()
