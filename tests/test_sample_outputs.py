@@ -1,14 +1,17 @@
 """`sample.py` on the embedded models: the same clip again, tables of clips, stickers, pictures that begin a clip."""
 
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from emogen.commands.sample import main as sample
+from emogen.commands.sample_run import finish
 from emogen.media.metadata import read_metadata
 from emogen.media.reader import read_video
+from emogen.stickers.output import UnfitError
 from emogen.stickers.platforms import PLATFORMS
 from emogen.stickers.render import StickerSpec, render
 
@@ -111,3 +114,16 @@ def test_a_text_model_refuses_a_picture(tmp_path, capsys):
         sample([*FACE, "--image", str(picture), "--model", embedded_model(), "--quiet"])
     assert stop.value.code == 2
     assert "text-to-video model" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_or_has_no_flat_ground_is_kept_and_named(tmp_path):
+    """The sampling was the dear part: its clip is never lost to a limit or a busy background."""
+    noise = np.random.default_rng(0).integers(0, 255, (1, 12, 64, 64, 3), dtype=np.uint8)
+    asked = {"no_enlarge": True, "loop": False, "transparent": False, "platform": None, "max_kb": None}
+    for name, options in (("small.webp", {"max_kb": 2}), ("clear.webp", {"transparent": True})):
+        with pytest.raises(UnfitError, match=rf"{name}: .* kept as it was made in .*whole\.webp") as caught:
+            finish(tmp_path / name, noise, Namespace(**asked | options), 12, {"seed": 1})
+        assert len(read_video(caught.value.kept)[0]) == 12 and read_metadata(caught.value.kept) == {"seed": 1}
+        assert not (tmp_path / name).exists()
+    said = finish(tmp_path / "odd.mp4", noise[:, :, :63, :63], Namespace(**asked), 12, {"seed": 1})
+    assert said == ["size 63x63 -> 64x64"]

@@ -127,8 +127,10 @@ def _run_one(args: Namespace, job: Job, start: float) -> int:
     if os.environ.get("RANK", "0") == "0":
         about = probe(path)  # what the file is, not what was asked for
         print(
-            f"{path}  (emotion {args.emotion}, seed {seed}, {about.frames} frames of {about.width}x{about.height}, "
-            f"{time.time() - start:.1f} s)" + "".join(f"\n  to fit: {change}" for change in changes)
+            f"{path}  (emotion {args.emotion}, seed {seed}, {about.frames} frames of {about.width}x{about.height}"
+            + (f" at {about.fps:.4g} a second" if about.fps else "")
+            + f", {time.time() - start:.1f} s)"
+            + "".join(f"\n  to fit: {change}" for change in changes)
         )
     return 0
 

@@ -18,10 +18,8 @@ from emogen.data.tables import Columns, RecordError, good_rows, typed
 from emogen.emotion import MIKELS, NEUTRAL, EmotionArc, EmotionState, parse_emotion_or_arc
 from emogen.files import fingerprint_file
 from emogen.finite import float_text, whole_text
-from emogen.media.limits import VideoError
 from emogen.media.metadata import read_metadata
 from emogen.media.pictures import read_picture
-from emogen.media.writer import check_output
 
 ALL = "all"
 OF_THE_RUN = ("output", "output_dir", "batch", "source", "trust", "quiet", "device")
@@ -159,8 +157,7 @@ def read_job(args: argparse.Namespace, where: str = "") -> Job:
     avoid = None if args.avoid is None else read_emotion(args.avoid, "avoid")
     if args.image is not None:
         _check_picture(args.image)
-    if args.output:
-        _check_output(args)
+    _check_output(args)
     return Job(args, emotion, avoid, where)
 
 
@@ -209,14 +206,21 @@ def _check_picture(path: str) -> None:
 
 
 def _check_output(args: argparse.Namespace) -> None:
-    try:
-        if args.platform:
-            from emogen.stickers.platforms import PLATFORMS
+    from emogen.stickers.output import check_output
 
-            endings = PLATFORMS[args.platform].endings
-            if Path(args.output).suffix.lower() not in endings:
-                raise VideoError(f"{args.output}: {args.platform} takes {' or '.join(endings)}")
-        check_output(args.output, fps=args.fps, transparent=args.transparent)
+    enlarged = args.height is None or args.width is None or not args.no_enlarge
+    size = {} if enlarged else {"height": args.height, "width": args.width}
+    path = args.output or Path("outputs") / f"clip{ending(args)}"
+    try:
+        check_output(
+            path,
+            platform=args.platform,
+            max_kb=args.max_kb,
+            transparent=args.transparent,
+            num_frames=args.num_frames,
+            fps=args.fps,
+            **size,
+        )
     except ValueError as error:
         raise RequestError(f"--output: {error}") from error
 

@@ -14,7 +14,6 @@ import torch
 from emogen.commands.sample_options import ENLARGE_TO
 from emogen.commands.sample_request import Job
 from emogen.emotion import MIKELS, NEUTRAL, EmotionState
-from emogen.media.limits import VideoError
 from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.sheets import label_grid
@@ -77,10 +76,12 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
         What was given up to fit, in words.
 
     Raises:
-        VideoError: it does not fit; the clip is then kept beside, under the name that the message gives.
+        UnfitError: it does not fit, or has no flat background; the clip is kept beside, and the message says where.
         OSError: it cannot be written.
     """
     from emogen.stickers.loop import make_seamless
+    from emogen.stickers.output import UnfitError, write_clip
+    from emogen.stickers.transparent import BackgroundError, key_background
 
     if len(clips) > 1:
         shown = [clip if args.no_enlarge else enlarge(clip, ENLARGE_TO // 2) for clip in clips]
@@ -91,23 +92,9 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     if os.environ.get("RANK", "0") != "0":
         return []  # under torchrun the first process writes
     try:
-        return _write(path, frames, args, fps, metadata)
-    except VideoError as error:
-        spare = path.with_name(f"{path.stem}_as_sampled.webp")
-        write_video(spare, frames, fps, metadata=metadata)
-        raise VideoError(f"{error}. The clip is kept in {spare}") from error
-
-
-def _write(path: Path, frames: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> list[str]:
-    from emogen.stickers.fit_size import write_within
-    from emogen.stickers.platforms import write_for
-    from emogen.stickers.transparent import key_background
-
-    if args.transparent:
-        frames = key_background(frames)
-    if args.platform:
-        return list(write_for(args.platform, path, frames, fps, metadata, max_kb=args.max_kb).changes)
-    if args.max_kb:
-        return list(write_within(path, frames, fps, args.max_kb, metadata=metadata).changes)
-    write_video(path, frames, fps, metadata=metadata)
-    return []
+        if args.transparent:
+            frames = key_background(frames)
+    except BackgroundError as error:
+        spare = write_video(path.with_name(f"{path.stem[:200]}.whole{path.suffix}"), frames, fps, metadata)
+        raise UnfitError(f"{path}: {error}. The clip is kept as it was made in {spare}", spare) from error
+    return list(write_clip(path, frames, fps, metadata, platform=args.platform, max_kb=args.max_kb).changes)
