@@ -48,7 +48,8 @@ def expected_calibration_error(probabilities: np.ndarray, target: Sequence[int],
         ValueError: as `reliability_table`.
     """
     probabilities, truth = _checked(probabilities, target)
-    metric = MulticlassCalibrationError(probabilities.shape[1], n_bins=bins, norm="l1").set_dtype(torch.float64)
+    metric = MulticlassCalibrationError(probabilities.shape[1], n_bins=bins, sync_on_compute=False)
+    metric.set_dtype(torch.float64)
     metric.update(torch.from_numpy(probabilities), torch.from_numpy(truth))
     return float(metric.compute())
 

@@ -77,27 +77,28 @@ class EmotionAgreement(BenchmarkMetric, WrapperMetric):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
+        sync = {"sync_on_compute": self.sync_on_compute}
         # compute groups are formed at the first update, which a process without clips never sees
         self.categories = MetricCollection(
             {
-                "ea8": MulticlassAccuracy(_EIGHT, average="micro"),
-                "recall": MulticlassRecall(_EIGHT, average=None),
-                "f1": MulticlassF1Score(_EIGHT, average=None),
-                "kappa": MulticlassCohenKappa(_EIGHT),
-                "confusion": MulticlassConfusionMatrix(_EIGHT),
+                "ea8": MulticlassAccuracy(_EIGHT, average="micro", **sync),
+                "recall": MulticlassRecall(_EIGHT, average=None, **sync),
+                "f1": MulticlassF1Score(_EIGHT, average=None, **sync),
+                "kappa": MulticlassCohenKappa(_EIGHT, **sync),
+                "confusion": MulticlassConfusionMatrix(_EIGHT, **sync),
             },
             compute_groups=False,
         ).set_dtype(torch.float64)
-        self.halves = MetricCollection({"ea2": BinaryAccuracy()}, compute_groups=False).set_dtype(torch.float64)
+        self.halves = MetricCollection({"ea2": BinaryAccuracy(**sync)}, compute_groups=False).set_dtype(torch.float64)
         self.plane = MetricCollection(
             {
-                "mae": MeanAbsoluteError(num_outputs=2),
-                "pearson": PearsonCorrCoef(num_outputs=2),
-                "ccc": ConcordanceCorrCoef(num_outputs=2),
+                "mae": MeanAbsoluteError(num_outputs=2, **sync),
+                "pearson": PearsonCorrCoef(num_outputs=2, **sync),
+                "ccc": ConcordanceCorrCoef(num_outputs=2, **sync),
             },
             compute_groups=False,
         ).set_dtype(torch.float64)
-        self.plane_count = SumMetric()
+        self.plane_count = SumMetric(**sync)
 
     def figures(self, rows: Sequence[Row], judges: Sequence[str], emotions: Sequence[str]) -> dict[str, Any]:
         """EA-8 and EA-2 of the first judge, EA-8 of the others, and the first one's recall, confusion, kappa, macro F1
@@ -112,7 +113,7 @@ class EmotionAgreement(BenchmarkMetric, WrapperMetric):
             emotion: rate([one["EA-8"] for row, one in zip(rows, read, strict=True) if row["emotion"] == emotion])
             for emotion in emotions
         }
-        metric = type(self)()
+        metric = type(self)(sync_on_compute=False)  # of a launch, the main process alone has rows
         asked = torch.tensor([MIKELS.index(row["emotion"]) for row in rows])
         metric.add_readings(
             torch.tensor([MIKELS.index(one["read"]) for one in read]),
@@ -231,7 +232,7 @@ class EmotionAgreement(BenchmarkMetric, WrapperMetric):
 def kappa_of(one: Sequence[str], other: Sequence[str]) -> float | None:
     """Cohen's kappa (1960) of two readings of the same clips, names of the eight: 1 is one mind, 0 chance; None where
     both give one and the same label throughout, or there are no clips."""
-    metric = MulticlassCohenKappa(_EIGHT).set_dtype(torch.float64)
+    metric = MulticlassCohenKappa(_EIGHT, sync_on_compute=False).set_dtype(torch.float64)
     if len(set(one) | set(other)) < 2:
         return None
     metric.update(*(torch.tensor([MIKELS.index(label) for label in labels]) for labels in (one, other)))

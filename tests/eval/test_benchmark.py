@@ -160,7 +160,7 @@ def test_prompts_from_a_file(tmp_path):
     assert (make_items(made)[0].prompt.text, make_items(made)[0].prompt.domain) == ("two\nlines", "film")
 
 
-def test_figures_by_hand():
+def test_figures_by_hand(monkeypatch):
     # amusement asked 4 times and read 5, awe asked 6 times and read 5
     asked, read = ["amusement"] * 4 + ["awe"] * 6, ["amusement"] * 3 + ["awe"] + ["amusement"] * 2 + ["awe"] * 4
     rows = [{"prompt": "p", "emotion": a, "judges": {"j": {"read": r, "EA-8": a == r, "EA-2": True, "valence": 0.0,
@@ -168,6 +168,9 @@ def test_figures_by_hand():
     figures = EmotionAgreement().figures(rows, ["j"], ["amusement", "awe"])
     assert figures["kappa"] == pytest.approx((0.7 - 0.5) / 0.5)
     assert figures["macro_F1"] == pytest.approx((2 * 3 / 9 + 2 * 4 / 11) / 2)
+    # of a launch of several processes the main one alone measures: nothing may wait for the others
+    monkeypatch.setattr("torchmetrics.metric.jit_distributed_available", lambda: True)
+    assert EmotionAgreement().figures(rows, ["j"], ["amusement", "awe"]) == figures
     assert figures["valence"]["r"] is None and figures["recall"]["amusement"]["value"] == 0.75
     assert detectable(240) == pytest.approx(0.0904, abs=1e-3)
 
