@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emogen.files import write_json
+
 FILE_NAME = "generation_config.json"
 
 
@@ -82,12 +84,8 @@ class GenerationDefaults:
 
     def save(self, folder: str | Path) -> None:
         """Write `generation_config.json` into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        temporary = folder / f".{FILE_NAME}.{os.getpid()}"
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / FILE_NAME)
+        write_json(Path(folder) / FILE_NAME, values)
 
 
 def _check(path: str | Path, name: str, value: Any, annotation: str) -> None:

@@ -104,7 +104,7 @@ def build_inputs(defaults: Defaults, status: Mapping[str, str]) -> tuple[Inputs,
 
 def _sliders() -> list[Any]:
     made = []
-    for pair in zip(MIKELS[:4], MIKELS[4:], strict=True):
+    for pair in zip(MIKELS.positive, MIKELS.negative, strict=True):
         with gr.Row(elem_id="sliders"):
             made += [(name, gr.Slider(0, 1, 0, step=0.05, label=name, elem_id=f"amount_{name}", min_width=140,
                                       buttons=[])) for name in pair]  # fmt: skip

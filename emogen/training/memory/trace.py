@@ -26,6 +26,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
+from emogen.emotion import MIKELS
 from emogen.models import EmotionTensors, compat
 from emogen.models.compat import FakeTensorMode, TorchDispatchMode, has_kernel, operator_of, storage_key, tree_leaves
 from emogen.training.data.batches import Batch
@@ -236,7 +237,7 @@ def example_batch(setup: Setup) -> tuple[Batch, torch.Tensor, torch.Tensor]:
     batch = Batch(
         latents=latents,
         text=torch.empty(size, setup.folded or setup.text_length, family.text_dim),
-        emotion=EmotionTensors(torch.empty(size, 8), torch.empty(size, 2), torch.empty(size)),
+        emotion=EmotionTensors(torch.empty(size, len(MIKELS)), torch.empty(size, 2), torch.empty(size)),
         names=[""] * size,
         condition=torch.empty(size, family.condition_channels, *setup.latents) if family.condition_channels else None,
         image=torch.empty(size, family.image_tokens, family.image_dim) if family.image_dim else None,

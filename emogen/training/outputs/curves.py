@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emogen.emotion import MIKELS
 from emogen.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _by_level(axes: Axes, series: Series) -> None:
 
 def _agreement(axes: Axes, series: Series) -> None:
     lines = []
-    for name, colour, chance in (("EA-8", _BLUE, 1 / 8), ("EA-2", _ORANGE, 1 / 2)):
+    for name, colour, chance in (("EA-8", _BLUE, 1 / len(MIKELS)), ("EA-2", _ORANGE, 1 / 2)):
         if f"val/{name}" not in series:
             continue
         steps, values = series[f"val/{name}"]
