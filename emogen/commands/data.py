@@ -34,7 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
         if runs:
             one.add_argument("--workers", type=int, help="processes; 0: in this one, without a guard")
             one.add_argument("--shard", default="1/1", metavar="I/N", help="this machine's share of the work")
-            one.add_argument("--retry_failed", action="store_true", help="try again what has failed before")
+            one.add_argument(
+                "--retry_failed", "--retry-failed", action="store_true", help="try again what has failed before"
+            )
         one.add_argument("--quiet", action="store_true", help="no progress line")
         return one
 
@@ -46,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     one = stage("run", "run a recipe: every stage that it names, in order", runs=True)
     one.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
     one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
+    one = stage("fetch-stickers", "bring the animated Fluent stickers from the npm registry, pinned and checked")
+    one.add_argument("--output_dir", type=Path, required=True, metavar="FOLDER")
     one = stage("ingest", "every file below a folder becomes a row", runs=True)
     one.add_argument("folder", type=Path, metavar="FOLDER")
     one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
@@ -59,6 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--min_seconds", type=float, default=4.0)
     one.add_argument("--max_seconds", type=float, default=30.0)
     one.add_argument("--threshold", type=float, help="the detector's own")
+    one = on_set("about", "take captions, labels, films, licences from tables of the source files")
+    one.add_argument("tables", nargs="+", type=Path, metavar="TABLE")
+    one.add_argument("--layout", default="table", help="table, emovid, magicanime or condensed_movies (a folder)")
+    one.add_argument("--label_kind", default="human", choices=("curated", "human", "model"), help="of its labels")
+    one.add_argument("--folder", type=Path, help="only for sources that were ingested from this folder")
     on_set("attributes", "measure hue, colourfulness, brightness, motion ...", runs=True)
     one = on_set("caption", "take captions from a table")
     one.add_argument("--captions", type=Path, required=True, help="a table with clip_id or source_path, and caption")
@@ -96,8 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.stage in ("status", "agree"):
             return STAGES[args.stage](args)
-        folder = args.output_dir if args.stage in ("ingest", "run") else args.set
-        if args.stage not in ("ingest", "run") and not folder.is_dir():
+        begins = args.stage in ("ingest", "run", "fetch-stickers")
+        folder = args.output_dir if begins else args.set
+        if not begins and not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; `emogen data ingest` makes it")
         if getattr(args, "shard", "1/1") != "1/1" or args.stage == "label":
             return STAGES[args.stage](args)  # several machines share the folder, each with parts of its own

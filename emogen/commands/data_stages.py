@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,6 +18,8 @@ from tqdm import tqdm
 from emogen.curation.agreement import Figure, cohen, fleiss, krippendorff, pairs_of_annotators
 from emogen.curation.attributes import attributes_stage
 from emogen.curation.export import export_folder, exportable
+from emogen.curation.fetch_stickers import ABOUT, LICENSE, fetch_stickers
+from emogen.curation.imported import About, import_about
 from emogen.curation.ingest import files_below, ingest_stage
 from emogen.curation.labels import answers, merge
 from emogen.curation.recipe import CurationRecipe, load_recipe
@@ -24,7 +27,7 @@ from emogen.curation.runner import Count, How, run_stage
 from emogen.curation.scenes import scenes_stage
 from emogen.curation.split import benchmark, near_duplicates, split
 from emogen.curation.stage import Row, Stage
-from emogen.curation.workspace import Workspace, rows_for
+from emogen.curation.workspace import Workspace, is_kept, rows_for
 from emogen.data.tables import Columns, good_rows
 from emogen.files import atomic, fingerprint_value
 
@@ -82,7 +85,7 @@ def scenes(args: argparse.Namespace) -> int:
 
 def attributes(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
-    rows = rows_for(workspace, lambda row: not row.get("dropped") and not row.get("duplicate_of"))
+    rows = rows_for(workspace, is_kept)
     status = _run(attributes_stage(), rows, workspace, _how(args))
     workspace.join()
     return status
@@ -114,6 +117,30 @@ def caption(args: argparse.Namespace) -> int:
     return 0
 
 
+def about(args: argparse.Namespace) -> int:
+    tables = [
+        one if isinstance(one, About) else About(one, args.layout, args.label_kind, args.folder) for one in args.tables
+    ]
+    return _import(args, tables)
+
+
+def _import(args: argparse.Namespace, tables: list[About]) -> int:
+    workspace = Workspace(args.set)
+    rows, counts = import_about(rows_for(workspace), tables)
+    workspace.put(_table_stage("about", {"of": fingerprint_value(rows)}), rows)
+    workspace.join()
+    print(f"about: {counts.pop('clips')} clips are spoken of, {counts.pop('labels')} have a label")
+    for why, number in sorted(counts.items(), key=lambda item: -item[1])[:_SHOWN]:
+        print(f"  {number:6} {why}")
+    return 0
+
+
+def fetch(args: argparse.Namespace) -> int:
+    count = fetch_stickers(args.output_dir)
+    print(f"fetch-stickers: {count} pictures in {args.output_dir}, with {ABOUT} and {LICENSE} beside them")
+    return 0
+
+
 def _table_stage(name: str, settings: Mapping[str, Any]) -> Stage:
     return Stage(name, 1, _never, settings)
 
@@ -127,7 +154,7 @@ def label(args: argparse.Namespace) -> int:
     from emogen.curation.label_store import LabelStore, Plan, offered_first
 
     workspace = Workspace(args.set)
-    rows = rows_for(workspace, lambda row: not row.get("dropped") and not row.get("duplicate_of"))
+    rows = rows_for(workspace, is_kept)
     shown = {
         row["clip_id"]: Shown(Path(row["source_folder"]) / row["source_path"], row.get("start"),
                               row.get("end") if row["kind"] == "video" else None)
@@ -234,7 +261,7 @@ def _print_figure(name: str, figure: Figure) -> None:
 
 def split_clips(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
-    rows = rows_for(workspace, lambda row: not row.get("dropped") and not row.get("duplicate_of"))
+    rows = rows_for(workspace, is_kept)
     pairs = near_duplicates({row["clip_id"]: row["phash"] for row in rows if row.get("phash")})
     shares = dict(zip(("train", "val", "test"), args.shares, strict=True))
     domains = sorted({str(row["domain"]) for row in rows})
@@ -296,29 +323,40 @@ def status(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe)
-    worst = 0
+    worst, start = 0, time.monotonic()
     common = {"workers": args.workers, "shard": args.shard, "retry_failed": args.retry_failed, "quiet": args.quiet}
     for name, values in _steps(recipe, args):
-        print(f"-- {name}")
-        worst = max(worst, STAGES[name](argparse.Namespace(**common, set=args.output_dir, **values)))
+        print(f"-- {name} ({(time.monotonic() - start) / 60:.1f} min)", flush=True)
+        worst = max(worst, STAGES[name](argparse.Namespace(**common | {"set": args.output_dir} | values)))
+    print(f"-- finished after {(time.monotonic() - start) / 60:.1f} min")
     return worst
 
 
 def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     steps: list[tuple[str, dict[str, Any]]] = []
+    tables = []
     for source in recipe.sources:
+        folder = Path(source.folder) if source.folder else args.output_dir / "fetched" / source.fetch
+        if source.fetch:
+            steps.append(("fetch-stickers", {"output_dir": folder}))
+            tables.append(About(folder / ABOUT, kind="curated", folder=folder))
+        if source.about:
+            tables.append(About(Path(source.about), source.layout, source.label_kind, folder))
         steps.append(("ingest", {
-            "folder": Path(source.folder), "output_dir": args.output_dir, "domain": source.domain,
+            "folder": folder, "output_dir": args.output_dir, "domain": source.domain,
             "group_by": source.group_by, "license": source.license, "origin": source.origin,
             "no_audio": not recipe.keep_audio,
         }))  # fmt: skip
     steps.append(("scenes", vars(recipe.scenes)))
+    if tables:
+        steps.append(("about", {"tables": tables}))
     steps.append(("attributes", {}))
     if recipe.captions:
         steps.append(("caption", {"captions": Path(recipe.captions)}))
     if recipe.votes:
         steps.append(("votes", {"votes": Path(recipe.votes)}))
         steps.append(("merge", vars(recipe.merge)))
+    if recipe.votes or tables:
         steps.append(("split", {"shares": (recipe.split.train, recipe.split.val, recipe.split.test),
                                 "benchmark": recipe.split.benchmark, "seed": recipe.split.seed}))  # fmt: skip
         steps.append(("export", {"format": "videofolder", "soft": recipe.soft}))
@@ -326,7 +364,7 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
 
 
 STAGES: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": run, "ingest": ingest, "scenes": scenes, "attributes": attributes, "caption": caption, "label": label,
-    "votes": votes, "merge": merge_votes, "agree": agree, "split": split_clips, "export": export, "join": join,
-    "status": status,
+    "run": run, "fetch-stickers": fetch, "ingest": ingest, "scenes": scenes, "about": about, "attributes": attributes,
+    "caption": caption, "label": label, "votes": votes, "merge": merge_votes, "agree": agree, "split": split_clips,
+    "export": export, "join": join, "status": status,
 }  # fmt: skip

@@ -23,8 +23,9 @@ from emogen.files import atomic, write_text
 from emogen.media import VideoError, iterate_frames
 
 METADATA = (
-    "caption", "emotion", "emotion_soft", "split", "domain", "label_kind", "agreement", "confidence", "clip_id",
-    "group", "source_path", "start", "end", "license", "origin", "paper_hue", "paper_colourfulness", "paper_brightness",
+    "caption", "emotion", "intensity", "emotion_soft", "split", "domain", "label_kind", "agreement", "confidence",
+    "clip_id", "group", "source_path", "start", "end", "license", "origin", "paper_hue", "paper_colourfulness",
+    "paper_brightness",
 )  # fmt: skip
 """The columns of the working table that go along, beside `file_name`."""
 _TICK = Fraction(1, 90_000)
@@ -80,6 +81,8 @@ def export_folder(rows: Sequence[Row], folder: str | Path, done: Callable[[], An
                     cut_clip(source, float(row["start"]), float(row["end"]), target)
             values = {"file_name": name} | {k: row[k] for k in METADATA if row.get(k) is not None}
             values.setdefault("caption", "")
+            if row.get("label_kind"):
+                values["label_source"] = row["label_kind"]
             if row.get("split") == "benchmark":  # a part of its own here; elsewhere it is what must not be trained on
                 values |= {"split": "test", "benchmark": True}
             lines.append(json.dumps(values, ensure_ascii=False))

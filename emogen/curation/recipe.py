@@ -14,9 +14,20 @@ from emogen.settings.types import Count, Flag, Name, Number, Whole
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
 class Source:
-    """A folder of files to ingest; see `ingest.files_below`."""
+    """A folder of files to ingest; see `ingest.files_below`.
 
-    folder: Name
+    Attributes:
+        folder: of the files; relative to where the command runs.
+        fetch: in place of a folder: "fluent" brings the animated Fluent stickers into OUT/fetched/fluent.
+        about: a table (or for some layouts a folder) that says something of these files; see `imported`.
+        layout, label_kind: of that table.
+    """
+
+    folder: Name | None = None
+    fetch: Literal["fluent"] | None = None
+    about: Name | None = None
+    layout: Literal["table", "emovid", "magicanime", "condensed_movies"] = "table"
+    label_kind: Literal["curated", "human", "model"] = "human"
     domain: Name = "movie"
     group_by: Literal["file", "folder"] = "file"
     license: Name | None = None
@@ -83,7 +94,14 @@ def load_recipe(path: str | Path) -> CurationRecipe:
     recipe = build(CurationRecipe, document)
     refuse = refuser(document)
     for number, source in enumerate(recipe.sources):
-        refuse(not Path(source.folder).is_dir(), f"sources.{number}.folder", f"{source.folder}: no such folder")
+        key = f"sources.{number}.folder"
+        refuse((source.folder is None) == (source.fetch is None), key, "give either folder or fetch")
+        refuse(source.folder is not None and not Path(source.folder).is_dir(), key, f"{source.folder}: no such folder")
+        refuse(
+            source.about is not None and not Path(source.about).exists(),
+            f"sources.{number}.about",
+            f"{source.about}: no such file or folder",
+        )
     for key in ("captions", "votes"):
         value = getattr(recipe, key)
         refuse(value is not None and not Path(value).is_file(), key, f"{value}: no such file")

@@ -4,6 +4,7 @@ OUT/stages.json        stage -> its version, settings and parts' folder, in the 
 OUT/parts/             what the stages made (`store`)
 OUT/votes.parquet      every vote, a row each
 OUT/clips.parquet      the working table, a row a clip (`columns`)
+OUT/work.parquet       a row a result of a stage: version, settings, by whom, when, seconds, tries, error
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from emogen.curation.stage import Row, Stage
 from emogen.curation.store import PARTS, Parts, Result
 from emogen.files import atomic, fingerprint_value, write_json
 
-STAGES = ("ingest", "scenes", "attributes", "caption", "label", "merge", "split")
-"""In the order of work. `ingest` makes a row a source, `scenes` a row a clip; the others add columns to clips."""
+STAGES = ("ingest", "scenes", "about", "attributes", "caption", "suggest", "judge", "merge", "split")
+"""In the order of work. `ingest` makes a row a source, `scenes` a row a clip; the others add columns to clips, so that
+of labels those of people (`merge`) come after a model's (`judge`), and these after imported ones (`about`)."""
+
+_NO_LABEL = ("no majority", "no specific emotion")
+"""What people say against a label that stood before; too few votes say nothing against it."""
 
 
 class WorkspaceError(ValueError):
@@ -113,16 +118,38 @@ class Workspace:
                     row["error"] = result.error
                 for values in result.rows:
                     row.update({k: v for k, v in values.items() if k != "clip_id" and v is not None})
+                    if name == "merge" and values.get("no_label") in _NO_LABEL:
+                        row.update(emotion=None, label_kind=None)
+                    elif values.get("emotion"):
+                        row["no_label"] = None
         return [*clips.values(), *rows]
 
     def join(self) -> Path:
-        """Write `clips.parquet`, whole or not at all. Returns its path."""
+        """Write `clips.parquet`, and `work.parquet` with who made what when; each whole or not at all. Returns the
+        path of the first."""
+        import pyarrow
         import pyarrow.parquet as parquet
+
+        if work := self.work():
+            with atomic(self.folder / "work.parquet") as temporary:
+                parquet.write_table(pyarrow.Table.from_pylist(work), temporary)
 
         path = self.folder / "clips.parquet"
         with atomic(path) as temporary:
             parquet.write_table(as_table(self.clips()), temporary)
         return path
+
+    def work(self) -> list[Row]:
+        """A row for each result of each stage, with what it was made with: the columns of `work.parquet`."""
+        return [
+            {
+                "stage": name, "key": key, "version": entry["version"], "settings": json.dumps(entry["settings"]),
+                "by": result.by, "when": result.when, "seconds": result.seconds, "tries": result.tries,
+                "error": result.error,
+            }
+            for name, entry in self.stages().items()
+            for key, result in self.results(name).items()
+        ]  # fmt: skip
 
     def put(self, stage: Stage, rows: Iterable[Row]) -> None:
         """The results of a stage that looks at the whole table at once (merge, split), in place of those it had with
@@ -140,7 +167,7 @@ class Workspace:
         found = []
         stages = self.stages()
         sources = [row for row in self.sources() if not row.get("error")]
-        clips = [row["clip_id"] for row in self.clips() if row.get("clip_id")]
+        clips = [row["clip_id"] for row in self.clips() if row.get("clip_id") and is_kept(row)]
         for name in stages:
             results = self.results(name)
             reasons: dict[str, int] = {}
@@ -166,6 +193,11 @@ class _Folder(Parts):
 
 def _failed(key: str, stage: str, error: str | None) -> Row:
     return {"source_key": key, "source_path": key.partition("|")[0], "error": error, "stage": stage}
+
+
+def is_kept(row: Row) -> bool:
+    """Whether later stages work on a clip: it is not dropped, and no other clip is the same."""
+    return not row.get("dropped") and not row.get("duplicate_of")
 
 
 def rows_for(workspace: Workspace, wanted: Callable[[Row], bool] = lambda row: True) -> list[Row]:

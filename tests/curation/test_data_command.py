@@ -120,7 +120,7 @@ def test_nothing_is_done_twice(out, capsys):
     assert main(["status", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ingest"]["done"] == 2 and found["ingest"]["failed"] == 2
-    assert found["attributes"] == {"done": 5, "failed": 0, "pending": 1, "reasons": {}}
+    assert found["attributes"] == {"done": 5, "failed": 0, "pending": 0, "reasons": {}}
 
 
 def test_a_recipe_runs_all_of_it(films, tmp_path, capsys):
