@@ -21,7 +21,7 @@ FLOORS = (
     ("emotion", "settings", "files"),
     ("models", "media", "embedded"),
     ("pipelines", "data", "stickers"),
-    ("training", "eval", "curation"),
+    ("training", "eval", "curation", "analysis"),
     ("studio",),
     ("commands",),
 )
@@ -38,6 +38,7 @@ ABOUT = {
     "stickers": "drawn and imported faces",
     "embedded": "the shipped weights",
     "curation": "clips to a labelled table",
+    "analysis": "what a table says",
     "training": "config, run, trainer",
     "eval": "metrics, judges, report",
     "commands": "what people run",

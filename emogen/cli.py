@@ -12,6 +12,7 @@ COMMANDS = {
     "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
     "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
     "data": ("emogen.commands.data", "from a folder of clips or films to a labelled data set"),
+    "analyze": ("emogen.commands.analyze", "what a labelled set says of emotion, with intervals, as a page"),
     "judge": ("emogen.commands.judge", "fit a judge to labelled clips, or measure one"),
     "study": ("emogen.eval.study.__main__", "a blind study with people, from the clips of an evaluation"),
     "studio": ("emogen.commands.studio", "a local page: click an emotion, make clips, see how a judge reads them"),

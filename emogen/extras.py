@@ -6,7 +6,20 @@ Until this distribution has a name of its own, an extra is installed from the ch
 
 from __future__ import annotations
 
-EXTRAS = ("test", "data", "xformers", "deepspeed", "track", "plot", "parquet", "recipe", "eval", "lpips", "studio")
+EXTRAS = (
+    "test",
+    "data",
+    "xformers",
+    "deepspeed",
+    "track",
+    "plot",
+    "parquet",
+    "recipe",
+    "eval",
+    "lpips",
+    "studio",
+    "analysis",
+)
 """The extras that `pyproject.toml` declares."""
 
 

@@ -1,0 +1,157 @@
+"""The page: one HTML file with every picture in it, readable on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from emogen import __version__
+from emogen.analysis.clips import Clips, describe
+from emogen.analysis.interface import Analysis, Found, Picture, Result
+
+_FIRST = 10  # results shown before one asks for more
+_LONGEST = 400  # rows of a table on the page; the CSV file has them all
+
+_STYLE = """
+:root{color-scheme:light}*{box-sizing:border-box}
+body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:960px;
+margin:0 auto;padding:1.2rem 1rem 4rem}
+h1{font-size:1.7rem;line-height:1.2;margin:.4rem 0}h2{margin:2.6rem 0 .4rem;padding-top:.5rem;border-top:1px solid #ddd;
+scroll-margin-top:.5rem}a{color:#0b5d8f}.lead{color:#555;margin:.2rem 0 1rem;overflow-wrap:anywhere}
+nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;background:#f5f6f7;border-radius:6px;
+padding:.6rem .9rem;margin:0}nav .off a{color:#777}
+.says{font-size:1.06rem;margin:.5rem 0 1rem;max-width:46rem}
+.cannot{background:#f5f6f7;border-radius:6px;padding:.6rem .9rem;color:#444}
+.warn{background:#fff6e0;border-left:4px solid #d98200;padding:.5rem .9rem;margin:.6rem 0;border-radius:0 6px 6px 0}
+figure{margin:1.2rem 0;overflow-x:auto}figure svg{display:block;height:auto;max-width:100%}
+figcaption{color:#555;font-size:.88rem;max-width:46rem;margin-top:.3rem;position:sticky;left:0}
+.scroll{overflow-x:auto;max-width:100%}table{border-spacing:0;font-size:.88rem;font-variant-numeric:tabular-nums}
+td,th{padding:.28rem .6rem;text-align:right;vertical-align:top;border-bottom:1px solid #eee;white-space:nowrap}
+th{color:#555;font-weight:600;text-align:right}th:first-child,td:first-child{text-align:left;padding-left:0;
+white-space:normal;min-width:9rem}
+td.note{color:#666;text-align:left;white-space:normal;min-width:11rem}
+summary{cursor:pointer;color:#0b5d8f;padding:.35rem 0}
+.foot{color:#666;font-size:.85rem;margin-top:3rem}
+@media(max-width:560px){body{font-size:15px}figure svg.wide{max-width:none;width:560px}td.note{min-width:9rem}}
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """An analysis with what it found, or why it could not run."""
+
+    analysis: Analysis
+    found: Found | None
+    why: str | None
+
+
+def page(parts: Sequence[Part], clips: Clips) -> str:
+    """The whole page."""
+    links = "".join(
+        f"<li{'' if part.found else ' class=off'}>"
+        f'<a href="#{part.analysis.name}">{escape(part.analysis.title)}</a></li>'
+        for part in parts
+    )
+    sections = "".join(_section(part) for part in parts)
+    title = "What the clips say of emotion"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head><body>'
+        f'<h1>{title}</h1><p class="lead">{escape(clips.source)}: {escape(describe(clips))}. Intervals are 95 % '
+        f"and, unless a note says otherwise, over films or characters, because the clips of one film are not "
+        f"independent.</p><nav><ul>{links}</ul></nav>{sections}"
+        f'<p class="foot">Made by emogen {__version__} (<code>emogen analyze</code>). All figures are in '
+        f"<code>analysis.json</code>, the tables in <code>tables/</code>, the pictures in <code>figures/</code>.</p>"
+        f"</body></html>\n"
+    )
+
+
+def _section(part: Part) -> str:
+    head = f'<section id="{part.analysis.name}"><h2>{escape(part.analysis.title)}</h2>'
+    if part.found is None:
+        return f'{head}<p class="cannot">{escape(part.why or "")}</p></section>'
+    found = part.found
+    body = f'<p class="says">{escape(found.sentence)}</p>'
+    body += "".join(f'<p class="warn">{escape(text)}</p>' for text in found.warnings)
+    body += "".join(_figure(drawn) for drawn in found.pictures.values())
+    body += _results(found.results)
+    for name, rows in found.tables.items():
+        if rows:
+            shown = _table(rows[:_LONGEST])
+            more = f" (the first {_LONGEST} of {len(rows):,})" if len(rows) > _LONGEST else ""
+            body += f"<details><summary>Table: {escape(name.replace('_', ' '))}{more}</summary>{shown}</details>"
+    return f"{head}{body}</section>"
+
+
+def _figure(drawn: Picture) -> str:
+    wide = "pt" in drawn.svg[:400] and _width(drawn.svg) > 420
+    svg = drawn.svg.replace(
+        "<svg", f'<svg role="img" aria-label="{escape(drawn.caption)}"{" class=wide" if wide else ""}', 1
+    )
+    return f"<figure>{svg}<figcaption>{escape(drawn.caption)}</figcaption></figure>"
+
+
+def _width(svg: str) -> float:
+    """Points, of matplotlib's SVG."""
+    import re
+
+    found = re.search(r'width="([\d.]+)pt"', svg[:400])
+    return float(found[1]) if found else 0.0
+
+
+def _results(results: Sequence[Result]) -> str:
+    if not results:
+        return ""
+    rows = [
+        f"<tr><td>{escape(r.name)}</td><td>{number(r.value)}</td><td>{interval(r)}</td><td>{r.n:,}</td>"
+        f'<td class="note">{escape(r.note)}</td></tr>'
+        for r in results
+    ]
+    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th>n</th><th></th></tr>"
+    html = f'<div class="scroll"><table>{head}{"".join(rows[:_FIRST])}</table></div>'
+    if len(rows) > _FIRST:
+        rest = "".join(rows[_FIRST:])
+        html += (
+            f"<details><summary>{len(rows) - _FIRST} more figures</summary>"
+            f'<div class="scroll"><table>{head}{rest}</table></div></details>'
+        )
+    return html
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    head = "".join(f"<th>{escape(str(name).replace('_', ' '))}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in columns) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (float, int, np.number)) and not isinstance(value, bool):
+        return number(value)
+    return "" if value is None else escape(str(value))
+
+
+def number(value: Any) -> str:
+    """A figure as it is read: three places, more where it is small, none where it is whole."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    value = float(value)
+    if value.is_integer() and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    size = abs(value)
+    if size >= 100:
+        return f"{value:,.1f}"
+    return f"{value:.3f}" if size >= 0.01 else f"{value:.2g}"
+
+
+def interval(result: Result) -> str:
+    """Low to high, or a dash."""
+    low, high = result.low, result.high
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return "-"
+    return f"{number(low)} to {number(high)}"
