@@ -21,7 +21,7 @@ from emogen.files import atomic, fingerprint_folder, fingerprint_sample
 from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.training.data.clips import PlannedClip
 
-_FORMAT = "3"  # raise it when the meaning of the stored tensors changes
+_FORMATS = {"latents": "3", "text": "2"}  # raise one when the meaning of the stored tensors changes
 _CHECKSUM = "sha256"
 
 
@@ -100,7 +100,7 @@ class LatentCache:
         self._write(self.text_path(caption), {"embeds": embeds})
 
     def _path(self, kind: str, *parts: object) -> Path:
-        key = hashlib.sha256("\0".join((_FORMAT, kind, *map(str, parts))).encode()).hexdigest()
+        key = hashlib.sha256("\0".join((_FORMATS[kind], kind, *map(str, parts))).encode()).hexdigest()
         return self.folder / kind / key[:2] / f"{key[2:40]}.safetensors"
 
     @staticmethod
