@@ -57,6 +57,9 @@ def open_pipeline(
         ValueError: an argument is none of the above, or a part does not fit the model.
         OSError, RuntimeError: with what cannot be loaded, and why.
     """
+    from emogen.models.lora import read_lora
+    from emogen.pipelines.composition import add_loras, check_fits
+
     _check_arguments(adapter, kind, dtype, load)
     _be_quiet()
     folder = find_model(model, kind)
@@ -68,12 +71,12 @@ def open_pipeline(
     pipe = _class_of(kind).from_pretrained(folder, **settings)
     found = find_adapter(adapter, kind)
     if found is not None and load == "lora":
+        if Path(found).exists():  # what diffusers and peft would make of a strange header is found out before
+            check_fits(read_lora(found), pipe.transformer, str(found))
         pipe.load_lora_weights(str(found))
     elif found is not None:
         pipe.load_emotion_adapter(found, load_lora=load == "both")
     if loras is not None and loras.any:
-        from emogen.pipelines.composition import add_loras
-
         add_loras(pipe, loras.specs, loras.emotion_weight)
     if speed is None or not speed.places_model:
         pipe.to(device)

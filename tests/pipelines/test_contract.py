@@ -303,6 +303,13 @@ def test_a_stored_dtype_and_the_lora_alone():
     assert pipe.text_encoder.dtype == torch.bfloat16 and pipe.transformer.dtype == torch.float32
 
 
+def test_a_strange_lora_alone_is_refused(tmp_path):
+    header = {"lora_adapter_metadata": json.dumps(HEADER | {"transformer.target_modules": EVIL})}
+    save_file(random_lora(3).weights, tmp_path / LORA_NAME, header)
+    with pytest.raises(LoraFormatError, match="target_modules of its header is the pattern"):
+        open_pipeline("embedded", tmp_path, device="cpu", load="lora")
+
+
 def test_frames_that_are_pictures_cannot_be_checked():
     watch = emotion_call.StepWatch({}, None)
     watch.check([SimpleNamespace(size=(8, 8))])
