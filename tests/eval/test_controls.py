@@ -114,7 +114,7 @@ def test_a_model_that_does_what_it_is_asked_gets_full_marks(tmp_path, measured):
 
 
 def test_a_judge_that_does_not_look_finds_chance(tmp_path, measured):
-    results, _ = measured(tmp_path, "blind", num_prompts=12, mixtures={"pairs": "all"}, plane={"grid": 3})
+    results, _ = measured(tmp_path, "blind", num_prompts=6, mixtures={"pairs": "all"}, plane={"grid": 3})
     found = results["studies"]["reader"]
     assert abs(found["plane"]["valence"]["r"]["value"]) < 0.3
     assert found["plane"]["valence"]["r"]["low"] < 0 < found["plane"]["valence"]["r"]["high"]

@@ -133,7 +133,7 @@ def test_check_measures_and_writes_a_card_that_can_be_used(folder, tmp_path, cap
     judge = load_judge({"kind": "embedded", "card": "embedded.card.json", "licence": "MIT"})
     assert judge.card == dataclasses.replace(card, licence="MIT")
     call = ["judge", "check", "--data", str(folder), "--judge"]
-    assert main([*call, "{kind: clip, model: x, card: embedded.card.json}"]) == 2
+    assert main([*call, "{kind: clip, model: ./nowhere, card: embedded.card.json}"]) == 2
     assert main([*call, "{kind: [}"]) == 2 and "--judge: not valid YAML" in capsys.readouterr().err
     assert main([*call, "embedded", "--split", "test"]) == 2
     assert "no clip is of split 'test' (there are train, val)" in capsys.readouterr().err
