@@ -32,6 +32,8 @@ class Recipes:
     def __init__(self, generation: Mapping[str, Any]):
         self.generation = generation
         self._weights: dict[tuple[str, Callable], Any] = {}
+        self._defaults: dict[tuple[str | None, bool], dict[str, Any]] = {}
+        self._versions = _versions()
 
     def sampled(self, system: SystemConfig, ask: Mapping[str, Any]) -> Recipe:
         """Of a clip that a model makes.
@@ -39,18 +41,21 @@ class Recipes:
         Args:
             ask: what is asked of the system: prompt, emotion, seed and whatever else changes the clip.
         """
-        options = {**default_options(system), **self.generation, **system.call}
+        kind = system.pipeline, system.image
+        if kind not in self._defaults:
+            self._defaults[kind] = default_options(system)
+        options = {**self._defaults[kind], **self.generation, **system.call}
         adapter = self._of(system.adapter, _adapter_print, system.image)
         return {
             "ask": dict(ask), "options": {name: _plain(value) for name, value in options.items()},
             "way": {key: getattr(system, key) for key in ("emotion", "load", "image", "pipeline")},
             "weights": {"model": self._of(system.model, _model_print, system.image), "adapter": adapter},
-            "versions": _versions(),
+            "versions": self._versions,
         }  # fmt: skip
 
     def drawn(self, sticker: Any) -> Recipe:
         """Of a sticker that is drawn."""
-        return {"sticker": dataclasses.asdict(sticker), "versions": versions("emogen")}
+        return {"sticker": dataclasses.asdict(sticker), "versions": {"emogen": self._versions["emogen"]}}
 
     def _of(self, source: str | None, read: Callable[[Path], str], image: bool) -> Any:
         from emogen.pipelines.loading import find_adapter, find_model
