@@ -2,6 +2,7 @@
 
 import shutil
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -321,3 +322,34 @@ def test_memory_does_not_grow_with_the_clip(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0] + 1e6
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_bytes_end_in_frames_or_a_sentence(tmp_path, seed):
+    """Thirty files a seed, cut, overwritten or with bytes doubled: never a traceback of a decoder, never a hang."""
+    import random
+
+    chance = random.Random(seed)
+    files = sorted(path for path in FIXTURES.iterdir() if path.stat().st_size < 40_000)
+    for number in range(30):
+        data = bytearray(chance.choice(files).read_bytes())
+        at = chance.randrange(len(data))
+        how = number % 4
+        if how == 0:
+            data = data[: at + 1]
+        elif how == 1:
+            data[at : at + 500] = chance.randbytes(500)
+        elif how == 2:
+            data[at:at] = data[at : at + 900]
+        else:
+            for _ in range(8):
+                data[chance.randrange(min(len(data), 400))] = chance.choice((0, 127, 255))
+        path = tmp_path / f"{number}"
+        path.write_bytes(data)
+        for call in (probe, read_frames, lambda p: read_frames(p, fps=12, num_frames=13, start=0.5)):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DamageWarning)
+                    call(path)
+            except VideoError as error:
+                assert str(path) in str(error) and "\n" not in str(error)
