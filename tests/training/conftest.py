@@ -20,6 +20,12 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """What is found in clips is kept in the user's cache folder: not in that of who runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def _fresh_accelerate_state():
     """Accelerator keeps process-wide state; every test starts without it."""
     from accelerate.state import AcceleratorState
