@@ -89,13 +89,27 @@ def card(shop: Workshop) -> None:
         if (note.parent / "network/card.json").is_file():
             readers[name] = json.loads((note.parent / "network/card.json").read_text(encoding="utf-8"))
     total = round(sum(part["MiB"] for part in counted.values()), 2)
-    write_json(folder / "card.json", {"parts": counted, "MiB": total, "stages": stages, "readers": readers})
+    reached = json.loads((shop.folder("figures") / "figures.json").read_text(encoding="utf-8"))
+    whole = {"parts": counted, "MiB": total, "stages": stages, "readers": readers, "figures": reached}
+    write_json(folder / "card.json", whole)
     lines = ["| part | parameters | MiB |", "|---|---|---|"]
     lines += [f"| {name} | {part['parameters']:,} | {part['MiB']} |" for name, part in counted.items()]
     lines += [f"| in all | | {total} |", "", "| stage | steps | time | held out |", "|---|---|---|---|"]
     for name, stage in stages.items():
         said = ", ".join(f"{k} {v:.4g}" for k, v in stage["held_out"].items() if k not in ("step", "phase"))
         lines.append(f"| `{name}` | {stage['steps'] or ''} | {clock(stage['wall_seconds'])} | {said} |")
+    lines += [
+        "",
+        "| clips | EA-8, first judge | second | least emotion | content | well formed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, one in reached.items():
+        first, second = one["judge"], one["judge_blends"]
+        content = sum(one["content"].values()) / len(one["content"])
+        lines.append(
+            f"| {name} (n = {one['n']}) | {first['EA-8']:.1%} | {second['EA-8']:.1%} "
+            f"| {min(first['least'], second['least']):.1%} | {content:.1%} | {one['well formed']:.1%} |"
+        )
     write_text(folder / "card.md", "\n".join(lines) + "\n")
 
 

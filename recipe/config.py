@@ -168,6 +168,13 @@ class Sampling(_Part):
     i2v_guidance_scale: Rate = 2.0
 
 
+class Figures(_Part):
+    """The last look: prompts a split, each with all eight emotions."""
+
+    prompts: Count = 24
+    seed: int = 17
+
+
 class Emotion(_Part):
     """A run of `train_lora.py`: a shipped configuration, flags that differ from it, and how many clips it learns from.
 
@@ -237,6 +244,7 @@ class Recipe(_Part):
     judge_art: Reader
     content: Reader
     wellformed: Reader
+    figures: Figures = Figures()
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from recipe import make_base, make_emotion, make_readers
 from recipe.card import card
 from recipe.config import Recipe, Schedule
+from recipe.figures import figures
 from recipe.plan import Stage
 
 _DATA = ("data.seed", "data.shard")
@@ -161,10 +162,17 @@ STAGES = (
         shared=True,
     ),
     Stage(
+        "figures",
+        "generate held-out prompts and let the readers read them",
+        figures,
+        ("figures", "sampling"),
+        ("adapter", "judge", "judge_blends", "judge_art", "content", "wellformed"),
+    ),
+    Stage(
         "card",
         "sizes, steps, times and held-out figures of all parts",
         card,
         (),
-        ("adapter", "i2v_adapter", "judge", "judge_blends", "judge_art", "content", "wellformed"),
+        ("figures", "i2v_adapter"),
     ),
 )
