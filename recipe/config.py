@@ -221,7 +221,7 @@ class Reader(_Part):
     split: Literal["judge_a", "judge_b"] = "judge_a"
     size: Count = 64
     frames: Count = 4
-    width: Count = 24
+    width: Annotated[int, Field(ge=8, multiple_of=8)] = 24
     pool: Count = 2
 
 

@@ -28,7 +28,7 @@ from recipe.plan import Workshop
 from recipe.world import Drawn, item_rng
 
 SYSTEMS = ("drawn", "base", "sentence", "emogen")
-"""The renderer; the base, that knows of no emotion; with the paper's sentence behind the prompt; with adapter and LoRA."""
+"""The renderer; the base, told no emotion; the base with the paper's sentence; the base with adapter and LoRA."""
 SPLITS = ("test", "unseen")
 JUDGES = ("judge", "judge_blends", "judge_art")
 
@@ -90,30 +90,28 @@ def read(shop: Workshop, clips: store.Store) -> dict:
     """What every reader says of a store's clips, as shares."""
     x = to_tensor(clips.read_all("clips"))
 
-    def answers(name: str) -> dict[str, torch.Tensor]:
+    def answers(name: str) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
         network = ClipClassifier.from_pretrained(shop.folder(name) / "network").float().eval()
         parts = [network(part) for part in x.split(16)]
-        return {head: torch.cat([part[head] for part in parts]) for head in parts[0]} | {
-            "classes": network.config.heads
-        }
+        return {head: torch.cat([part[head] for part in parts]) for head in parts[0]}, network.config.heads
 
     found: dict = {"n": len(clips)}
     truth = torch.tensor([MIKELS.index(record["emotion"]) for record in clips.records])
     for name in JUDGES:
-        right = answers(name)["emotion"][:, :8].argmax(-1) == truth
+        right = answers(name)[0]["emotion"][:, :8].argmax(-1) == truth
         low, high = wilson(int(right.sum()), len(right))
         found[name] = {
             "EA-8": round(right.float().mean().item(), 4),
             "Wilson": [round(low, 4), round(high, 4)],
             "least": round(min(right[truth == i].float().mean().item() for i in range(len(MIKELS))), 4),
         }
-    content = answers("content")
+    content, heads = answers("content")
     found["content"] = {}
-    for head, classes in content["classes"].items():
+    for head, classes in heads.items():
         shown = [classes[i] for i in content[head].argmax(-1).tolist()]
         hits = [one == record[head] for one, record in zip(shown, clips.records, strict=True)]
         found["content"][head] = round(float(np.mean(hits)), 4)
-    found["well formed"] = round((answers("wellformed")["form"].argmax(-1) == 0).float().mean().item(), 4)
+    found["well formed"] = round((answers("wellformed")[0]["form"].argmax(-1) == 0).float().mean().item(), 4)
     return found
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 def give_way() -> list[str]:
     """Lower this process as far as the system permits; says what worked.
 
-    A low niceness counts only within a session's group where the kernel groups sessions, so that the group is lowered
-    too; the idle class runs only when nothing else wants the core.
+    Where the kernel groups processes by session, a niceness counts only within the group, so that the group is lowered
+    too, and with it everything else in the same session: start long runs with `setsid`. The idle class runs only when
+    nothing else wants the core.
     """
     worked = []
     with contextlib.suppress(OSError):

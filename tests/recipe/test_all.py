@@ -11,6 +11,7 @@ from PIL import Image
 from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 from recipe.__main__ import main
 from recipe.card import parts
+from recipe.figures import SPLITS, SYSTEMS
 from recipe.plan import Workshop
 from recipe.stages import STAGES
 
@@ -32,6 +33,8 @@ def test_all_stages_then_nothing_is_left_to_do_and_the_models_run(tmp_path, capf
     assert all(path.exists() for path in parts(shop).values())
     assert card["parts"]["transformer"]["parameters"] > 100_000 and card["stages"]["base"]["steps"] == 8
     assert set(card["readers"]) == {"judge", "judge_blends", "judge_art", "content", "wellformed"}
+    assert {f"{split} {system}" for split in SPLITS for system in SYSTEMS} == set(card["figures"])
+    assert all(one["n"] == 8 and 0 <= one["well formed"] <= 1 for one in card["figures"].values())
     assert (work / "card/base.png").stat().st_size > 0
     weights = [path for path in work.rglob("*") if path.suffix in (".pt", ".bin", ".pth", ".pkl", ".ckpt")]
     assert not weights

@@ -125,6 +125,7 @@ def test_judges_learn_shares_and_every_label_as_often():
         ("base.schedule.stepz=3", "base.schedule.stepz: Extra inputs"),
         ("clips.size=big", "clips.size: Input should be a valid integer"),
         ("base.schedule.phases.7.steps=3", "there is no 7"),
+        ("content.width=20", "content.width: Input should be a multiple of 8"),
         ("base", "write KEY=VALUE"),
     ],
 )

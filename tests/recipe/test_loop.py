@@ -16,7 +16,7 @@ from torch import nn
 
 from recipe import state
 from recipe.config import Phase, Schedule
-from recipe.loop import Stopped, train
+from recipe.loop import Stopped, _seed, train
 from recipe.optim import Optimizers, rate_factor
 
 ROOT = Path(__file__).parents[2]
@@ -153,3 +153,44 @@ def test_a_process_killed_by_the_system_resumes_bit_for_bit(tmp_path):
     train(Toy(), schedule(), whole, "toy")
     files = [load_file(folder / "toy.safetensors") for folder in (cut, whole)]
     assert all(torch.equal(value, files[1][name]) for name, value in files[0].items())
+
+
+def test_two_processes_train_as_one_with_both_batches(tmp_path):
+    """Gradients are averaged over `torchrun`'s processes, each of which draws a batch of its own."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        f"import sys, torch; torch.set_num_threads(1); sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
+        "from test_loop import Plain, schedule\nfrom recipe.loop import train\nfrom pathlib import Path\n"
+        f"train(Plain(), schedule(bf16=False), Path({str(tmp_path / 'two')!r}), 'toy')\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    one = Both()
+    train(one, schedule(bf16=False), tmp_path / "one", "toy")
+    two = load_file(tmp_path / "two/toy.safetensors")
+    for name, value in state.plain_names(one.modules).items():
+        assert torch.allclose(two[f"modules/{name}"], value, atol=1e-5), name
+    assert len(entries(tmp_path / "two")) == len(entries(tmp_path / "one"))
+
+
+class Plain(Toy):
+    """Without dropout, so that the batches alone decide."""
+
+    def loss(self, rng, phase):
+        x = torch.from_numpy(rng.standard_normal((phase.batch, 4))).float()
+        hidden = self.net["blocks"][0](self.net["embed"](x)).relu()
+        return (self.net["out"](hidden)[:, 0] - x.sum(1)).square().mean()
+
+
+class Both(Plain):
+    """One process that sees what two would."""
+
+    step = 0
+
+    def loss(self, rng, phase):
+        self.step += 1
+        losses = [super(Both, self).loss(_seed(0, self.step - 1, rank), phase) for rank in (0, 1)]
+        return sum(losses) / 2
