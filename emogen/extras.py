@@ -8,11 +8,11 @@ from __future__ import annotations
 
 EXTRAS = (
     "test",
-    "data",
     "xformers",
     "deepspeed",
     "track",
     "plot",
+    "data",
     "parquet",
     "recipe",
     "eval",

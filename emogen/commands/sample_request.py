@@ -81,7 +81,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
         return args
     made = read_metadata(args.source) if os.path.isfile(args.source) else None
     if not made or "prompt" not in made:
-        raise RequestError(f"--from {args.source}: no clip that says what made it (sample.py writes such)")
+        raise RequestError(f"--from {args.source[:300]}: no clip that says what made it (sample.py writes such)")
     actions = {action.dest: action for action in parser._actions if action.dest not in (*OF_THE_RUN, "help")}
     before = {name: _value_of(actions[name], value, args.source) for name, value in made.items() if name in actions}
     named = {name: before.pop(name) for name in _TRUSTED if before.get(name)}
@@ -192,7 +192,7 @@ def _check_text(name: str, text: str | None) -> None:
 
 def _check_picture(path: str) -> None:
     if not os.path.isfile(path):
-        raise RequestError(f"--image: no file {path}")
+        raise RequestError(f"--image: no file {path[:300]}")
     try:
         picture = read_picture(path)
     except (OSError, ValueError) as error:
@@ -236,7 +236,7 @@ def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:
     """
     path, taken = Path(path), TakenNames()
     if not os.path.isfile(path):
-        raise RequestError(f"--batch: no file {path}")
+        raise RequestError(f"--batch: no file {str(path)[:300]}")
     columns = Columns(needs=tuple(name for name in vars(args) if name not in _NO_COLUMNS))
     lines = path.suffix.lower() in (".jsonl", ".ndjson")
     found: list[Job] = []
