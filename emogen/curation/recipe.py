@@ -45,6 +45,21 @@ class SceneSettings:
 
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
+class CaptionSettings:
+    """See `captions.caption_stage`."""
+
+    model: Name
+    frames: Count = 8
+    prompt: Name | None = None
+    prompt_emotional: Name | None = None
+    as_video: Flag = False
+    max_new_tokens: Count = 96
+    batch: Count = 4
+    dtype: Name = "auto"
+    device: Name = "cpu"
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
 class MergeSettings:
     """See `labels.merge`."""
 
@@ -70,6 +85,8 @@ class CurationRecipe:
     Attributes:
         sources: folders to ingest.
         captions: a table with `clip_id` or `source_path`, and `caption`.
+        caption_model: a model that writes captions, in place of the table.
+        suggest: read an emotion from the captions, as a suggestion.
         votes: a table with `clip_id`, `annotator`, `emotion`. Without it the run ends before labels.
         soft: export the votes' mixture as the emotion.
     """
@@ -78,6 +95,8 @@ class CurationRecipe:
     keep_audio: Flag = True
     scenes: SceneSettings = Field(default_factory=SceneSettings)
     captions: Name | None = None
+    caption_model: CaptionSettings | None = None
+    suggest: Flag = False
     votes: Name | None = None
     merge: MergeSettings = Field(default_factory=MergeSettings)
     split: SplitSettings = Field(default_factory=SplitSettings)
@@ -105,6 +124,8 @@ def load_recipe(path: str | Path) -> CurationRecipe:
     for key in ("captions", "votes"):
         value = getattr(recipe, key)
         refuse(value is not None and not Path(value).is_file(), key, f"{value}: no such file")
+    both = recipe.captions is not None and recipe.caption_model is not None
+    refuse(both, "caption_model", "give either captions or caption_model")
     shares = recipe.split.train + recipe.split.val + recipe.split.test
     refuse(abs(shares - 1) > 1e-6, "split", f"train, val and test add up to {shares:g}, not 1")
     refuse(recipe.merge.agree > recipe.merge.annotators, "merge.agree", "must be at most merge.annotators")

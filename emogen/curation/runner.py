@@ -13,8 +13,8 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,15 @@ class How:
     quiet: bool = False
 
 
+@dataclass
+class _Task:
+    """Rows that are given to a worker together, which try it is, and the seconds that earlier tries took."""
+
+    rows: list[Row]
+    tries: int = 1
+    spent: float = 0.0
+
+
 def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | None = None) -> Count:
     """Work on every row that the store does not hold, and append what comes of it.
 
@@ -63,19 +72,8 @@ def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | 
     """
     how, output = how or How(), Path(output)
     parts = Parts(output, stage)
-    held = parts.read()
     count = Count()
-    todo: deque[tuple[Row, int, float]] = deque()
-    seen: set[str] = set()
-    for row in rows:
-        key = str(row[stage.key])
-        if key in seen or not _mine(key, how.shard):
-            continue
-        seen.add(key)
-        if key in held and not (how.retry_failed and held[key].error is not None):
-            count.before += held[key].error is None
-            continue
-        todo.append((row, 1, 0.0))
+    todo = _not_held(stage, rows, parts.read(), how, count)
     bar = tqdm(total=len(todo), desc=stage.name, unit="row", disable=how.quiet or not todo, mininterval=0.5)
 
     def keep(result: Result) -> None:
@@ -87,16 +85,34 @@ def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | 
             bar.set_postfix_str(f"{len(count.failed)} failed")
         bar.update()
 
+    size = max(1, stage.batch if stage.many else 1)
+    tasks = deque(_Task(todo[start : start + size]) for start in range(0, len(todo), size))
     try:
         if how.workers == 0:
-            for row, _, _ in todo:
-                keep(_work(stage, row, output))
+            for task in tasks:
+                for result in work_on(stage, task.rows, output):
+                    keep(result)
         else:
-            _carry(stage, todo, output, min(how.workers, len(todo)), keep)
+            _carry(stage, tasks, output, min(how.workers, len(tasks)), keep)
     finally:
         bar.close()
         parts.close()
     return count
+
+
+def _not_held(stage: Stage, rows: Iterable[Row], held: Mapping[str, Result], how: How, count: Count) -> list[Row]:
+    todo: list[Row] = []
+    seen: set[str] = set()
+    for row in rows:
+        key = str(row[stage.key])
+        if key in seen or not _mine(key, how.shard):
+            continue
+        seen.add(key)
+        if key in held and not (how.retry_failed and held[key].error is not None):
+            count.before += held[key].error is None
+        else:
+            todo.append(row)
+    return todo
 
 
 def _mine(key: str, shard: tuple[int, int]) -> bool:
@@ -104,16 +120,29 @@ def _mine(key: str, shard: tuple[int, int]) -> bool:
     return of == 1 or int.from_bytes(key.encode()[-8:], "big") % 1_000_003 % of == number - 1
 
 
-def _work(stage: Stage, row: Row, output: Path) -> Result:
-    """One row in this process."""
-    start, key = time.perf_counter(), str(row[stage.key])
+def work_on(stage: Stage, rows: list[Row], output: Path) -> list[Result]:
+    """Work on rows in this process; a result for each."""
+    if stage.many is None:
+        return [
+            _timed(stage, [row], output, lambda one: [stage.work(one[0], stage.settings, output)])[0] for row in rows
+        ]
+    return _timed(stage, rows, output, lambda some: stage.many(some, stage.settings, output))
+
+
+def _timed(stage: Stage, rows: list[Row], output: Path, work: Callable[[list[Row]], Any]) -> list[Result]:
+    start = time.perf_counter()
     try:
-        rows, error = stage.work(row, stage.settings, output), None
+        found = work(rows)
     except StageError as known:
-        rows, error = [], str(known)
+        found = [known] * len(rows)
     except Exception as unforeseen:  # the stage must not take the others with it
-        rows, error = [], f"{type(unforeseen).__name__}: {unforeseen}"
-    return Result(key, rows, error, round(time.perf_counter() - start, 4))
+        found = [StageError(f"{type(unforeseen).__name__}: {unforeseen}")] * len(rows)
+    seconds = round((time.perf_counter() - start) / len(rows), 4)
+    return [
+        Result(str(row[stage.key]), [], str(one), seconds) if isinstance(one, StageError)
+        else Result(str(row[stage.key]), one, None, seconds)
+        for row, one in zip(rows, found, strict=True)
+    ]  # fmt: skip
 
 
 class _Worker:
@@ -125,12 +154,16 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs, stage, output), daemon=True)
         self.process.start()
         theirs.close()
-        self.row: Row | None = None
-        self.tries, self.spent, self.begun = 0, 0.0, 0.0
+        self.task: _Task | None = None
+        self.begun = 0.0
 
-    def give(self, row: Row, tries: int, spent: float) -> None:
-        self.row, self.tries, self.spent, self.begun = row, tries, spent, time.monotonic()
-        self.pipe.send(row)
+    def give(self, task: _Task) -> None:
+        self.task, self.begun = task, time.monotonic()
+        self.pipe.send(task.rows)
+
+    def left(self, stage: Stage) -> float:
+        """Seconds that it still may take."""
+        return self.begun + stage.timeout * len(self.task.rows) - time.monotonic()
 
     def end(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -143,36 +176,38 @@ def _serve(pipe: Connection, stage: Stage, output: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides
     with contextlib.suppress(EOFError, OSError):
         while True:
-            pipe.send(_work(stage, pipe.recv(), output))
+            pipe.send(work_on(stage, pipe.recv(), output))
 
 
-def _carry(stage: Stage, todo: deque[tuple[Row, int, float]], output: Path, workers: int, keep: Any) -> None:
+def _carry(stage: Stage, todo: deque[_Task], output: Path, workers: int, keep: Callable[[Result], None]) -> None:
     pool = [_Worker(stage, output) for _ in range(workers)]
     try:
-        while todo or any(worker.row is not None for worker in pool):
+        while todo or any(worker.task is not None for worker in pool):
             for place, worker in enumerate(pool):
-                if worker.row is None and todo:
+                if worker.task is None and todo:
                     try:
-                        worker.give(*todo.popleft())
+                        worker.give(todo.popleft())
                     except (OSError, ValueError):  # it died while it had nothing to do
-                        todo.appendleft((worker.row, worker.tries, worker.spent))
+                        todo.appendleft(worker.task)
                         worker.end()
                         pool[place] = _Worker(stage, output)
-            busy = [worker for worker in pool if worker.row is not None]
-            first = min(worker.begun for worker in busy) + stage.timeout - time.monotonic()
+            busy = [worker for worker in pool if worker.task is not None]
+            first = min(worker.left(stage) for worker in busy)
             ready = set(wait([worker.pipe for worker in busy], timeout=max(0.0, min(first, 1.0))))
             for worker in busy:
                 if worker.pipe in ready:
                     try:
-                        result = worker.pipe.recv()
+                        results = worker.pipe.recv()
                     except (EOFError, OSError):
                         worker.process.join(5)
                         why = f"its process ended with exit status {worker.process.exitcode}"
                         pool[pool.index(worker)] = _again(worker, why, stage, todo, output, keep)
                         continue
-                    keep(_with(result, worker))
-                    worker.row = None
-                elif time.monotonic() - worker.begun > stage.timeout:
+                    for result in results:
+                        spent = round(result.seconds + worker.task.spent, 4)
+                        keep(replace(result, tries=worker.task.tries, seconds=spent))
+                    worker.task = None
+                elif worker.left(stage) < 0:
                     why = f"it took longer than {stage.timeout:g} s"
                     pool[pool.index(worker)] = _again(worker, why, stage, todo, output, keep)
     finally:
@@ -180,17 +215,15 @@ def _carry(stage: Stage, todo: deque[tuple[Row, int, float]], output: Path, work
             worker.end()
 
 
-def _again(worker: _Worker, why: str, stage: Stage, todo: deque, output: Path, keep: Any) -> _Worker:
-    """End a worker that failed its row. The row is tried again last, or becomes an error. Returns a new worker."""
-    row, spent = worker.row, worker.spent + time.monotonic() - worker.begun
+def _again(worker: _Worker, why: str, stage: Stage, todo: deque[_Task], output: Path, keep: Any) -> _Worker:
+    """End a worker that failed its rows. Each is tried again alone and last, or becomes an error, so that of a batch
+    only the guilty row is lost. Returns a new worker."""
+    task = worker.task
+    spent = round(task.spent + (time.monotonic() - worker.begun) / len(task.rows), 4)
     worker.end()
-    if worker.tries < TRIES:
-        todo.append((row, worker.tries + 1, spent))
+    if task.tries < TRIES:
+        todo.extend(_Task([row], task.tries + 1, spent) for row in task.rows)
     else:
-        keep(Result(str(row[stage.key]), [], f"{why}, {worker.tries} times", round(spent, 4), worker.tries))
+        for row in task.rows:
+            keep(Result(str(row[stage.key]), [], f"{why}, {task.tries} times", spent, task.tries))
     return _Worker(stage, output)
-
-
-def _with(result: Result, worker: _Worker) -> Result:
-    values: Mapping[str, Any] = vars(result)
-    return Result(**{**values, "tries": worker.tries, "seconds": round(result.seconds + worker.spent, 4)})

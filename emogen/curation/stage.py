@@ -13,6 +13,9 @@ Row = dict[str, Any]
 Work = Callable[[Row, Mapping[str, Any], Path], list[Row]]
 """(row, settings, output folder) -> the rows that come of it: usually one, for a film one a scene."""
 
+WorkOnMany = Callable[[list[Row], Mapping[str, Any], Path], "list[list[Row] | StageError]"]
+"""The same for several rows at once, as models like it: what comes of each, or why it cannot be worked on."""
+
 
 class StageError(ValueError):
     """A row cannot be worked on; the message says why, and stands in the row's `error`."""
@@ -30,6 +33,8 @@ class Stage:
         settings: JSON values that decide the result; they are part of the parts' folder name.
         key: the column of a row that names its content; a row whose key is in the parts is done.
         timeout: seconds a row may take before its process is ended.
+        batch: rows that `many` is given at once; a batch whose process dies is tried again row by row.
+        many: works on several rows at once; None: `work` on one after another.
     """
 
     name: str
@@ -38,6 +43,8 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     key: str = "clip_id"
     timeout: float = 300.0
+    batch: int = 1
+    many: WorkOnMany | None = None
 
     @property
     def folder(self) -> str:

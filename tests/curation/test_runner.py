@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,17 @@ def test_a_bad_row_costs_itself_alone(tmp_path):
     assert (again.done, again.failed, again.before) == (0, {}, 4) and begun(tmp_path) == before
     retried = run_stage(stage(), rows[:2], tmp_path, How(workers=1, quiet=True, retry_failed=True))
     assert set(retried.failed) == {"c1"} and begun(tmp_path)["c1"] == 2 and begun(tmp_path)["c0"] == 1
+
+
+def test_of_a_batch_only_the_guilty_row_is_lost(tmp_path):
+    batched = replace(stage(), batch=4, many=poison.many, timeout=5.0)
+    hows = ["fine", "refuse", "fine", "fine", "fine", "die", "fine", "fine", "fine"]
+    rows = [{"clip_id": f"c{number}", "how": how} for number, how in enumerate(hows)]
+    count = run_stage(batched, rows, tmp_path, HOW)
+    assert count.done == 7 and set(count.failed) == {"c1", "c5"}
+    found = Parts(tmp_path, batched).read()
+    assert found["c1"].tries == 1 and found["c5"].error.endswith("exit status 9, 2 times")
+    assert begun(tmp_path)["c0"] == 1 and found["c6"].rows[0]["value"] == 1
 
 
 def test_other_settings_are_other_work(tmp_path):
