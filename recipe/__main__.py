@@ -7,7 +7,6 @@ how far each stage is. Everything is counted in steps and drawn from seeds, none
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     import torch
 
+    from recipe.children import terminable
     from recipe.loop import Stopped
     from recipe.priority import give_way
     from recipe.state import StateError
@@ -59,14 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("gives way by", ", ".join(give_way()) or "nothing that this system permits", flush=True)
     names = [stage.name for stage in STAGES] if args.stage == "all" else [args.stage]
     try:
-        for name in names:
-            if plan.is_done(name):
-                continue
-            print(f"== {name}", flush=True)
-            if args.processes > 1 and plan.stages[name].shared:
-                _together(name, args)
-            else:
-                plan.make(name)
+        with terminable():
+            for name in names:
+                if plan.is_done(name):
+                    continue
+                print(f"== {name}", flush=True)
+                if args.processes > 1 and plan.stages[name].shared:
+                    _together(name, args)
+                else:
+                    plan.make(name)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 1
@@ -78,14 +79,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _together(name: str, args: argparse.Namespace) -> None:
     """The stage in several processes, whose gradients are averaged."""
+    from recipe.children import run_child
+
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.processes}"]
     command += ["-m", "recipe", name, "--work", str(args.work)]
     command += ["--scale", args.scale] if args.scale else ["--config", str(args.config)]
     command += ["--set", *args.set] if args.set else []
     command += ["--give_way"] if args.give_way else []
-    done = subprocess.run(command, cwd=HERE.parent)
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    code = run_child(command, HERE.parent)
+    if code:
+        raise SystemExit(code)
 
 
 if __name__ == "__main__":

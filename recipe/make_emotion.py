@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 from emogen.files import write_text
 from emogen.media.writer import write_video
 from recipe import state
+from recipe.children import run_child
 from recipe.config import Emotion
 from recipe.latents import write_latents
 from recipe.loop import Stopped, train
@@ -101,13 +101,7 @@ def train_lora(config: Emotion, model: Path, clips: Path, folder: Path) -> None:
     command = [sys.executable, "train_lora.py", "--config", config.config]
     command += [part for key, value in flags.items() for part in (f"--{key}", str(value))]
     print(" ".join(command), flush=True)
-    process = subprocess.Popen(command, cwd=ROOT)
-    try:
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    code = run_child(command, ROOT)
     if code < 0 or code == 130 or code == 143:
         raise Stopped(f"{folder.name}: stopped by a signal; run the same again to resume")
     if code:

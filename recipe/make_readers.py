@@ -39,6 +39,9 @@ def reader_clips(shop: Workshop) -> None:
         write_pixels(shades, folder / f"{split}_shades", data.shard, size)
     for split in ("test", "unseen"):
         write_pixels(drawn(shop, split, "plain", data.test.drawn), folder / split, data.shard, size)
+    for split, amounts in (("content", data.judge), ("test", data.test)):
+        wrong = drawn(shop, split, "broken", max(1, amounts.drawn // 2))
+        write_pixels(wrong, folder / f"{split}_broken", data.shard, size)
     for name, split, amounts in (("real", "judge_a", data.judge), ("test_real", "test", data.test)):
         found = real(shop, split, amounts)
         if found:
@@ -87,13 +90,15 @@ def content(shop: Workshop) -> None:
 
 
 def wellformed(shop: Workshop) -> None:
-    shelves = [Shelf.of(Store(shop.folder("reader_clips") / "content"))]
-    if shop.recipe.data.art:
-        shelves += [shelves[0], Shelf.of(Store(shop.folder("reader_clips") / "real"))]
-    task = WellFormedTask(shop.recipe.wellformed, in_turn(shelves), _tests(shop))
+    """Whole faces and broken ones: wrong when drawn, or broken afterwards, which real faces can be too."""
+    folder = shop.folder("reader_clips")
+    whole, wrong = (Shelf.of(Store(folder / name)) for name in ("content", "content_broken"))
+    other = Shelf.of(Store(folder / "real")) if shop.recipe.data.art else whole
+    tests = _tests(shop) | {"test_broken": Shelf.of(Store(folder / "test_broken"))}
+    task = WellFormedTask(shop.recipe.wellformed, in_turn([whole, other, whole, wrong]), tests)
 
     def figures(network: torch.nn.Module) -> dict:
-        return {"accuracy": {name: task.right_by_kind(network, shelf) for name, shelf in _tests(shop).items()}}
+        return {"accuracy": {name: task.right_by_kind(network, shelf) for name, shelf in tests.items()}}
 
     _finish(shop, "wellformed", shop.recipe.wellformed, task, figures)
 

@@ -195,13 +195,13 @@ class ContentTask(ReaderTask):
 
 
 class WellFormedTask(ReaderTask):
-    """Tells whole faces from broken ones; half of every batch is broken, in every way."""
+    """Tells whole faces from broken ones; about half of a batch is broken."""
 
     def __init__(self, config: Reader, pick: Pick, held_out: dict[str, Shelf]):
         super().__init__(config, {"form": WHOLE}, pick, held_out)
 
     def prepare(self, x, records, rng):
-        return break_half(x, rng)
+        return break_some(x, ["broken" in record for record in records], rng)
 
     def score(self, read, labels):
         return F.cross_entropy(read["form"].float(), labels, label_smoothing=0.02)
@@ -211,22 +211,34 @@ class WellFormedTask(ReaderTask):
 
     @torch.no_grad()
     def right_by_kind(self, network: ClipClassifier, shelf: Shelf) -> dict[str, float]:
-        """ "whole", and every way to be broken -> share read rightly; the same every time."""
+        """Of a shelf drawn wrong, each way -> share read rightly; of another, "whole" and every way to break it."""
         rng = np.random.default_rng(5)
-        indices = range(min(96, len(shelf.records)))
+        indices = range(min(135, len(shelf.records)))
         x = self._frames([shelf.read(i) for i in indices])
-        found = {"whole": (network(x)["form"].argmax(-1) == 0).float().mean().item()}
+        is_broken = network(x)["form"].argmax(-1) == 1
+        ways = [shelf.records[i].get("broken") for i in indices]
+        if any(ways):
+            return {way: _share([is_broken[i].item() for i in indices if ways[i] == way]) for way in sorted(set(ways))}
+        found = {"whole": _share((~is_broken).tolist())}
         for kind in BREAKS:
             wrong = torch.stack([broken(clip, x[k - 1], kind, rng) for k, clip in enumerate(x)])
-            found[kind] = (network(wrong)["form"].argmax(-1) == 1).float().mean().item()
-        return {name: round(value, 4) for name, value in found.items()}
+            found[kind] = _share((network(wrong)["form"].argmax(-1) == 1).tolist())
+        return found
 
 
-def break_half(x: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every second clip of `[B, F, 3, H, W]` broken in a random way, and the labels 0 (whole) and 1, `[B]`."""
-    labels = torch.arange(len(x)) % 2
-    out = [broken(clip, x[k - 1], str(rng.choice(BREAKS)), rng) if labels[k] else clip for k, clip in enumerate(x)]
-    return torch.stack(out), labels
+def break_some(x: torch.Tensor, wrong: list[bool], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """A third of the clips of `[B, F, 3, H, W]` that are not `wrong` already is broken in a random way; with labels 0
+    (whole) and 1, `[B]`."""
+    out, labels = [], []
+    for k, clip in enumerate(x):
+        breaks = not wrong[k] and rng.random() < 1 / 3
+        out.append(broken(clip, x[k - 1], str(rng.choice(BREAKS)), rng) if breaks else clip)
+        labels.append(int(breaks or wrong[k]))
+    return torch.stack(out), torch.tensor(labels)
+
+
+def _share(right: list[bool]) -> float:
+    return round(float(np.mean(right)), 4)
 
 
 def _index(values: list[str], value: object) -> int:

@@ -14,6 +14,7 @@ from emogen.emotion import MIKELS
 from emogen.stickers.cast import CastSpec, caption, draw, named, random_spec
 from emogen.stickers.cast.accessories import ACCESSORIES
 from emogen.stickers.cast.backgrounds import PLACES, PLAIN
+from emogen.stickers.cast.broken import WAYS, broken
 from emogen.stickers.cast.colors import COLORS
 from emogen.stickers.cast.roster import CHARACTERS
 from emogen.stickers.cast.splits import UNSEEN
@@ -63,7 +64,8 @@ class Drawn:
         split: those of `emogen.stickers.cast`; "base", which is "train" and a share of neutral clips of the unseen
             characters; "content", the same with "judge"; "judge_a" and "judge_b", which share no character.
         kind: "plain" shows one emotion, the nine labels in turn; "shade" a blend, a point of the plane or an arc;
-            "still_shade" a blend or a point; "turn" a face that changes from one emotion to another.
+            "still_shade" a blend or a point; "turn" a face that changes from one emotion to another; "broken" a face
+            that is wrong on purpose, the ways in turn (`broken` in its record).
     """
 
     split: str
@@ -77,12 +79,15 @@ class Drawn:
 
     def __getitem__(self, index: int) -> Item:
         spec, record = self.plan(index)
-        return Item(draw(spec, self.clips.frames, self.clips.size, self.clips.fps), record)
+        sizes = (self.clips.frames, self.clips.size, self.clips.fps)
+        if self.kind == "broken":
+            return Item(broken(spec, record["broken"], spec.seed, *sizes), record)
+        return Item(draw(spec, *sizes), record)
 
     def plan(self, index: int) -> tuple[CastSpec, dict]:
         """What an item shows and its record, at no cost."""
         rng = item_rng(self.seed, self.kind, self.split, index)
-        label = EMOTIONS[index % len(EMOTIONS)]
+        label = EMOTIONS[(index // len(WAYS) if self.kind == "broken" else index) % len(EMOTIONS)]
         if self.kind in ("shade", "still_shade"):
             text = _shade(rng, arcs=self.kind == "shade")
             spec = replace(_spec(rng, self.split, "neutral"), emotion=text, intensity=1.0)
@@ -90,6 +95,8 @@ class Drawn:
         else:
             spec = _spec(rng, self.split, label, 0.8 if self.kind == "turn" else 0.65)
             record = {"emotion": spec.emotion, "intensity": spec.intensity}
+        if self.kind == "broken":
+            record["broken"] = WAYS[index % len(WAYS)]
         if self.kind == "turn":
             start = _start(rng, label)
             end = label if label == "neutral" else f"{label}:{spec.intensity}"

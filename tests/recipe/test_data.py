@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion, parse_emotion_or_arc
+from emogen.stickers.cast import draw
+from emogen.stickers.cast.broken import WAYS
 from emogen.stickers.cast.splits import UNSEEN, split_of
 from recipe import store, text
 from recipe.base import caption_of
 from recipe.config import Clips, load
 from recipe.latents import write_pixels
-from recipe.readers import Shelf, in_turn, state_of, targets
+from recipe.readers import Shelf, break_some, in_turn, state_of, targets
 from recipe.world import EMOTIONS, FACTS, Drawn, judge_characters
 
 SMALL = Clips(size=32, frames=5)
@@ -140,3 +143,17 @@ def test_a_wrong_configuration_is_refused_by_its_key(override, said):
 def test_items_do_not_depend_on_their_neighbours():
     few, many = (Drawn("test", "turn", count, SMALL, 5) for count in (3, 30))
     assert (few[2].clip == many[2].clip).all() and few[2].record == many[2].record
+
+
+def test_broken_faces_are_drawn_every_way_with_every_emotion_and_labelled():
+    plain, wrong = (Drawn("test", kind, 90, Clips(size=48, frames=5), 5) for kind in ("plain", "broken"))
+    plans = [wrong.plan(index) for index in range(90)]
+    assert {record["broken"] for _, record in plans[:9]} == set(WAYS)
+    assert {spec.emotion for spec, _ in plans} == set(EMOTIONS) and "broken" not in plain.plan(0)[1]
+    spec, _ = plans[4]
+    assert np.abs(wrong[4].clip.astype(int) - draw(spec, 5, 48, 12)).max() > 40
+    x = torch.rand(60, 2, 3, 32, 32)
+    out, labels = break_some(x, [k % 4 == 3 for k in range(60)], np.random.default_rng(0))
+    assert labels[3::4].all() and torch.equal(out[3::4], x[3::4]) and 20 <= labels.sum() <= 40
+    changed = (out - x).abs().amax((1, 2, 3, 4)) > 0
+    assert torch.equal(changed, labels.bool() & (torch.arange(60) % 4 != 3))
