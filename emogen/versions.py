@@ -26,6 +26,6 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def of_a_clip() -> dict[str, str]:
+def versions_in_clip() -> dict[str, str]:
     """What every clip's metadata says of the libraries that made it."""
     return versions("emogen", "diffusers", "torch")

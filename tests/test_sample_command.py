@@ -10,8 +10,7 @@ import pytest
 from emogen.cli import main as emogen
 from emogen.commands.sample import main as sample
 from emogen.commands.sample_options import build_parser
-from emogen.media.metadata import read_metadata
-from emogen.media.reader import read_video
+from emogen.media.reader import read_metadata, read_video
 
 ROOT = Path(__file__).parents[1]
 FACE = ["--prompt", "a round yellow face"]

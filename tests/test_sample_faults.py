@@ -16,7 +16,7 @@ from emogen.commands.sample import main as sample
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import RequestError, parse
 from emogen.files import LOCK_NAME, only_writer
-from emogen.media.metadata import read_metadata
+from emogen.media.reader import read_metadata
 from emogen.media.writer import write_video
 from emogen.pipelines.emotion_call import NotFiniteError
 

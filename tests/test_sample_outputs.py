@@ -9,8 +9,7 @@ from PIL import Image
 
 from emogen.commands.sample import main as sample
 from emogen.commands.sample_run import finish
-from emogen.media.metadata import read_metadata
-from emogen.media.reader import read_video
+from emogen.media.reader import read_metadata, read_video
 from emogen.stickers.output import UnfitError
 from emogen.stickers.platforms import PLATFORMS
 from emogen.stickers.render import StickerSpec, render

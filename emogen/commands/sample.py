@@ -9,22 +9,11 @@ import time
 import warnings
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from emogen.commands.sample_options import build_parser
-from emogen.commands.sample_request import (
-    ALL,
-    Job,
-    RequestError,
-    description,
-    ending,
-    parse,
-    read_batch,
-    read_job,
-    short_name,
-)
-from emogen.versions import of_a_clip
+from emogen.commands.sample_request import Job, RequestError, parse, read_batch, read_job
+from emogen.versions import versions_in_clip
 
 _EXPECTED = (OSError, ValueError, RuntimeError)
 
@@ -111,7 +100,7 @@ def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
 
 
 def _run_one(args: Namespace, job: Job, start: float) -> int:
-    from emogen.commands.sample_run import load
+    from emogen.commands.sample_run import load, make, prepare
     from emogen.media.reader import probe
 
     _say_versions(args)
@@ -140,38 +129,9 @@ def _fail(error: Exception, status: int) -> int:
     return status
 
 
-def prepare(pipe: Any, args: Namespace, quiet: bool) -> None:
-    """Set the progress bar, and say what was switched on."""
-    pipe.set_progress_bar_config(disable=quiet, desc="sampling")
-    if not args.quiet:
-        for line in pipe.switched_on:
-            print(line, file=sys.stderr)
-
-
-def make(pipe: Any, job: Job) -> tuple[Path, int, list[str]]:
-    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, seed and what was given up.
-
-    Raises:
-        RequestError: the model cannot make what is asked for.
-        OSError, ValueError, RuntimeError: the run failed.
-    """
-    from emogen.commands.sample_run import finish, sample
-
-    args = job.options
-    seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little") % 2**31
-    name = ALL if job.emotion is None else short_name(args.emotion)
-    path = Path(args.output or Path("outputs") / f"{name}_{seed}{ending(args)}")
-    metadata = description(args) | {"seed": seed, **of_a_clip()}
-    try:
-        clips = sample(pipe, job, seed)
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-    return path, seed, finish(path, clips, args, args.fps or pipe.fps, metadata)
-
-
 def _say_versions(args: Namespace) -> None:
     """With --from: what has changed on this machine since the clip was made."""
-    now = of_a_clip()
+    now = versions_in_clip()
     for name, version in getattr(args, "made_with", {}).items():
         if now.get(name) != version:
             print(

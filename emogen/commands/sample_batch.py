@@ -11,13 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from emogen.commands.sample import make, prepare
 from emogen.commands.sample_request import Job, RequestError, options
 from emogen.emotion import MIKELS
 from emogen.files import FolderInUse, fingerprint_file, fingerprint_folder, only_writer
 from emogen.made import note_made, why_not_made
-from emogen.media.metadata import read_metadata
-from emogen.versions import of_a_clip
+from emogen.media.reader import read_metadata
+from emogen.versions import versions_in_clip
 
 
 def run_batch(args: Namespace, jobs: Sequence[Job]) -> int:
@@ -42,6 +41,8 @@ class LoadError(RuntimeError):
 
 
 def _make_all(args: Namespace, jobs: Sequence[Job], writes: bool) -> int:
+    from emogen.commands.sample_run import make
+
     weights = {kind: weights_of(args, kind) for kind in {job.kind for job in jobs}}
     recipes = {job.options.output: recipe(job, weights[job.kind]) for job in jobs}
     todo = []
@@ -80,7 +81,7 @@ def _make_all(args: Namespace, jobs: Sequence[Job], writes: bool) -> int:
 
 
 def _open(args: Namespace, kind: str) -> Any:
-    from emogen.commands.sample_run import load
+    from emogen.commands.sample_run import load, prepare
 
     try:
         pipe = load(args, kind)
@@ -98,7 +99,7 @@ def recipe(job: Job, weights: dict[str, Any]) -> dict[str, Any]:
     values["taxonomy"] = list(MIKELS)
     if job.options.image is not None:
         values["image"] = fingerprint_file(job.options.image)
-    return {"options": values, "weights": weights, "versions": of_a_clip()}
+    return {"options": values, "weights": weights, "versions": versions_in_clip()}
 
 
 def weights_of(args: Namespace, kind: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from emogen.data.tables import Columns, RecordError, good_rows, typed
 from emogen.emotion import MIKELS, NEUTRAL, EmotionArc, EmotionState, parse_emotion_or_arc
 from emogen.files import fingerprint_file
 from emogen.finite import float_text, whole_text
-from emogen.media.metadata import read_metadata
 from emogen.media.pictures import read_picture
+from emogen.media.reader import read_metadata
 
 ALL = "all"
 OF_THE_RUN = ("output", "output_dir", "batch", "source", "trust", "quiet", "device")

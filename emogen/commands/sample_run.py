@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,13 @@ import numpy as np
 import torch
 
 from emogen.commands.sample_options import ENLARGE_TO
-from emogen.commands.sample_request import Job
+from emogen.commands.sample_request import ALL, Job, RequestError, description, ending, short_name
 from emogen.emotion import MIKELS, NEUTRAL, EmotionState
 from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.sheets import label_grid
 from emogen.media.writer import write_video
+from emogen.versions import versions_in_clip
 
 _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale", "negative_prompt",
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip
@@ -48,6 +50,33 @@ def load(args: Namespace, kind: str) -> Any:
 def adapter_of(args: Namespace) -> str | None:
     """The adapter that is asked for: by default the embedded one with the embedded model, else none."""
     return args.adapter or ("embedded" if args.model is None else None)
+
+
+def prepare(pipe: Any, args: Namespace, quiet: bool) -> None:
+    """Set the progress bar, and say what was switched on."""
+    pipe.set_progress_bar_config(disable=quiet, desc="sampling")
+    if not args.quiet:
+        for line in pipe.switched_on:
+            print(line, file=sys.stderr)
+
+
+def make(pipe: Any, job: Job) -> tuple[Path, int, list[str]]:
+    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, seed and what was given up.
+
+    Raises:
+        RequestError: the model cannot make what is asked for.
+        OSError, ValueError, RuntimeError: the run failed.
+    """
+    args = job.options
+    seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little") % 2**31
+    name = ALL if job.emotion is None else short_name(args.emotion)
+    path = Path(args.output or Path("outputs") / f"{name}_{seed}{ending(args)}")
+    metadata = description(args) | {"seed": seed, **versions_in_clip()}
+    try:
+        clips = sample(pipe, job, seed)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    return path, seed, finish(path, clips, args, args.fps or pipe.fps, metadata)
 
 
 def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:

@@ -3,11 +3,11 @@
 Pure Python: importing it loads no numerical library.
 """
 
-from emogen.emotion.arc import EmotionArc, Keyframe, latent_frame_times
+from emogen.emotion.arc import EmotionArc, Keyframe, latent_frame_times, parse_emotion_or_arc
 from emogen.emotion.evidence import EMOTION_WORDS
 from emogen.emotion.lexicon import LEXICON, LexiconEntry, UnknownEmotionError, lookup, register_word
 from emogen.emotion.lexicon_file import load_lexicon
-from emogen.emotion.parse import format_emotion, parse_emotion, parse_emotion_or_arc
+from emogen.emotion.parse import format_emotion, parse_emotion
 from emogen.emotion.plausible import FILM_TRANSITIONS, estimate_transitions, sample_arc
 from emogen.emotion.prompts import emotion_prompt
 from emogen.emotion.scrubber import scrub_emotion_words

@@ -206,6 +206,18 @@ class EmotionArc:
         )
 
 
+def parse_emotion_or_arc(text: str) -> EmotionState | EmotionArc:
+    """What people type where both are taken: an arc if it begins with a time, else an emotion.
+
+    Raises:
+        UnknownEmotionError: a word is not in the lexicon.
+        ValueError: the text has another form.
+    """
+    if isinstance(text, str) and begins_with_time(text):
+        return EmotionArc.parse(text)
+    return parse_emotion(text)
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

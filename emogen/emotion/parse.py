@@ -6,14 +6,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from emogen.emotion.lexicon import BUILTIN, lookup
 from emogen.emotion.state import EmotionState
 from emogen.emotion.taxonomy import MIKELS, NEUTRAL
-
-if TYPE_CHECKING:
-    from emogen.emotion.arc import EmotionArc
 
 TIME = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e-?\d+)?"
 """A keyframe's time, as a regular expression that reads every digit once."""
@@ -72,20 +68,6 @@ def parse_emotion(value: str | EmotionState | Mapping) -> EmotionState:
     if all(strength is None for _, strength in parsed):
         return EmotionState.mix([(state, 1 / len(parsed)) for state, _ in parsed])
     return EmotionState.mix([(state, 1.0 if strength is None else strength) for state, strength in parsed])
-
-
-def parse_emotion_or_arc(text: str) -> EmotionState | EmotionArc:
-    """What people type where both are taken: an arc if it begins with a time, else an emotion.
-
-    Raises:
-        UnknownEmotionError: a word is not in the lexicon.
-        ValueError: the text has another form.
-    """
-    if isinstance(text, str) and begins_with_time(text):
-        from emogen.emotion.arc import EmotionArc
-
-        return EmotionArc.parse(text)
-    return parse_emotion(text)
 
 
 def begins_with_time(text: str) -> bool:
@@ -189,3 +171,6 @@ def format_emotion(state: EmotionState) -> str:
 
 def _exact_text(value: float) -> str:
     return repr(value).replace("e+", "e")
+
+
+EmotionState.texts_by(parse_emotion, format_emotion)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from emogen.emotion.taxonomy import MIKELS, MIKELS_VA, NEUTRAL
 
@@ -37,6 +38,9 @@ class EmotionState:
     valence: float
     arousal: float
     intensity: float = 1.0
+
+    _read_text: ClassVar[Callable[..., EmotionState]]
+    _write_text: ClassVar[Callable[[EmotionState], str]]
 
     def __post_init__(self) -> None:
         try:
@@ -88,9 +92,13 @@ class EmotionState:
     @classmethod
     def parse(cls, text: str | EmotionState | Mapping) -> EmotionState:
         """See `emogen.emotion.parse_emotion`."""
-        from emogen.emotion.parse import parse_emotion
+        return cls._read_text(text)
 
-        return parse_emotion(text)
+    @classmethod
+    def texts_by(cls, read: Callable[..., EmotionState], write: Callable[[EmotionState], str]) -> None:
+        """Take over what reads a state from text and what writes one (`emogen.emotion.parse`, which hands both in when
+        it is imported): words are looked up in a lexicon of states, so the value itself knows no words."""
+        cls._read_text, cls._write_text = staticmethod(read), staticmethod(write)
 
     @classmethod
     def from_va(cls, valence: float, arousal: float) -> EmotionState:
@@ -213,6 +221,4 @@ class EmotionState:
 
     def __str__(self) -> str:
         """Text that `parse` reads back to an equal state."""
-        from emogen.emotion.parse import format_emotion
-
-        return format_emotion(self)
+        return self._write_text(self)

@@ -13,7 +13,7 @@ _PLACES = {
     "iterate_frames": "reader",
     "probe": "reader",
     "read_frames": "reader",
-    "read_metadata": "metadata",
+    "read_metadata": "reader",
     "read_picture": "pictures",
     "read_video": "reader",
     "write_video": "writer",

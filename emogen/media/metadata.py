@@ -71,19 +71,3 @@ def unpack(text: str | bytes | None) -> tuple[dict[str, Any] | None, Timing | No
     if timing is not None and not (timing.num_frames > 0 and math.isfinite(timing.fps) and timing.fps > 0):
         timing = None
     return data if data or kept is None else None, timing
-
-
-def read_metadata(path: str | Path) -> dict[str, Any] | None:
-    """What `write_video` kept inside a clip; None when there is nothing of emogen's.
-
-    It comes back as JSON keeps it: tuples are lists, keys are text.
-
-    Raises:
-        FileNotFoundError: no such file.
-        VideoError: a file that cannot be opened.
-    """
-    from emogen.media.containers import text_of_container
-    from emogen.media.pictures import is_picture, text_of_picture
-
-    path = Path(path)
-    return unpack(text_of_picture(path) if is_picture(path) else text_of_container(path))[0]

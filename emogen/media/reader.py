@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from emogen.media.containers import Container, Shown
+from emogen.media.containers import Container, Shown, text_of_container
 from emogen.media.limits import DEFAULT_LIMITS, Limits, VideoError
-from emogen.media.pictures import Animation, is_picture
+from emogen.media.metadata import unpack
+from emogen.media.pictures import Animation, is_picture, text_of_picture
 from emogen.media.pixels import lay_on
 
 _TAIL = 0.05  # of a frame's time: less than this at a clip's end is rounding, not a frame
@@ -297,3 +299,16 @@ def read_video(path: str | Path, alpha: bool = False, limits: Limits = DEFAULT_L
     limits.check_memory(path, len(moments), frames[0].nbytes)
     rows = np.searchsorted(times, moments + 0.51 * grain + 1e-6, side="right") - 1
     return np.stack([frames[row] for row in rows.clip(min=0)]), 1 / step
+
+
+def read_metadata(path: str | Path) -> dict[str, Any] | None:
+    """What `write_video` kept inside a clip; None when there is nothing of emogen's.
+
+    It comes back as JSON keeps it: tuples are lists, keys are text.
+
+    Raises:
+        FileNotFoundError: no such file.
+        VideoError: a file that cannot be opened.
+    """
+    path = Path(path)
+    return unpack(text_of_picture(path) if is_picture(path) else text_of_container(path))[0]

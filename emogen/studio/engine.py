@@ -24,7 +24,7 @@ from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.writer import write_video
 from emogen.studio.models import IMAGE, KINDS, TEXT, ModelMissing, Source, load_pipeline
 from emogen.studio.result import Result, read_clip
-from emogen.versions import of_a_clip
+from emogen.versions import versions_in_clip
 
 SHOWN_SIDE = 384
 """Small clips are shown and saved with a shorter side of at least so many pixels, as `sample.py` does."""
@@ -263,7 +263,7 @@ class Engine:
         if job.image is not None:
             image = Path(job.image).resolve()
             made |= {"image": str(image), "image_sha256": fingerprint_file(image)}
-        return made | of_a_clip()
+        return made | versions_in_clip()
 
 
 def _short_name(emotion: EmotionState | EmotionArc) -> str:

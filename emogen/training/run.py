@@ -90,7 +90,7 @@ def dry_run(config: TrainingConfig, judge: PreviewJudge | None = None) -> None:
     describe_run(plan, model, print)
     # A machine without a GPU is often where a run for one is prepared.
     device = torch.device("cpu" if config.run.cpu else "cuda")
-    say_forecast(foresee(plan, device, zero=door.zero), print)
+    say_forecast(forecast_run(plan, device, zero=door.zero), print)
     train, run = plan.split("train"), config.run
     order = make_order(train, config, groups=1)
     batch = run.train_batch_size * run.gradient_accumulation_steps
@@ -155,8 +155,8 @@ def _run(config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accele
     model = build_model(plan.family, transformer, config, plan.geometry.max_sequence_length, folded)
     share_clips(transformer, sharing, accelerator.device)
     describe_run(plan, model, say)
-    foreseen = foresee(plan, accelerator.device, accelerator.num_processes, folded, door.zero)
-    say_forecast(foreseen, say)
+    expected = forecast_run(plan, accelerator.device, accelerator.num_processes, folded, door.zero)
+    say_forecast(expected, say)
     order = make_order(train.clips, config, sharing.groups)
     say(order.describe())
     for line in remarks(config, order, len(held_out) if held_out is not None else 0):
@@ -182,7 +182,7 @@ def _run(config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accele
         identity=identity(plan, train.clips),
         export=export,
         preview=previewer,
-        pace=lambda seconds: foreseen.pace(seconds, config.run.max_train_steps, config.run.gradient_accumulation_steps),
+        pace=lambda seconds: expected.pace(seconds, config.run.max_train_steps, config.run.gradient_accumulation_steps),
     )
     trainer = Trainer(config, model, accelerator, task)
     trainer.fit()
@@ -266,7 +266,7 @@ def describe_run(plan: Plan, model: EmotionModel, say: Say) -> None:
         )
 
 
-def foresee(
+def forecast_run(
     plan: Plan,
     device: torch.device,
     processes: int = 1,

@@ -13,7 +13,7 @@ from emogen.eval.controls.arcs import window_starts
 from emogen.eval.controls.asks import Ask
 from emogen.eval.controls.config import ControlsConfig
 from emogen.eval.judges.embedded import Judge, Verdict
-from emogen.media.metadata import read_metadata
+from emogen.media.reader import read_metadata
 
 _BATCH = 16
 

@@ -4,9 +4,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from emogen.media.limits import VideoError
-from emogen.media.metadata import read_metadata
 from emogen.media.pixels import enlarge, palettise, resample_frames, spread_under
-from emogen.media.reader import probe, read_video
+from emogen.media.reader import probe, read_metadata, read_video
 from emogen.media.sheets import label_grid
 from emogen.media.writer import WRITABLE, write_video
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from emogen.media.limits import VideoError
-from emogen.media.metadata import read_metadata
-from emogen.media.reader import read_video
+from emogen.media.reader import read_metadata, read_video
 from emogen.media.writer import write_video
 from emogen.stickers.platforms import PLATFORMS, on_square, platform_named, write_for
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from emogen.emotion import EmotionState
-from emogen.media.metadata import read_metadata
-from emogen.media.reader import read_video
+from emogen.media.reader import read_metadata, read_video
 from emogen.stickers.platforms import PLATFORMS
 from emogen.studio.downloads import FORMATS, choices, size_text, write_download
 from emogen.studio.result import Result

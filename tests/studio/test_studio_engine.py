@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, parse_emotion
-from emogen.media.metadata import read_metadata
-from emogen.media.reader import read_video
+from emogen.media.reader import read_metadata, read_video
 from emogen.studio.engine import Busy, Engine, Job, Stopped
 from emogen.studio.models import TEXT, ModelMissing, Source
 

@@ -8,7 +8,7 @@ import urllib.error  # noqa: E402
 import urllib.request  # noqa: E402
 
 from emogen.emotion import parse_emotion  # noqa: E402
-from emogen.media.metadata import read_metadata  # noqa: E402
+from emogen.media.reader import read_metadata  # noqa: E402
 from emogen.studio.actions import Actions, status_html  # noqa: E402
 from emogen.studio.engine import Job  # noqa: E402
 from emogen.studio.models import IMAGE, Source  # noqa: E402
