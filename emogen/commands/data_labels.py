@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Any
 
-from emogen.commands.data_common import FAILED, table_stage
-from emogen.curation.agreement import Figure, cohen, fleiss, krippendorff, pairs_of_annotators
-from emogen.curation.labels import answers, merge
+from emogen.commands.data_common import FAILED, SHOWN, table_stage
+from emogen.curation.agreement_report import agreement_report
+from emogen.curation.labels import ANSWERS, answers, merge
 from emogen.curation.stage import Row
+from emogen.curation.vote_files import LABEL_STUDIO_CONFIG, read_vote_files, to_csv, to_label_studio
 from emogen.curation.workspace import Workspace, is_kept, rows_for
 from emogen.data.tables import Columns, good_rows
-from emogen.files import atomic, fingerprint_value
+from emogen.files import atomic, fingerprint_value, write_json, write_text
 
 
 def label(args: argparse.Namespace) -> int:
@@ -30,8 +33,8 @@ def label(args: argparse.Namespace) -> int:
     if many < 1:
         raise ValueError(f"--answers is {many}; it must be at least 1")
     store = LabelStore(workspace.folder / "labels.sqlite", Plan(annotators=many))
-    unsure = {row["clip_id"]: 1 - row["confidence"] for row in rows if row.get("confidence") is not None}
-    store.add_items(offered_first(unsure, shown))
+    unsure = {row["clip_id"]: row["disagreement"] for row in rows if row.get("disagreement") is not None}
+    store.add_items(offered_first(unsure, shown), _gold(args.gold, shown))
     server = serve(store, shown, args.port)
     for name in args.annotators:
         print(f"{name}: http://127.0.0.1:{server.server_address[1]}/?token={store.token_of(name)}")
@@ -45,18 +48,42 @@ def label(args: argparse.Namespace) -> int:
     return 0
 
 
+def _gold(table: Path | None, clips: Container[str]) -> dict[str, str]:
+    """Clip -> what it certainly shows, of a table; annotators are measured by it."""
+    if table is None:
+        return {}
+    columns = Columns(dict.fromkeys(("clip_id", "emotion"), str), needs=("clip_id",))
+    found = {row.get("clip_id", ""): row.get("emotion", "").strip().lower() for _, _, row in good_rows(table, columns)}
+    for clip, emotion in found.items():
+        if clip not in clips:
+            raise ValueError(f"{table}: there is no clip {clip!r} here")
+        if emotion not in ANSWERS:
+            raise ValueError(f"{table}: {emotion!r} is no answer; use one of {', '.join(ANSWERS)}")
+    return found
+
+
 def votes(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
-    known = {row["clip_id"] for row in rows_for(workspace)}
-    columns = Columns(dict.fromkeys(("clip_id", "annotator", "emotion"), str), needs=("clip_id",))
-    given = [row for _, _, row in good_rows(args.votes, columns)]
-    answers(given)  # refuses what means nothing
-    strangers = [row for row in given if row["clip_id"] not in known]
-    _write_votes(workspace, [row for row in given if row["clip_id"] in known])
-    print(
-        f"votes: {len(given) - len(strangers)} taken" + (f", {len(strangers)} are of no clip here" if strangers else "")
-    )
+    if (args.votes is None) == (args.export is None):
+        raise ValueError("votes takes either --votes FILE ... or --export FILE")
+    if args.export is not None:
+        return _export_votes(args, workspace)
+    given, strangers = read_vote_files(args.votes, rows_for(workspace), args.key)
+    _write_votes(workspace, given)
+    print(f"votes: {len(given)} taken" + (f", {strangers} are of no clip here" if strangers else ""))
     return FAILED if strangers else 0
+
+
+def _export_votes(args: argparse.Namespace, workspace: Workspace) -> int:
+    has_votes = (workspace.folder / "votes.parquet").is_file()
+    given = _read_votes(workspace) if has_votes else []
+    if args.format == "csv":
+        write_text(args.export, to_csv(given))
+    else:
+        write_text(args.export, to_label_studio(rows_for(workspace, is_kept), given))
+        write_text(args.export.with_suffix(".xml"), LABEL_STUDIO_CONFIG + "\n")
+    print(f"votes: {len(given)} written to {args.export}")
+    return 0
 
 
 def _write_votes(workspace: Workspace, rows: list[Row]) -> None:
@@ -78,15 +105,11 @@ def _read_votes(workspace: Workspace) -> list[Row]:
     return parquet.read_table(path).to_pylist()
 
 
-def _first_answers(workspace: Workspace) -> dict[str, dict[str, str]]:
-    return answers(vote for vote in _read_votes(workspace) if vote.get("round") in (None, 1))
-
-
 def merge_votes(args: argparse.Namespace) -> int:
     if not 1 <= args.agree <= args.annotators:
         raise ValueError(f"--agree is {args.agree}; it must lie between 1 and --annotators ({args.annotators})")
     workspace = Workspace(args.set)
-    given = _first_answers(workspace)
+    given = answers(vote for vote in _read_votes(workspace) if vote.get("round") in (None, 1))
     merged = {clip: merge(votes, args.annotators, args.agree) for clip, votes in given.items()}
     settings = {"annotators": args.annotators, "agree": args.agree, "votes": fingerprint_value(given)}
     rows = [{"clip_id": clip, **found.to_row()} for clip, found in merged.items()]
@@ -101,25 +124,25 @@ def merge_votes(args: argparse.Namespace) -> int:
 
 def agree(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
-    all_votes = _read_votes(workspace)
-    given = _first_answers(workspace)
-    groups = {row["clip_id"]: str(row.get("group")) for row in workspace.clips() if row.get("clip_id")}
-    groups = {clip: groups.get(clip, clip) for clip in given}
-    _print_figure("Fleiss' kappa", fleiss(given, groups))
-    _print_figure("Krippendorff's alpha", krippendorff(given, groups))
-    for (one, other), figure in pairs_of_annotators(given, groups).items():
-        _print_figure(f"Cohen's kappa, {one} and {other}", figure)
-    again: dict[str, dict[str, str]] = {}
-    for vote in all_votes:
-        if vote.get("round") == 2:
-            again.setdefault(vote["annotator"], {})[vote["clip_id"]] = vote["emotion"]
-    for name, second in sorted(again.items()):
-        first = {clip: votes[name] for clip, votes in given.items() if name in votes}
-        _print_figure(f"Cohen's kappa, {name} and {name} again", cohen(first, second, groups))
+    report = agreement_report(_read_votes(workspace), workspace.clips(), args.annotators, args.agree)
+    write_json(workspace.folder / "agreement.json", report)
+    for name, figure in report["people"].items():
+        _print_figure(name, figure)
+    for one, other, count in report["confused"][:SHOWN]:
+        print(f"  {count:6} times one says {one}, another {other}")
+    if "people and model" in report:
+        found = report["people and model"]
+        where = "the random share" if found["random share"] else "what people happened to label: no fair sample"
+        print(f"on {where} ({found['clips']} clips)")
+        for name, figure in found["figures"].items():
+            _print_figure(name, figure)
+    for emotion, rate in report.get("rates", {}).items():
+        interval = "" if rate["low"] is None else f" [{rate['low']:.3f}, {rate['high']:.3f}]"
+        print(f"rate of {emotion}: {rate['value']:.3f}{interval} (the model's {rate['model']:.3f})")
     return 0
 
 
-def _print_figure(name: str, figure: Figure) -> None:
-    value = "not defined" if figure.value is None else f"{figure.value:.3f}"
-    interval = "" if figure.low is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
-    print(f"{name}: {value}{interval} ({figure.clips} clips in {figure.groups} groups)")
+def _print_figure(name: str, figure: Mapping[str, Any]) -> None:
+    value = "not defined" if figure["value"] is None else f"{figure['value']:.3f}"
+    interval = "" if figure["low"] is None else f" [{figure['low']:.3f}, {figure['high']:.3f}]"
+    print(f"{name}: {value}{interval} ({figure['clips']} clips in {figure['groups']} groups)")

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from emogen.commands.data_common import FAILED, SHOWN, how_to_run, run_rows, table_stage
+from emogen.commands.data_judge import judge, probe
 from emogen.commands.data_labels import agree, label, merge_votes, votes
 from emogen.commands.data_texts import about, caption, suggest_emotions
 from emogen.curation.attributes import attributes_stage
@@ -160,10 +161,12 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
         steps.append(("caption", {"captions": None} | vars(recipe.caption_model)))
     if recipe.suggest:
         steps.append(("suggest", {}))
+    if recipe.judge:
+        steps.append(("judge", vars(recipe.judge)))
     if recipe.votes:
-        steps.append(("votes", {"votes": Path(recipe.votes)}))
+        steps.append(("votes", {"votes": [Path(recipe.votes)], "key": None, "export": None}))
         steps.append(("merge", vars(recipe.merge)))
-    if recipe.votes or tables:
+    if recipe.votes or recipe.judge or tables:
         steps.append(("split", {"shares": (recipe.split.train, recipe.split.val, recipe.split.test),
                                 "benchmark": recipe.split.benchmark, "seed": recipe.split.seed}))  # fmt: skip
         steps.append(("export", {"format": "videofolder", "soft": recipe.soft}))
@@ -172,6 +175,7 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
 
 STAGES: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "fetch-stickers": fetch, "ingest": ingest, "scenes": scenes, "about": about, "attributes": attributes,
-    "caption": caption, "suggest": suggest_emotions, "label": label, "votes": votes, "merge": merge_votes,
+    "caption": caption, "suggest": suggest_emotions, "judge": judge, "probe": probe,
+    "label": label, "votes": votes, "merge": merge_votes,
     "agree": agree, "split": split_clips, "export": export, "join": join, "status": status,
 }  # fmt: skip

@@ -98,6 +98,17 @@ def pairs_of_annotators(
     }
 
 
+def share(flags: Mapping[str, bool], groups: Mapping[str, str] | None = None) -> Figure:
+    """How many of the clips are flagged, in [0, 1].
+
+    Args:
+        flags: clip -> whether.
+    """
+    clips = list(flags)
+    tables = np.array([[float(flags[clip]), 1.0] for clip in clips]).reshape(-1, 2)
+    return _figure(tables, clips, groups, lambda total: total[..., 0] / total[..., 1])
+
+
 def confusion(one: Mapping[str, str], other: Mapping[str, str]) -> np.ndarray:
     """Counts `[9, 9]` in the order of `ANSWERS`: rows are `one`'s answers, columns `other`'s."""
     table = np.zeros((len(ANSWERS), len(ANSWERS)), int)

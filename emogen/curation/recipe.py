@@ -60,6 +60,17 @@ class CaptionSettings:
 
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
+class JudgeSettings:
+    """Labels by models: specifications as `emogen judge` takes them, in one line of text each."""
+
+    judge: list[Name] = Field(min_length=1)
+    frames: Count = 16
+    least: Number = Field(0.0, ge=0, le=1)
+    batch: Count = 8
+    device: Name = "cpu"
+
+
+@dataclass(kw_only=True, config={"extra": "forbid"})
 class MergeSettings:
     """See `labels.merge`."""
 
@@ -87,7 +98,9 @@ class CurationRecipe:
         captions: a table with `clip_id` or `source_path`, and `caption`.
         caption_model: a model that writes captions, in place of the table.
         suggest: read an emotion from the captions, as a suggestion.
-        votes: a table with `clip_id`, `annotator`, `emotion`. Without it the run ends before labels.
+        judge: models that label the clips; people's votes stay above them.
+        votes: a table with `clip_id`, `annotator`, `emotion`. Without it, a judge and labels of
+            a source's table the run ends before labels.
         soft: export the votes' mixture as the emotion.
     """
 
@@ -97,6 +110,7 @@ class CurationRecipe:
     captions: Name | None = None
     caption_model: CaptionSettings | None = None
     suggest: Flag = False
+    judge: JudgeSettings | None = None
     votes: Name | None = None
     merge: MergeSettings = Field(default_factory=MergeSettings)
     split: SplitSettings = Field(default_factory=SplitSettings)

@@ -117,6 +117,8 @@ class Workspace:
                 if result.error is not None:
                     row["error"] = result.error
                 for values in result.rows:
+                    if name == "judge" and row.get("emotion"):  # an imported label stays
+                        values = {k: v for k, v in values.items() if k not in ("emotion", "label_kind")}
                     row.update({k: v for k, v in values.items() if k != "clip_id" and v is not None})
                     if name == "merge" and values.get("no_label") in _NO_LABEL:
                         row.update(emotion=None, label_kind=None)
