@@ -84,8 +84,10 @@ def import_about(clips: Sequence[Row], tables: Iterable[About]) -> tuple[list[Ro
     found: dict[str, Row] = {}
     counts: Counter[str] = Counter()
     for table in tables:
-        said = read_about(table.path, table.layout)
+        table_rows = read_about(table.path, table.layout)
         inside = None if table.folder is None else str(table.folder.resolve())
+        here = {row["source_path"] for row in clips if inside in (None, row["source_folder"])}
+        said = table_rows.of(here)
         used: set[int] = set()
         for row in clips:
             if inside is not None and row["source_folder"] != inside:
@@ -100,7 +102,7 @@ def import_about(clips: Sequence[Row], tables: Iterable[About]) -> tuple[list[Ro
                     values.pop(name, None)
             values = _with_label(values, table.kind, counts)
             found[row["clip_id"]] = found.get(row["clip_id"], {"clip_id": row["clip_id"]}) | values
-        if left := len(said.rows) - len(used):
+        if left := len(table_rows.rows) - len(used):
             counts[f"{table.path.name}: rows of files that were not ingested"] += left
     counts["clips"] = len(found)
     counts["labels"] = sum(row.get("emotion") is not None for row in found.values())
@@ -119,13 +121,34 @@ class Said:
                 known = self._by[level]
                 known[name] = row if name not in known or known[name] is row else None
 
-    def get(self, source_path: str) -> Mapping[str, Any] | None:
-        """The row, or None where there is none or several could be meant."""
-        path = PurePosixPath(source_path)
-        for level, name in enumerate((path.as_posix(), path.name, path.stem)):
-            if self._by[level].get(name) is not None:
-                return self._by[level][name]
-        return None
+    def of(self, sources: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Source path -> the row that speaks of it. Where several rows could be meant, or one row could mean several
+        files, there is none."""
+        found: dict[str, Mapping[str, Any]] = {}
+        loose: dict[int, list[str]] = {}
+        for source in sources:
+            path = PurePosixPath(source)
+            if self._by[0].get(path.as_posix()) is not None:
+                found[source] = self._by[0][path.as_posix()]
+                continue
+            for level, name in ((1, path.name), (2, path.stem)):
+                row = self._by[level].get(name)
+                if row is not None and _one_ends_the_other(path, row["source_path"]):
+                    found[source] = row
+                    loose.setdefault(id(row), []).append(source)
+                    break
+        for several in loose.values():
+            if len(several) > 1:
+                for source in several:
+                    del found[source]
+        return found
+
+
+def _one_ends_the_other(path: PurePosixPath, said: str) -> bool:
+    """Whether folders agree as far as both name them: "a/x.mp4" is not "b/x.mp4", but may be "x"."""
+    folders, other = path.parts[:-1], PurePosixPath(said.replace("\\", "/")).parts[:-1]
+    common = min(len(folders), len(other))
+    return common == 0 or folders[-common:] == other[-common:]
 
 
 def read_about(path: str | Path, layout: str = "table") -> Said:

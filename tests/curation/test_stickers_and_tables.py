@@ -154,6 +154,7 @@ def test_what_a_table_cannot_say(tmp_path):
     assert "emotion" not in found["id of film.mp4"] and "caption" not in found["2"]  # said of the whole film
     assert found["id of none.mp4"]["no_label"] == "no specific emotion"
     assert counts["label 'zzz' means none of the eight"] == 1 and counts["labels"] == 1
+    assert len(import_about([clip(f"{k}/film.mp4") for k in "ab"], [About(tmp_path / "t.csv")])[0]) == 0
     assert counts["t.csv: rows of files that were not ingested"] == 2
     (tmp_path / "bad.csv").write_text("colour,emotion\nred,awe\n")
     with pytest.raises(ValueError, match=r"bad\.csv"):
