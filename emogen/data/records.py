@@ -24,6 +24,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from emogen.data.curated import TABLE as CURATED
+from emogen.data.curated import curated_rows, is_curated
 from emogen.data.sorted_folder import is_sorted, sorted_rows
 from emogen.data.sources import (
     NoMetadataError,
@@ -105,7 +107,8 @@ def read_records(metadata: str | Path, revision: str | None = None) -> list[Clip
     """Read and check every row.
 
     Args:
-        metadata: a metadata file, the folder of a data set, or the id of one on the Hugging Face hub ("owner/name"),
+        metadata: a metadata file, the folder of a data set, the output folder of `emogen data` (of which what is not
+            finished is left out; `curated_rows` counts it), or the id of one on the Hugging Face hub ("owner/name"),
             whose metadata are downloaded, checked, and then the clips they name.
         revision: branch, tag or commit of a data set on the hub.
 
@@ -120,6 +123,8 @@ def read_records(metadata: str | Path, revision: str | None = None) -> list[Clip
     hub = str(metadata) if is_hub_id(metadata) else None
     if hub is not None:
         source = fetch_metadata(hub, revision)
+    if hub is None and is_curated(source):
+        return _read_curated(source)
     if source.is_dir():
         tables = _tables_of(source, hub is not None)
     elif source.is_file():
@@ -130,6 +135,18 @@ def read_records(metadata: str | Path, revision: str | None = None) -> list[Clip
     if hub is not None:
         fetch_clips(hub, revision, source, [record.file_name for record in records])
     return records
+
+
+def _read_curated(folder: Path) -> list[ClipRecord]:
+    try:
+        rows, left_out = curated_rows(folder)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{folder / CURATED}: cannot be read ({error}); `emogen data join` writes it anew") from error
+    if not rows:
+        why = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common(5)) or "it is empty"
+        raise RecordError(f"{folder / CURATED}: no clip is finished ({why})")
+    table = Table(folder / CURATED)
+    return [replace(_parse_row(values, number, table), path=path) for number, path, values in rows]
 
 
 def _tables_of(folder: Path, is_remote: bool) -> list[Table]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emogen.data.buckets import Bucket, BucketError, check_multiple, parse_bucket
+from emogen.data.curated import curated_rows, is_curated
 from emogen.data.records import ClipRecord, describe, find_leaks, missing_clips, read_records
 from emogen.stickers.dataset import write_sticker_dataset
 from emogen.training.config import ConfigError, TrainingConfig
@@ -61,7 +62,11 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print, listed
     geometry = resolve_geometry(family.clip_defaults, config.data)
     family.check_text_length(geometry.max_sequence_length)
     buckets = _buckets(config, family, geometry)
-    records = read_records(_dataset(config, family, geometry, say))
+    dataset = _dataset(config, family, geometry, say)
+    records = read_records(dataset)
+    if is_curated(dataset):
+        for why, count in curated_rows(dataset)[1].most_common():
+            say(f"left out: {count} ({why})")
     if config.data.scrub_captions:
         total = len(records)
         records, changed = scrub_records(records)
