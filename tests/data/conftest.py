@@ -1,17 +1,12 @@
 """Metadata files for the tests of this folder."""
 
-import json
+from functools import partial
 
 import pytest
+from parts import write_metadata
 
 
 @pytest.fixture
 def write(tmp_path):
     """Writes rows, mappings or raw lines, as `metadata.jsonl`; returns its folder."""
-
-    def write(*rows):
-        lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
-        (tmp_path / "metadata.jsonl").write_text("\n".join(lines) + "\n")
-        return tmp_path
-
-    return write
+    return partial(write_metadata, tmp_path)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from parts import moving_square
 from PIL import Image
 
 from emogen.emotion import MIKELS
@@ -21,13 +22,7 @@ from emogen.media.writer import write_video
 
 
 def clip(frames=8, size=16, seed=0):
-    """A bright square on noise, further to the right in every frame."""
-    random = np.random.default_rng(seed)
-    made = np.broadcast_to(random.integers(60, 120, (size, size, 3)), (frames, size, size, 3)).astype(np.uint8)
-    row = random.integers(size - 4)
-    for index in range(frames):
-        made[index, row : row + 4, index % size : index % size + 4] = 200 + index
-    return made
+    return moving_square(frames, size, seed)
 
 
 def test_a_curve_on_constructed_features():

@@ -2,20 +2,13 @@
 
 import numpy as np
 import pytest
+from parts import moving_square
 from PIL import Image, ImageFilter
 
 from emogen.eval.benchmark.config import EvalConfigError
 from emogen.eval.sanity.corruptions import CORRUPTIONS, check_strengths, corrupt
 
-
-def clip(frames=12, size=16, seed=0):
-    """A bright square on noise, further to the right in every frame; no two frames are alike."""
-    random = np.random.default_rng(seed)
-    made = np.broadcast_to(random.integers(60, 120, (size, size, 3)), (frames, size, size, 3)).astype(np.uint8)
-    row = random.integers(size - 4)
-    for index in range(frames):
-        made[index, row : row + 4, index % size : index % size + 4] = 200 + index
-    return made
+clip = moving_square
 
 
 def order_of(spoilt, original):

@@ -5,21 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
+from parts import TINY_WAN
 
 from emogen.models import EmotionAdapterConfig, EmotionTensors, attach_emotion_adapter
 
-TINY = {
-    "patch_size": (1, 2, 2),
-    "num_attention_heads": 2,
-    "attention_head_dim": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "text_dim": 16,
-    "freq_dim": 16,
-    "ffn_dim": 64,
-    "num_layers": 2,
-    "rope_max_seq_len": 32,
-}
+TINY = TINY_WAN
 FRAMES = 3
 
 

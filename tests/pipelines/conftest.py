@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from parts import TINY_WAN
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -40,19 +41,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_transformer(**overrides) -> WanTransformer3DModel:
-    sizes = {
-        "patch_size": (1, 2, 2),
-        "num_attention_heads": 2,
-        "attention_head_dim": 32,
-        "in_channels": 4,
-        "out_channels": 4,
-        "text_dim": 16,
-        "freq_dim": 16,
-        "ffn_dim": 64,
-        "num_layers": 2,
-        "rope_max_seq_len": 32,
-    }
-    return WanTransformer3DModel(**(sizes | overrides)).eval()
+    return WanTransformer3DModel(**(TINY_WAN | overrides)).eval()
 
 
 def components(**overrides):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
+from parts import TINY_WAN
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
@@ -26,18 +27,7 @@ def tiny_i2v_transformer(image_branch: bool = True, seed: int = 0, **overrides: 
     """Noise 4, mask 4, first frame 4 channels; with the image branch of Wan2.1, or without as in Wan2.2."""
     torch.manual_seed(seed)
     branch = {"image_dim": 24, "added_kv_proj_dim": 64} if image_branch else {}
-    sizes = {
-        "patch_size": (1, 2, 2),
-        "num_attention_heads": 2,
-        "attention_head_dim": 32,
-        "in_channels": 12,
-        "out_channels": 4,
-        "text_dim": 16,
-        "freq_dim": 16,
-        "ffn_dim": 64,
-        "num_layers": 2,
-        "rope_max_seq_len": 32,
-    }
+    sizes = TINY_WAN | {"in_channels": 12}
     return WanTransformer3DModel(**(sizes | branch | overrides)).eval()
 
 

@@ -1,0 +1,39 @@
+"""Small parts that many tests share: sizes of a Wan transformer, a clip that moves, metadata files, one thread."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+TINY_WAN = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 2,
+    "attention_head_dim": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "text_dim": 16,
+    "freq_dim": 16,
+    "ffn_dim": 64,
+    "num_layers": 2,
+    "rope_max_seq_len": 32,
+}
+"""Configuration of a text-to-video `WanTransformer3DModel` with 4 latent channels."""
+
+
+def moving_square(frames: int = 12, size: int = 16, seed: int = 0) -> np.ndarray:
+    """A bright square on noise, further to the right in every frame, no two frames alike; uint8 [F, size, size, 3]."""
+    random = np.random.default_rng(seed)
+    made = np.broadcast_to(random.integers(60, 120, (size, size, 3)), (frames, size, size, 3)).astype(np.uint8)
+    row = random.integers(size - 4)
+    for index in range(frames):
+        made[index, row : row + 4, index % size : index % size + 4] = 200 + index
+    return made
+
+
+def write_metadata(folder: Path, *rows: object) -> Path:
+    """Write rows, mappings or raw lines, as `metadata.jsonl`; returns the folder."""
+    lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+    (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
