@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emogen.extras import how_to_install
+from emogen.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,11 +28,6 @@ def new_figure(size: tuple[float, float]) -> Figure:
 
 def save_figure(figure: Figure, output: Path, dpi: int) -> Path:
     """Write a .png file that appears whole or not at all."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.png")
-    try:
-        figure.savefig(temporary, dpi=dpi, facecolor="white")
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic(output) as temporary:
+        figure.savefig(temporary, dpi=dpi, facecolor="white", format="png")
     return output

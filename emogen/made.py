@@ -26,11 +26,6 @@ def note_made(product: str | Path, recipe: Recipe) -> None:
     write_json(_note(product), {"recipe": plain(recipe), "sha256": fingerprint_file(product)})
 
 
-def is_made(product: str | Path, recipe: Recipe) -> bool:
-    """Whether the file is there, whole, and made by an equal recipe."""
-    return why_not_made(product, recipe) is None
-
-
 def why_not_made(product: str | Path, recipe: Recipe) -> str | None:
     """None if the file is there, whole, and made by an equal recipe; else the reason, to be said to the user."""
     product = Path(product)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class GenerationDefaults:
     negative_prompt: str | None = None
     fps: float = 16
 
+    @cached_property
     def call_arguments(self) -> dict[str, Any]:
         """The arguments for a call that are set."""
         values = dataclasses.asdict(self)

@@ -284,7 +284,7 @@ class EmotionCallMixin:
     def _with_defaults(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A call's arguments with the model's defaults for those that are not given, or None."""
         arguments = dict(arguments)
-        defaults = self.generation_defaults.call_arguments()
+        defaults = dict(self.generation_defaults.call_arguments)
         if arguments.get("negative_prompt_embeds") is not None:
             defaults.pop("negative_prompt", None)
         for name in ("height", "width", "num_frames", "num_inference_steps", "guidance_scale", "max_sequence_length"):

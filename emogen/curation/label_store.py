@@ -8,7 +8,6 @@ person for a while, so that two do not fill the same last place. Now and then a 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import secrets
 import sqlite3
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from emogen.curation.labels import ANSWERS, UNSURE
+from emogen.files import fingerprint_bytes
 
 _KEPT = 600.0  # seconds that a clip on somebody's page is kept for them
 _SCHEMA = """
@@ -234,4 +234,4 @@ def offered_first(scores: Mapping[str, float], clips: Iterable[str]) -> list[str
 
 def _chance(clip: str) -> float:
     """A number in [0, 1) that depends on the clip alone."""
-    return int(hashlib.sha256(clip.encode()).hexdigest()[:12], 16) / 16**12
+    return int(fingerprint_bytes(clip.encode())[:12], 16) / 16**12

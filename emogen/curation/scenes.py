@@ -6,7 +6,6 @@ presentation stamps.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from emogen.curation.stage import Row, Stage, StageError
 from emogen.extras import how_to_install
+from emogen.files import fingerprint_bytes
 from emogen.media import VideoError, iterate_frames
 
 _APART = 0.5
@@ -93,7 +93,7 @@ def scenes(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
 
 def clip_id(digest: str, start: float, end: float) -> str:
     """16 hexadecimal digits of the source's contents and the span in milliseconds."""
-    return hashlib.sha256(f"{digest}/{round(start * 1000)}/{round(end * 1000)}".encode()).hexdigest()[:16]
+    return fingerprint_bytes(f"{digest}/{round(start * 1000)}/{round(end * 1000)}".encode())[:16]
 
 
 def _detectors(name: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ holds, so that every part has about the same shares of domains and emotions.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS
+from emogen.files import fingerprint_bytes
 
 SHARES = {"train": 0.9, "val": 0.05, "test": 0.05}
 NEAR = 10
@@ -159,4 +159,4 @@ def benchmark(
 
 def _chance(seed: int, name: str) -> str:
     """An order that depends on the seed and the clip alone, not on the other clips."""
-    return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
+    return fingerprint_bytes(f"{seed}/{name}".encode())

@@ -119,6 +119,11 @@ class EmotionAdapterConfig:
             config = cls(**given)
         except ValueError as error:
             raise AdapterMismatchError(f"{source}: {error}") from error
+        if config.taxonomy == MIKELS and config.taxonomy.places != MIKELS.places:
+            raise AdapterMismatchError(
+                f"{source}: the adapter's emotions stand at {_placed(config.taxonomy)} on the plane, and here at "
+                f"{_placed(MIKELS)}; use an adapter trained with these"
+            )
         if config.taxonomy != MIKELS:
             raise AdapterMismatchError(
                 f"{source}: the adapter's emotions are {', '.join(config.taxonomy)} ({config.taxonomy.name}), and here "
@@ -169,3 +174,7 @@ def transformer_sizes(transformer: nn.Module) -> dict[str, int]:
         raise TypeError(f"an emotion adapter fits Wan transformers, not {type(transformer).__name__}")
     first = next(iter(attentions.values()))
     return {"inner_dim": first.inner_dim, "num_layers": len(attentions), "text_dim": text_dim}
+
+
+def _placed(taxonomy: Taxonomy) -> str:
+    return ", ".join(f"{name} ({valence:g}, {arousal:g})" for name, (valence, arousal) in taxonomy.places.items())

@@ -7,10 +7,9 @@ Captions describe content only; the words for an emotion are added apart, by who
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
+from emogen.files import fingerprint_bytes
 from emogen.stickers.palette import ACCESSORIES, BACKGROUNDS, BODY_COLORS
 from emogen.stickers.render import StickerSpec
 from emogen.stickers.shapes import SHAPES
@@ -23,8 +22,7 @@ SPLITS = ("train", "judge", "test")
 
 def _share(*parts: str) -> float:
     """A stable pseudo-random number in [0, 1) for a name, the same on every machine."""
-    digest = hashlib.sha256("|".join(parts).encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return int(fingerprint_bytes("|".join(parts).encode())[:12], 16) / 2**48
 
 
 def split_of(shape: str, color: str, background: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from emogen.emotion import MIKELS
+from emogen.files import write_text
 from emogen.media.writer import write_video
 from emogen.stickers.content import caption, combinations, sample_spec
 from emogen.stickers.expression import EXPRESSIONS
@@ -74,7 +74,7 @@ def write_sticker_dataset(
         frames = render(spec, num_frames, size, fps, _change(spec, num_frames, rng) if changing else None)
         write_video(folder / _name(index), frames, fps, quality=95)
     if not metadata.is_file():
-        _write(metadata, "".join(json.dumps(_row(index, clips, seed)) + "\n" for index in range(clips)))
+        write_text(metadata, "".join(json.dumps(_row(index, clips, seed)) + "\n" for index in range(clips)))
     return metadata
 
 
@@ -134,10 +134,4 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise ValueError(f"{folder}: holds files that are no stickers drawn by emogen; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    _write(note, json.dumps(settings) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(note, json.dumps(settings) + "\n")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import hashlib
 import io
 import re
 import tarfile
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from emogen.files import fingerprint_bytes
 
 TABLE = Path(__file__).with_name("fluent_table.csv")
 PACKAGES = tuple(f"@lobehub/fluent-emoji-anim-{i}" for i in range(1, 5))
@@ -110,7 +111,7 @@ def _describe(codepoint: str, location: Path, member: str) -> FluentEmoji | None
     caption = content_caption(codepoint)
     if caption is None:
         return None
-    share = int(hashlib.sha256(codepoint.encode()).hexdigest()[:8], 16) / 2**32
+    share = int(fingerprint_bytes(codepoint.encode())[:8], 16) / 2**32
     split = "test" if share < CONTENT_TEST_SHARE else "train"
     name = caption.removeprefix("a 3d emoji of ")
     return FluentEmoji(codepoint, location, member, name, "neutral", 0.0, "", "", caption, split, False)

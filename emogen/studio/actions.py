@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -49,22 +49,17 @@ class Actions:
         *amounts, rows, words, intensity = rest
         return read(source, point=point, amounts=amounts, rows=rows, words=words, intensity=intensity)
 
-    def generate(self, kind: str, prompt: str, image: str | None, source: str, point: str, amusement: float, awe: float,
-                 contentment: float, excitement: float, anger: float, disgust: float, fear: float, sadness: float,
-                 rows: Sequence[Sequence[Any]], words: str, intensity: float, emotion_scale: float,
-                 guidance_scale: float, emotion_guidance_scale: str, avoid: str | None, steps: int, seed: str,
-                 num_frames: int | None, progress=gr.Progress()):  # noqa: B008  # fmt: skip
-        """The Generate button: one clip, shown with its reading."""
-        amounts = (amusement, awe, contentment, excitement, anger, disgust, fear, sadness)
+    def generate(self, progress=gr.Progress(), *values: Any):  # noqa: B008, the default is how gradio hands it in
+        """The Generate button: one clip, shown with its reading. `values` are those of `Inputs.all`, in its order."""
+        kind, prompt, image, *emotion, scale, guidance, emotion_guidance, avoid, steps, seed, frames = values
 
         def job() -> Job:
             if kind == IMAGE and (missing := self.engine.sources[IMAGE].status()):
                 raise ModelMissing(missing)
             if kind == IMAGE and not image:
                 raise ValueError('give the picture that the clip begins with, or choose "From text"')
-            return Job(prompt, self._emotion(source, point, *amounts, rows, words, intensity),
-                       image if kind == IMAGE else None, read_avoid(avoid), emotion_scale, guidance_scale,
-                       number_or_none(emotion_guidance_scale, "emotion guidance scale"), steps, num_frames,
+            return Job(prompt, self._emotion(*emotion), image if kind == IMAGE else None, read_avoid(avoid), scale,
+                       guidance, number_or_none(emotion_guidance, "emotion guidance scale"), steps, frames,
                        number_or_none(seed, "seed", whole=True))  # fmt: skip
 
         result = self._run(job, lambda share, text: progress(share, text))

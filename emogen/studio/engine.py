@@ -225,7 +225,7 @@ class Engine:
     @staticmethod
     def _call(job: Job, pipe: Any) -> dict[str, Any]:
         """The plain numbers of the pipeline's call, the model's own where the job says nothing."""
-        own = pipe.generation_defaults.call_arguments()
+        own = pipe.generation_defaults.call_arguments
         given = {"num_inference_steps": job.steps, "guidance_scale": job.guidance_scale, "num_frames": job.num_frames}
         call = {name: own.get(name) if value is None else value for name, value in given.items()}
         call["emotion_guidance_scale"] = job.emotion_guidance_scale

@@ -13,7 +13,6 @@ inference schedule, but for "diffsynth", which exists to repeat that framework's
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 
+from emogen.files import fingerprint_bytes
 from emogen.training.config import ObjectiveConfig
 
 _PIXELS_480P = 480 * 832
@@ -43,8 +43,8 @@ class Draw:
 
 def generator(*keys: int | str) -> torch.Generator:
     """A CPU generator seeded by a hash of the keys: neighbouring keys give unrelated streams."""
-    digest = hashlib.sha256("/".join(map(str, keys)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    seed = int(fingerprint_bytes("/".join(map(str, keys)).encode())[:16], 16)
+    return torch.Generator().manual_seed(seed >> 1)
 
 
 def draw_step(batch: int, seed: int, step: int, config: ObjectiveConfig) -> Draw:

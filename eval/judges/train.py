@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from emogen.eval.judges.encoders import Encoder, load_encoder
 from emogen.eval.judges.logistic import Logistic, fit_logistic
 from emogen.eval.judges.probe import ProbeJudge
 from emogen.eval.judges.spec import JudgeError
+from emogen.files import fingerprint_bytes
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
 """The strengths of L2 that are tried, on standardised features."""
@@ -52,7 +52,7 @@ def divide(records: Sequence[ClipRecord], group: str | None = None) -> dict[str,
         elif record.split in ("train", "val", "test"):
             parts[{"train": "fit", "val": "choose", "test": "report"}[record.split]].append(record)
     by_label: dict[str, list[str]] = {}
-    for name, members in sorted(rest.items(), key=lambda pair: hashlib.sha256(pair[0].encode()).hexdigest()):
+    for name, members in sorted(rest.items(), key=lambda pair: fingerprint_bytes(pair[0].encode())):
         by_label.setdefault(members[0].label, []).append(name)
     for names in by_label.values():
         if held:

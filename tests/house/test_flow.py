@@ -20,7 +20,7 @@ def test_no_module_imports_in_a_circle():
     tool = house()
     modules = tool.read_house(ROOT)
     assert len(modules) > 200
-    assert tool.circles(modules, with_later=False) == []
+    assert tool.circles(modules) == []
 
 
 def test_imports_go_up_no_floor():

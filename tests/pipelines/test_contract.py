@@ -209,6 +209,12 @@ def test_an_adapter_of_other_emotions_is_refused_with_both_lists(bare, adapter_f
         lists = rf"{', '.join(other)} \(other\).*amusement, awe, .*sadness \(mikels\)"
         with pytest.raises(AdapterMismatchError, match=lists):
             bare.load_emotion_adapter(adapter_folder)
+    moved = {"name": "mikels", "places": {**places, "awe": [0.1, 0.2]}}
+    path.write_text(json.dumps(config | {"taxonomy": moved}))
+    with pytest.raises(
+        AdapterMismatchError, match=r"stand at .*awe \(0\.1, 0\.2\).*and here at .*awe \(0\.45, 0\.55\)"
+    ):
+        bare.load_emotion_adapter(adapter_folder)
     for wrong in (5, {"name": "x"}, {"name": "x", "places": {"a": [7, 0]}}, {"name": "x", "places": {"a": None}}):
         path.write_text(json.dumps(config | {"taxonomy": wrong}))
         with pytest.raises(AdapterMismatchError, match=r"config\.json: "):

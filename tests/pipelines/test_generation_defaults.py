@@ -74,7 +74,7 @@ def test_saved_with_the_model(model, tmp_path):
 
 
 def test_stock_settings_without_a_file(pipe):
-    assert pipe.fps == 16 and pipe.generation_defaults.call_arguments() == {}
+    assert pipe.fps == 16 and pipe.generation_defaults.call_arguments == {}
 
 
 @pytest.mark.parametrize(

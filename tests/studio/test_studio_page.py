@@ -22,7 +22,7 @@ AMOUNTS = dict.fromkeys(("amusement", "awe", "contentment", "excitement", "anger
 def _press(engine, **changes):
     given = {"kind": "text", "prompt": "a face", "image": None, "source": "plane", "point": "-0.7,-0.45", **AMOUNTS,
              "rows": [], "words": "", "intensity": 1.0, **NUMBERS} | changes  # fmt: skip
-    return Actions(engine).generate(**given, progress=lambda *_: None)
+    return Actions(engine).generate(lambda *_: None, *given.values())
 
 
 def test_generate_uses_the_open_tab_and_shows_the_result(engine):

@@ -10,12 +10,12 @@ the judges' own, so that a judge cannot recognise a training picture, and the re
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 
 import numpy as np
 
 from emogen.emotion import MIKELS
+from emogen.files import fingerprint_bytes
 from emogen.stickers.cast.accessories import ACCESSORIES
 from emogen.stickers.cast.backgrounds import PLACES, PLAIN
 from emogen.stickers.cast.colors import COLORS
@@ -36,8 +36,7 @@ PLACE = 0.25
 
 def _share(*parts: str) -> float:
     """A stable pseudo-random number in [0, 1) for a name, the same on every machine."""
-    digest = hashlib.sha256("|".join(parts).encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return int(fingerprint_bytes("|".join(parts).encode())[:12], 16) / 2**48
 
 
 def split_of(character: str, color: str, style: str) -> str:

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from emogen.files import atomic, fingerprint_folder, fingerprint_sample
+from emogen.files import atomic, fingerprint_bytes, fingerprint_folder, fingerprint_sample
 from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.training.data.clips import PlannedClip
 
@@ -100,7 +100,7 @@ class LatentCache:
         self._write(self.text_path(caption), {"embeds": embeds})
 
     def _path(self, kind: str, *parts: object) -> Path:
-        key = hashlib.sha256("\0".join((_FORMATS[kind], kind, *map(str, parts))).encode()).hexdigest()
+        key = fingerprint_bytes("\0".join((_FORMATS[kind], kind, *map(str, parts))).encode())
         return self.folder / kind / key[:2] / f"{key[2:40]}.safetensors"
 
     @staticmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+
+from emogen.files import fingerprint_bytes
 
 
 class BatchOrder:
@@ -111,8 +112,8 @@ class BatchOrder:
 def _raw(count: int, *keys: int | str) -> np.ndarray:
     """Random 64-bit numbers of a stream of their own. NumPy keeps raw streams the same over versions, but not what
     its distributions make of them, and a run may resume after an update."""
-    digest = hashlib.sha256("/".join(map(str, keys)).encode()).digest()
-    return np.random.PCG64(int.from_bytes(digest[:16], "big")).random_raw(count)
+    seed = int(fingerprint_bytes("/".join(map(str, keys)).encode())[:32], 16)
+    return np.random.PCG64(seed).random_raw(count)
 
 
 def _shuffle(count: int, *keys: int | str) -> np.ndarray:
