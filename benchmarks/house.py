@@ -183,8 +183,8 @@ def draw(house: dict[str, Module], output: Path) -> None:
         for target in module.at_import | module.later:
             if room_of(target) != module.room and "files" not in (module.room, room_of(target)):
                 counts[module.room, room_of(target)] += 1
-    figure, axes = pyplot.subplots(figsize=(9.5, 8))
-    for (above, below), count in counts.items():
+    figure, axes = pyplot.subplots(figsize=(12, 8))
+    for (above, below), count in sorted(counts.items()):
         (x0, y0), (x1, y1) = place[above], place[below]
         axes.annotate(
             "",
@@ -204,7 +204,8 @@ def draw(house: dict[str, Module], output: Path) -> None:
         axes.text(
             x, y - 0.27, f"{sizes[room]} files, {lines[room]:,} lines", ha="center", fontsize=7, color="#666", zorder=4
         )
-    axes.set_xlim(-5.6, 5.6)
+    half = max(map(len, FLOORS)) / 2 * 3.6
+    axes.set_xlim(-half, half)
     axes.set_ylim(-0.8, len(FLOORS) * 1.7 - 0.8)
     axes.axis("off")
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,24 @@
-"""`docs/architecture.md`: its recipes for a metric and a judge, followed to the letter."""
+"""`docs/architecture.md`: its recipes, followed to the letter, and the files and rooms that it names."""
 
 import csv
 import importlib
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from emogen import cli
 from emogen.eval.__main__ import main
 from emogen.eval.benchmark.results import read_results
 from emogen.eval.judges import JudgeError, check_spec, load_judge
 from emogen.eval.judges.spec import _KINDS
 from emogen.eval.metrics import REGISTRY
+from emogen.training import families
 
 TEXT = (Path(__file__).parents[2] / "docs/architecture.md").read_text(encoding="utf-8")
 
@@ -105,3 +109,52 @@ def test_a_module_of_ones_own_that_does_not_serve_is_named(tmp_path, monkeypatch
     finally:
         for name in ("mine", "mine.fails"):
             sys.modules.pop(name, None)
+
+
+def written(tmp_path, monkeypatch, name, text):
+    """A block as a module that can be imported by a name of its own."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{name}.py").write_text(text)
+    module = importlib.import_module(name)
+    monkeypatch.delitem(sys.modules, name)
+    return module
+
+
+def test_a_model_family_is_one_file(tmp_path, monkeypatch):
+    module = written(tmp_path, monkeypatch, "plain_family", block("python", "family"))
+    torch.manual_seed(0)
+    base = module.PlainTransformer(num_layers=3)
+    base.save_pretrained(tmp_path / "toy/transformer")
+    with pytest.raises(families.ModelFolderError, match="is a PlainTransformer"):
+        families.family_of(tmp_path / "toy")
+    monkeypatch.setattr(families, "FAMILIES", [*families.FAMILIES, module.PlainFamily])
+    family = families.family_of(tmp_path / "toy")
+    assert family.layers == 3 and type(family).from_config(family.described(), family.folder) == family
+    latents = family.clip_encoder("cpu")(torch.rand(2, 3, 5, 16, 16))["latents"]
+    assert latents.shape == (2, 3, *family.latent_size(5, 16, 16))
+    text = torch.stack(family.text_encoder("cpu", 3)(["a face", "a star"]))
+    model = family.wrap(family.load_transformer(torch.float32), None)
+    velocity = model(latents, torch.tensor([0.2, 0.8]), SimpleNamespace(text=text))
+    assert velocity.shape == latents.shape and len(family.blocks(model.transformer)) == 3
+    assert torch.equal(velocity, base.eval()(latents, torch.tensor([0.2, 0.8]), text))
+    with pytest.raises(families.ModelFolderError, match="no emotion adapter for a PlainTransformer"):
+        family.attach_adapter(model.transformer, None)
+
+
+def test_a_command_is_one_file_and_a_line(tmp_path, monkeypatch, capsys):
+    written(tmp_path, monkeypatch, "nearest", block("python", "command"))
+    monkeypatch.setitem(cli.COMMANDS, "nearest", ("nearest", "the category that is nearest to a point"))
+    assert cli.main(["--help"]) == 0 and "  nearest " in capsys.readouterr().out
+    assert cli.main(["nearest", "0.7", "-0.4"]) == 0 and capsys.readouterr().out == "contentment\n"
+    with pytest.raises(SystemExit) as refused:
+        cli.main(["nearest", "7", "0"])
+    assert refused.value.code == 2
+
+
+def test_what_the_page_names_is_there():
+    root = Path(__file__).parents[2]
+    named = re.findall(r"`((?:emogen|pipelines|eval|recipe|training|tests|benchmarks)/[\w/.]*)`", TEXT)
+    paths = [root / (name if not name.startswith("training/") else f"emogen/{name}") for name in named]
+    assert len(paths) > 25 and [str(path) for path in paths if not path.exists()] == []
+    rooms = {path.name for path in (root / "emogen").iterdir() if (path / "__init__.py").is_file()}
+    assert {room for room in rooms if f"`emogen/{room}`" not in TEXT} == set()
