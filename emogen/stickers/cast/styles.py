@@ -82,7 +82,7 @@ class Soft(Flat):
 
     def solids(self, pen: Pen, parts: Sequence[Solid]) -> None:
         for outline, color in parts:
-            self._pile(pen, outline, color)
+            self._pile(pen, outline, color, 8 if geometry.thickness(outline) > 0.5 else 4)
 
     def limb(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
         rim, bright = self._tones(color)
@@ -94,7 +94,7 @@ class Soft(Flat):
         """The colour in the shade and in the light."""
         return mix(color, (92, 34, 84), 0.36), mix(color, (255, 255, 246), 0.42)
 
-    def _pile(self, pen: Pen, outline: np.ndarray, color: Color, steps: int = 8) -> None:
+    def _pile(self, pen: Pen, outline: np.ndarray, color: Color, steps: int) -> None:
         rim, bright = self._tones(color)
         pen.fill(outline, rim)
         thick = geometry.thickness(outline)
@@ -103,10 +103,12 @@ class Soft(Flat):
         deep = 0.24 * thick
         if geometry.seen_from_middle(away):  # shrinking it keeps it inside itself
             way = away * (deep / thick) + (0.36 * deep, 0.46 * deep)
+            for k, tone in enumerate(_ramp(rim, color, steps), 1):
+                pen.fill(outline - way * (k / steps), tone)
         else:
             way = geometry.outward(outline) * (0.6 * deep) + (0.2 * deep, 0.26 * deep)
-        for k, tone in enumerate(_ramp(rim, color, steps), 1):
-            pen.fill(geometry.unfolded(outline, outline - way * (k / steps)), tone)
+            for k, tone in enumerate(_ramp(rim, color, steps), 1):
+                pen.fill(geometry.unfolded(outline, outline - way * (k / steps)), tone)
         radius = 0.96 * float(np.sqrt((away**2).sum(1)).min()) - deep
         if radius < 0.1:
             return
