@@ -250,9 +250,21 @@ def test_a_broken_face_differs_from_the_sound_one(how):
 
 
 def test_a_sheet_is_written(tmp_path):
-    sheet(["--output", str(tmp_path / "a.png"), "--size", "32", "--characters", "cat,sun", "--no_effects"])
+    sheet(
+        [
+            "--output",
+            str(tmp_path / "a.png"),
+            "--size",
+            "32",
+            "--characters",
+            "cat,sun,bear",
+            "--no_effects",
+            "--blocks",
+            "2",
+        ]
+    )
     sheet(["--output", str(tmp_path / "b.jpg"), "--size", "32", "--characters", "cat", "--emotion", "0:fear 1:awe"])
     from PIL import Image
 
-    assert Image.open(tmp_path / "a.png").size == (9 * 32, 2 * 32)
+    assert Image.open(tmp_path / "a.png").size == (18 * 32, 2 * 32 + 18)
     assert Image.open(tmp_path / "b.jpg").size == (13 * 32, 32)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from emogen.emotion import MIKELS
 from emogen.stickers.cast.colors import COLORS
@@ -48,6 +48,23 @@ def rows_of(args: argparse.Namespace) -> list[list[CastSpec]]:
     return rows
 
 
+def laid_out(cells: list[list[np.ndarray]], heads: Sequence[str] | None, blocks: int) -> Image.Image:
+    """The rows below each other, in `blocks` next to each other, with the columns' names above."""
+    size, per_block = cells[0][0].shape[0], -(-len(cells) // blocks)
+    header = 18 if heads else 0
+    width = len(cells[0]) * size
+    picture = Image.new("RGB", (width * blocks, header + per_block * size), (250, 250, 250))
+    draw_on, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    for number, row in enumerate(cells):
+        block, line = divmod(number, per_block)
+        for column, cell in enumerate(row):
+            picture.paste(Image.fromarray(cell).convert("RGB"), (block * width + column * size, header + line * size))
+            if heads and line == 0:
+                x = block * width + (column + 0.5) * size
+                draw_on.text((x, header / 2), heads[column], (40, 40, 50), font, anchor="mm")
+    return picture
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw and write a sheet."""
     parser = argparse.ArgumentParser(prog="python -m emogen.stickers.cast.sheet", description=__doc__.splitlines()[0])
@@ -63,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no_effects", action="store_true", help="faces and bodies alone")
     parser.add_argument("--blends", action="store_true", help="every blend of two emotions, in equal parts")
     parser.add_argument("--intensities", action="store_true", help="each emotion from nothing to full")
+    parser.add_argument("--blocks", type=int, default=1, help="blocks of rows next to each other")
     parser.add_argument("--emotion", help="all frames of a clip of this emotion or arc")
     args = parser.parse_args(argv)
     rows = rows_of(args)
@@ -70,9 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         cells = [list(draw(row[0], 13, args.size)) for row in rows]
     else:
         cells = [[draw(spec, args.frame + 1, args.size)[-1] for spec in row] for row in rows]
-    picture = np.concatenate([np.concatenate(row, axis=1) for row in cells])
+    heads = EMOTIONS if cells[0] and len(cells[0]) == len(EMOTIONS) and not args.emotion else None
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).convert("RGB").save(args.output, quality=82)
+    laid_out(cells, heads, args.blocks).save(args.output, quality=82)
     print(args.output)
 
 
