@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from emogen.failure import fail
+
 _EXAMPLES = """\
   python -m emogen.eval --config configs/eval/tiny.yaml --output_dir out
   accelerate launch -m emogen.eval --config configs/eval/emovid240.yaml --output_dir out   (several GPUs)
@@ -58,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with drawing(out):
             print(text_table(results))
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     print(f"\n{out / 'report.html'}")
     return 0
 

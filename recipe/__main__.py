@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emogen.failure import fail
+
 HERE = Path(__file__).parent
 
 
@@ -40,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = HERE / f"{args.scale}.yaml" if args.scale else args.config
         plan = Plan(STAGES, Workshop(load(config, args.set), args.work))
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     if args.stage == "status":
         from recipe.status import status
 
@@ -72,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(stopped, file=sys.stderr)
         return 1
     except (PlanError, StateError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     return 0
 
 

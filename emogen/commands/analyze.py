@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emogen.extras import how_to_install
+from emogen.failure import fail
 
 _PACKAGES = {"scipy": "scipy", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "pyarrow": "pyarrow"}
 _EXAMPLES = """\
@@ -71,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say = (lambda name: None) if args.quiet else (lambda name: print(f"  {name}", file=sys.stderr))
         parts = analyze(clips, args.output_dir, settings, only, say)
     except (ValueError, OSError, FolderInUse) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     for part in parts:
         print(f"{part.analysis.title}: {part.found.sentence if part.found else part.why}")
     print(args.output_dir / "report.html")

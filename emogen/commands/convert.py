@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from emogen.failure import fail
 
 EXAMPLES = """formats:
   diffusers   pytorch_lora_weights.safetensors, for load_lora_weights; alpha in the header
@@ -63,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lora = read_lora(args.input)
         write_lora(lora, output, args.to, title=args.title)
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     ranks, scales = (sorted(set(values.values())) for values in (lora.ranks, lora.scales))
     layers = f"{len(lora.ranks)} layer{'s' * (len(lora.ranks) > 1)}"
     listed = [", ".join(f"{value:g}" for value in values) for values in (ranks, scales)]

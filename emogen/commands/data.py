@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from emogen.failure import fail
 
 _EXAMPLES = """\
   emogen data ingest films --output_dir set --domain movie
@@ -144,8 +145,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         with only_writer(folder):
             return STAGES[args.stage](args)
     except (ValueError, OSError, FolderInUse, RecordError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     except ImportError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)

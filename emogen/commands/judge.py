@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emogen.failure import fail
+
 EXAMPLES = """judges (--judge):
   embedded                                     the shipped classifier, for stickers
   FOLDER                                       of `emogen judge train`, or of a classifier of ours
@@ -89,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _train(args)
         return _check(args)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
 
 
 def _train(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import Job, RequestError, parse, read_batch, read_job
+from emogen.failure import fail
 from emogen.versions import versions_in_clip
 
 _EXPECTED = (OSError, ValueError, RuntimeError)
@@ -107,12 +108,12 @@ def _run_one(args: Namespace, job: Job, start: float) -> int:
     try:
         pipe = load(args, job.kind)
     except _EXPECTED as error:
-        return _fail(error, 2)
+        return fail(error, 2)
     prepare(pipe, args, args.quiet)
     try:
         path, seed, changes = make(pipe, job)
     except _EXPECTED as error:
-        return _fail(error, 2 if isinstance(error, RequestError) else 1)
+        return fail(error, 2 if isinstance(error, RequestError) else 1)
     if os.environ.get("RANK", "0") == "0":
         about = probe(path)  # what the file is, not what was asked for
         print(
@@ -122,11 +123,6 @@ def _run_one(args: Namespace, job: Job, start: float) -> int:
             + "".join(f"\n  to fit: {change}" for change in changes)
         )
     return 0
-
-
-def _fail(error: Exception, status: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return status
 
 
 def _say_versions(args: Namespace) -> None:

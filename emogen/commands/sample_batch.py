@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from emogen.commands.sample_request import Job, RequestError, options
 from emogen.emotion import MIKELS
+from emogen.failure import fail
 from emogen.files import FolderInUse, fingerprint_file, fingerprint_folder, only_writer
 from emogen.made import note_made, why_not_made
 from emogen.media.reader import read_metadata
@@ -32,8 +33,7 @@ def run_batch(args: Namespace, jobs: Sequence[Job]) -> int:
         with only_writer(args.output_dir):
             return _make_all(args, jobs, writes=True)
     except (FolderInUse, RequestError, LoadError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
 
 
 class LoadError(RuntimeError):

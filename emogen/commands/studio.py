@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emogen.extras import how_to_install
+from emogen.failure import fail
 
 PASSWORD = "EMOGEN_STUDIO_PASSWORD"
 _SHORTEST = 8
@@ -68,8 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: the studio needs gradio: {how_to_install('studio')}", file=sys.stderr)
         return 2
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     try:
         page = build_page(engine)
         address = launch(page, engine, host=args.host, port=args.port, browser=_can_open(args), password=password)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from emogen.failure import fail
 from emogen.training.config import ConfigError, load_config
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(known.config, overrides)
     except ConfigError as error:
-        return _fail(error, 2)
+        return fail(error, 2)
     # only now the imports that take seconds
     from emogen.data.records import RecordError
     from emogen.files import FolderInUse
@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judge = load_judge(config.validation.judge) if config.validation.preview_steps else None
         training.dry_run(config, judge) if known.dry_run else training.run(config, judge)
     except SaveError as error:
-        return _fail(error, 1)
+        return fail(error, 1)
     except refused as error:
-        return _fail(error, 2)
+        return fail(error, 2)
     except (TrainingDiverged, ExportError, PreviewError, PublishError, OSError) as error:
-        return _fail(error, 1)
+        return fail(error, 1)
     return 0
 
 
@@ -74,8 +74,3 @@ def load_judge(name: str | None) -> PreviewJudge | None:
     except Exception as error:  # a damaged folder raises all sorts
         raise ConfigError(f"validation.judge: {name}: cannot be loaded: {error}") from error
     return PreviewJudge(lambda clips: judge(clips).distribution, read_as_asked, rate)
-
-
-def _fail(error: Exception, status: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return status

@@ -64,12 +64,12 @@ def answers(votes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     for vote in votes:
         missing = [name for name in ("clip_id", "annotator", "emotion") if vote.get(name) in (None, "")]
         if missing:
-            raise VoteError(f"a vote lacks {' and '.join(missing)}: {dict(vote)}")
+            raise VoteError(f"a vote lacks {' and '.join(missing)}: {str(dict(vote))[:200]}")
         clip, annotator, emotion = str(vote["clip_id"]), str(vote["annotator"]), str(vote["emotion"]).strip().lower()
         if emotion not in (*ANSWERS, UNSURE):
             known = ", ".join((*ANSWERS, UNSURE))
             said = str(vote["emotion"])[:80]
-            raise VoteError(f"clip {clip}, annotator {annotator}: {said!r} is no answer; use one of {known}")
+            raise VoteError(f"clip {clip[:80]}, annotator {annotator[:80]}: {said!r} is no answer; use one of {known}")
         if emotion != UNSURE:
             found.setdefault(clip, {}).setdefault(annotator, emotion)
     return found

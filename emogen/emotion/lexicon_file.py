@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emogen.emotion.lexicon import LEXICON, normal_word, register_word
+from emogen.emotion.parse import shortened
 from emogen.emotion.taxonomy import MIKELS
 from emogen.text_files import TextError, object_of_pairs, read_csv, read_text
 
@@ -50,7 +51,7 @@ def load_lexicon(path: str | Path) -> int:
         for line, word, values in read(path):
             key = normal_word(word)
             if key in lines:
-                raise _LineError(line, f"{word!r} stands on line {lines[key]} already")
+                raise _LineError(line, f"{shortened(word)} stands on line {lines[key]} already")
             lines[key] = line
             try:
                 register_word(word, **({"source": path.name} | values))
@@ -73,7 +74,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
         raise _LineError(1, f"{error}; {columns}") from error
     names = {name: name.lower() for name in header}
     if unknown := [name for name in header if names[name] not in COLUMNS]:
-        raise _LineError(1, f"unknown column {unknown[0]!r}; {columns}")
+        raise _LineError(1, f"unknown column {shortened(unknown[0])}; {columns}")
     if len(set(names.values())) < len(header):
         raise _LineError(1, f"a column stands in the header twice, in two spellings; {columns}")
     for table_row in rows:
@@ -88,9 +89,9 @@ def _read_csv(path: Path) -> Iterator[Row]:
             try:
                 numbers[name] = float(cell)
             except ValueError:
-                raise _LineError(line, f"{name} of {word!r} is {cell!r}, not a number") from None
+                raise _LineError(line, f"{name} of {shortened(word)} is {shortened(cell)}, not a number") from None
         if ("valence" in numbers) != ("arousal" in numbers):
-            raise _LineError(line, f"{word!r} needs both valence and arousal, or neither")
+            raise _LineError(line, f"{shortened(word)} needs both valence and arousal, or neither")
         if "valence" in numbers:
             values["va"] = (numbers.pop("valence"), numbers.pop("arousal"))
         if "intensity" in numbers:
@@ -119,14 +120,16 @@ def _read_json(path: Path) -> Iterator[Row]:
         try:
             item, at = decode(text, _SPACE.match(text, at).end())
         except TextError as error:
-            raise _LineError(line, f"{word!r}: {error}") from error
+            raise _LineError(line, f"{shortened(word)}: {error}") from error
         at = _SPACE.match(text, at).end()
         if not isinstance(item, dict):
-            raise _LineError(line, f"{word!r} must be an object with any of {', '.join(KEYS)}")
+            raise _LineError(line, f"{shortened(word)} must be an object with any of {', '.join(KEYS)}")
         if unknown := [key for key in item if key not in KEYS]:
-            raise _LineError(line, f"{word!r} has the unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}")
+            raise _LineError(
+                line, f"{shortened(word)} has the unknown key {shortened(unknown[0])}; the keys are {', '.join(KEYS)}"
+            )
         if not isinstance(item.get("blend", {}), dict):
-            raise _LineError(line, f"blend of {word!r} must be an object of emotions and their shares")
+            raise _LineError(line, f"blend of {shortened(word)} must be an object of emotions and their shares")
         yield line, word, item
         if text[at] == "}":
             return

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import numpy as np
 from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from emogen.media.file_size import file_size
 from emogen.media.limits import DEFAULT_LIMITS, Limits, VideoError
 from emogen.media.metadata import unpack
 from emogen.media.tones import to_sdr
@@ -61,6 +63,7 @@ class Container:
         end: when the last frame goes; known once `frames` has run to the end.
         errors: complaints of demuxer and decoder since the last positioning.
         damage: the last of them, or None.
+        cut: None, or a sentence with the bytes that the file declares and has.
     """
 
     kind = "video"
@@ -69,6 +72,8 @@ class Container:
         self.path, self.limits = path, limits
         self.end, self.errors, self.damage, self._strict = math.inf, 0, None, False
         self._file = _open(path)
+        size = file_size(path)
+        self.cut = f"the file is cut: {size}" if size.cut else None
         try:
             self._read_header()
         except BaseException:
@@ -116,6 +121,10 @@ class Container:
     @property
     def slack(self) -> float:
         """Seconds by which an intact file may end before its header says: headers round, and count other streams."""
+        if self.cut:
+            return 0.75 * self._usual_step()
+        if self._own_duration is not None and not self._stream.duration:  # Matroska's, of this stream and exact
+            return max(0.1, 2.5 * self._usual_step())
         return max(0.5, 3 * self._usual_step(), 0.02 * (self.declared_seconds or 0))
 
     def count(self) -> tuple[int, float]:
@@ -171,17 +180,23 @@ class Container:
         self._matrix = self._guessed_matrix(first)
         self._reformatter = VideoReformatter()
 
+    @cached_property
+    def _own_duration(self) -> float | None:
+        """Seconds that Matroska notes for the stream: 00:00:04.000000000."""
+        parts = (_tag(self._stream.metadata, "duration") or "").split(":")
+        try:
+            hours, minutes, seconds = map(float, parts)
+        except ValueError:
+            return None
+        return hours * 3600 + minutes * 60 + seconds
+
     def _declared_seconds(self) -> float | None:
         """How long the header says that the picture lasts; sound may last longer."""
         stream = self._stream
         if stream.duration:
             return float(stream.duration * stream.time_base)
-        parts = (_tag(stream.metadata, "duration") or "").split(":")
-        if len(parts) == 3:  # Matroska: 00:00:04.000000000
-            try:
-                return float(parts[0]) * 3600 + float(parts[1]) * 60 + float(parts[2])
-            except ValueError:
-                pass
+        if self._own_duration is not None:
+            return self._own_duration
         return self._file.duration / av.time_base if self._file.duration and not self.has_audio else None
 
     def _usual_step(self) -> float:
@@ -191,8 +206,9 @@ class Container:
     def _prepare(self) -> None:
         """Make the decoder ready; before its first packet."""
         context = self._stream.codec_context
-        if _tag(self._stream.metadata, "alpha_mode") == "1" and self.codec in ("vp8", "vp9"):
-            # Matroska keeps alpha in a second layer, which ffmpeg's own decoders leave out.
+        if self.codec in ("vp8", "vp9"):
+            # ffmpeg's own decoders make up a picture from damaged data without a word, and leave out the second layer
+            # in which Matroska keeps alpha. What they and libvpx make of intact data is the same, bit for bit.
             extra = context.extradata
             context = av.CodecContext.create("libvpx-vp9" if self.codec == "vp9" else "libvpx", "r")
             context.extradata = extra
@@ -318,6 +334,9 @@ def _open(path: Path) -> av.container.InputContainer:
             options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
         )  # fmt: skip
     except (av.FFmpegError, OSError, ValueError) as error:
+        size = file_size(path) if path.is_file() else None
+        if size is not None and size.cut:
+            raise VideoError(f"{path}: cannot be decoded: truncated: {size}; get the file again") from None
         raise VideoError(f"{path}: cannot be decoded ({_why(error)})") from None
 
 

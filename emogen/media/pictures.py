@@ -50,7 +50,7 @@ def is_picture(path: Path) -> bool:
 class Animation:
     """An image file that is open, with the same interface as `Container`; of one frame it is a still."""
 
-    has_audio, hdr, channels = False, None, 4
+    has_audio, hdr, channels, cut = False, None, 4, None
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS):
         self.path, self.limits = path, limits

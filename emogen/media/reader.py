@@ -117,15 +117,15 @@ def _mean_rate(clip: Container | Animation, frames: int) -> float:
 def _damage(clip: Container | Animation, frames: int) -> str | None:
     seconds = clip.declared_seconds
     short = seconds is not None and clip.end < seconds - clip.slack
-    if clip.damage is None and not short:
+    declared, about = clip.declared_frames, ""
+    if declared is None and seconds is not None and clip.end > 0:
+        declared, about = max(round(seconds * (clip.rate or 0)), round(seconds * frames / clip.end)), "about "
+    if clip.damage is None and not short and not (clip.cut and frames < (declared or math.inf)):
         return None
-    declared = clip.declared_frames
-    if declared is None and seconds is not None:
-        declared = round(seconds * frames / clip.end) if clip.end > 0 else None
-    claims = f"{declared} frames are declared" if declared else "frames are not counted in the header"
-    why = clip.damage or f"the file ends after {clip.end:.2f} s of {seconds:.2f} s"
+    claims = f"{about}{declared} frames are declared" if declared else "frames are not counted in the header"
+    why = clip.damage or clip.cut or f"the file ends after {clip.end:.2f} s of {seconds:.2f} s"
     errors = f"{clip.errors} errors, the last: " if clip.errors > 1 else ""
-    kind = "truncated" if short else "damaged"
+    kind = "truncated" if short or clip.cut else "damaged"
     return f"{kind}: {claims}, {frames} can be decoded ({errors}{why})"
 
 

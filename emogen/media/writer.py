@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -57,7 +58,7 @@ def check_output(
     fps: float | None = None,
     transparent: bool = False,
 ) -> Path:
-    """Refuse what `write_video` could not do, before anything is made; writes nothing.
+    """Refuse what `write_video` could not do, before anything is made; leaves nothing behind.
 
     Args:
         height, width, fps: of the clip, as far as they are known.
@@ -84,15 +85,13 @@ def check_output(
 def _check_name(path: Path) -> None:
     name = path.name
     if len(os.fsencode(name)) > _LONGEST_NAME:
-        raise VideoError(f"{path.parent}: a name of {len(os.fsencode(name))} bytes is too long; use {_LONGEST_NAME}")
+        raise VideoError(f"{name[:40]}...: a name of {len(os.fsencode(name))} bytes is too long; use {_LONGEST_NAME}")
     if bad := sorted({char for char in name if char == ":" or ord(char) < 32 or ord(char) == 127}):
-        raise VideoError(
-            f"{path.parent}: the name {name!r} holds {bad[0]!r}, which not every system can store; leave it out"
-        )
+        raise VideoError(f"the name {name!r} holds {bad[0]!r}, which not every system can store; leave it out")
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise VideoError(f"{path.parent}: the name {name!r} is not text; write another") from None
+        raise VideoError(f"the name {name!r} is not text; write another") from None
 
 
 def _check_folder(path: Path) -> None:
@@ -105,8 +104,13 @@ def _check_folder(path: Path) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise VideoError(f"{path}: {folder} is a file, not a folder; choose another place")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise VideoError(f"{path}: the folder {folder} cannot be written to; choose another place")
+    try:  # what permissions say does not hold for root, a full disk, or a folder that is none (/proc)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        why = f" ({error.strerror})" if error.strerror else ""
+        raise VideoError(f"{path}: the folder {folder} cannot be written to{why}; choose another place") from None
 
 
 def write_video(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+
+from emogen.failure import fail
 
 _EXAMPLES = """\
   python -m emogen.eval.controls --config configs/eval/controls.yaml --output_dir out
@@ -46,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with drawing(out):
             print(markdown(results))
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     print(f"\n{out / 'report.html'}")
     return 0
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from emogen.eval.arguments import common_parser, key_values
+from emogen.failure import fail
 
 _EXAMPLES = """\
   python -m emogen.eval.sanity --output_dir out                       (128 drawn stickers, the embedded judge)
@@ -69,8 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_output_folder(args.output_dir)
         return _run(args)
     except (EvalConfigError, JudgeError, FolderInUse) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
 
 
 def _run(args: argparse.Namespace) -> int:

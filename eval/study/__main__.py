@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from emogen.failure import fail
 
 _EPILOG = """examples:
   emogen study build --results out --systems sentence emogen --output_dir study   (for any web server)
@@ -67,8 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.output:
                 write_json(args.output, summary, 1)
     except (ConfigError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, 2)
     return 0
 
 

@@ -132,6 +132,8 @@ def test_what_cannot_be_written_is_refused_before(tmp_path):
             check_output(tmp_path / name, **options)
         assert sorted(tmp_path.rglob("*")) == before
     assert check_output(tmp_path / "new" / "deep" / "a.webp", transparent=True) and not (tmp_path / "new").exists()
+    with pytest.raises(VideoError, match="the folder /proc cannot be written to"):  # though root has the permission
+        check_output("/proc/a.mp4")
     if os.geteuid():  # root may write everywhere
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(VideoError, match="cannot be written to"):
