@@ -252,19 +252,9 @@ def test_a_cut_file_without_its_index_says_how_much_is_there(tmp_path):
         probe(path)
 
 
-@pytest.mark.parametrize(
-    ("codec", "place"),
-    [
-        ("libvpx-vp9", 0.3),
-        ("libvpx-vp9", 0.5),
-        ("libvpx-vp9", 0.7),
-        ("libvpx", 0.7),
-        ("libx265", 0.3),
-        ("libx265", 0.7),
-    ],
-)
+@pytest.mark.parametrize(("codec", "place"), [("libvpx-vp9", 0.3), ("libvpx-vp9", 0.5), ("libx265", 0.3)])
 def test_an_overwritten_middle_is_told_where_the_decoder_keeps_silent(tmp_path, codec, place):
-    """ffmpeg's own VP9 decoder makes up pictures from damaged data without a word; packets that are lost leave a gap."""
+    """ffmpeg's own VP9 decoder makes up pictures from damaged data without a word."""
     noise = np.random.default_rng(0).integers(0, 255, (24, 64, 96, 3), dtype=np.uint8)
     quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     path = encode(tmp_path / "a", noise, 12, codec, form="matroska", options={"b": "2M", **quiet})
