@@ -4,12 +4,14 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tqdm import tqdm
 
 from emogen.training.life import checkpoint as checkpoints
 from emogen.training.life.checkpoint import CheckpointError, list_checkpoints
@@ -23,6 +25,8 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 def _child(config):
     os.setsid()
+    # tqdm's own lock is shared with this process's parent, who would wait for ever for one that dies while it holds it
+    tqdm.set_lock(threading.RLock())
     run(config)
 
 
