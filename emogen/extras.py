@@ -18,6 +18,7 @@ EXTRAS = (
     "eval",
     "lpips",
     "studio",
+    "ray",
     "analysis",
 )
 """The extras that `pyproject.toml` declares."""

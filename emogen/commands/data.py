@@ -117,8 +117,12 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--benchmark", type=int, metavar="N", help="first take N clips of each domain and emotion")
     one.add_argument("--seed", type=int, default=0)
     one = on_set("export", "write the finished clips as a data set")
-    one.add_argument("--format", default="videofolder", choices=("videofolder",))
+    one.add_argument("--format", default="videofolder", choices=("videofolder", "webdataset"),
+                     help="webdataset also packs it into shards")  # fmt: skip
     one.add_argument("--soft", action="store_true", help="the votes' mixture as the emotion")
+    on_set("card", "write the set's card: counts, licences, agreement, what was left out")
+    one = stage("doctor", "what this machine lacks for all of this")
+    one.add_argument("set", metavar="OUT", type=Path, nargs="?", help="where a set will be, to look at its disk")
     on_set("join", "write clips.parquet anew")
     one = on_set("status", "how far every stage is")
     one.add_argument("--json", action="store_true")
@@ -134,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from emogen.settings import ConfigError
 
     try:
-        if args.stage in ("status", "agree"):
+        if args.stage in ("status", "agree", "doctor"):
             return STAGES[args.stage](args)
         begins = args.stage in ("ingest", "run", "fetch-stickers")
         folder = args.output_dir if begins else args.set

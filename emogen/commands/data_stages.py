@@ -18,7 +18,9 @@ from emogen.commands.data_judge import judge, probe
 from emogen.commands.data_labels import agree, label, merge_votes, votes
 from emogen.commands.data_texts import about, caption, suggest_emotions
 from emogen.curation.attributes import attributes_stage
-from emogen.curation.export import export_folder, exportable
+from emogen.curation.card import data_card
+from emogen.curation.doctor import examine
+from emogen.curation.export import export_folder, exportable, write_shards
 from emogen.curation.fetch_stickers import ABOUT, LICENSE, fetch_stickers
 from emogen.curation.imported import About
 from emogen.curation.ingest import files_below, ingest_stage
@@ -26,7 +28,8 @@ from emogen.curation.recipe import CurationRecipe, load_recipe
 from emogen.curation.scenes import scenes_stage
 from emogen.curation.split import benchmark, near_duplicates, split
 from emogen.curation.workspace import Workspace, is_kept, rows_for
-from emogen.files import fingerprint_value
+from emogen.files import fingerprint_value, write_text
+from emogen.text_files import read_json
 
 
 def ingest(args: argparse.Namespace) -> int:
@@ -99,6 +102,8 @@ def export(args: argparse.Namespace) -> int:
     with tqdm(total=len(kept), desc="export", unit="clip", disable=args.quiet) as bar:
         failed = export_folder(kept, workspace.folder / "export", bar.update)
     print(f"export: {len(kept) - len(failed)} clips in {workspace.folder / 'export'}")
+    if args.format == "webdataset":
+        print(f"  packed into {len(write_shards(workspace.folder / 'export'))} shards in export/shards")
     for line in failed:
         print(f"  failed: {line}", file=sys.stderr)
     return FAILED if failed else 0
@@ -123,6 +128,26 @@ def status(args: argparse.Namespace) -> int:
         for why, number in sorted(one.reasons.items(), key=lambda item: -item[1])[:SHOWN]:
             print(f"{'':12} {number:7} {why}")
     return 0
+
+
+def card(args: argparse.Namespace) -> int:
+    workspace = Workspace(args.set)
+    found = workspace.folder / "agreement.json"
+    agreement = read_json(found) if found.is_file() else None
+    text = data_card(workspace.folder.resolve().name, workspace.clips(), workspace.stages(), agreement)
+    for path in (workspace.folder / "README.md", workspace.folder / "export" / "README.md"):
+        if path.parent.is_dir():
+            write_text(path, text)
+            print(path)
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    found = examine(args.set or Path())
+    for one in found:
+        print(f"{'ok     ' if one.way_out is None else 'missing'} {one.name}: {one.said}"
+              + (f" - {one.way_out}" if one.way_out else ""))  # fmt: skip
+    return 2 if any(one.needed and one.way_out for one in found) else 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -177,5 +202,6 @@ STAGES: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "fetch-stickers": fetch, "ingest": ingest, "scenes": scenes, "about": about, "attributes": attributes,
     "caption": caption, "suggest": suggest_emotions, "judge": judge, "probe": probe,
     "label": label, "votes": votes, "merge": merge_votes,
-    "agree": agree, "split": split_clips, "export": export, "join": join, "status": status,
+    "agree": agree, "split": split_clips, "export": export, "card": card, "doctor": doctor, "join": join,
+    "status": status,
 }  # fmt: skip

@@ -28,6 +28,7 @@ METADATA = (
     "paper_brightness",
 )  # fmt: skip
 """The columns of the working table that go along, beside `file_name`."""
+SHARD = 1 << 30
 _TICK = Fraction(1, 90_000)
 _CRF = "16"
 _MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "opus", "alac")
@@ -91,6 +92,56 @@ def export_folder(rows: Sequence[Row], folder: str | Path, done: Callable[[], An
         done()
     write_text(folder / "metadata.jsonl", "".join(f"{line}\n" for line in lines))
     return failed
+
+
+def write_shards(folder: str | Path, most: int = SHARD) -> list[Path]:
+    """Pack an exported folder into WebDataset shards, `shards/PART-000000.tar`: of every clip `ID.mp4` (or its ending),
+    `ID.txt` with the caption and `ID.json` with its metadata. Returns the shards.
+
+    Args:
+        most: bytes of clips a shard; a shard holds at least one.
+    """
+    import io
+    import json
+    import tarfile
+
+    folder = Path(folder)
+    lines = (folder / "metadata.jsonl").read_text(encoding="utf-8").split("\n")
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for line in filter(None, lines):
+        row = json.loads(line)
+        parts.setdefault(row["file_name"].partition("/")[0], []).append(row)
+    made = []
+    for part, rows in parts.items():
+        groups: list[list[dict[str, Any]]] = []
+        room = 0
+        for row in rows:
+            size = (folder / row["file_name"]).stat().st_size
+            if not groups or size > room:
+                groups.append([])
+                room = most
+            groups[-1].append(row)
+            room -= size
+        for number, group in enumerate(groups):
+            path = folder / "shards" / f"{part}-{number:06d}.tar"
+            with atomic(path) as temporary, tarfile.open(temporary, "w") as tar:
+                for row in group:
+                    clip = folder / row["file_name"]
+                    tar.add(clip, f"{row['clip_id']}{clip.suffix}", recursive=False, filter=_nobody)
+                    for ending, text in ((".txt", row["caption"]), (".json", json.dumps(row, ensure_ascii=False))):
+                        content = text.encode()
+                        info = tarfile.TarInfo(row["clip_id"] + ending)
+                        info.size = len(content)
+                        tar.addfile(info, io.BytesIO(content))
+            made.append(path)
+    return made
+
+
+def _nobody(info: Any) -> Any:
+    """Without who packed it when, so that the same clips give the same shard."""
+    info.uid = info.gid = info.mtime = 0
+    info.uname = info.gname = ""
+    return info
 
 
 def _is_whole(row: Row) -> bool:

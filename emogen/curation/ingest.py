@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ GROUPS = ("file", "folder")
 
 def ingest_stage(keep_audio: bool = True) -> Stage:
     """The stage; its rows come from `files_below`."""
-    return Stage("ingest", 1, ingest, {"keep_audio": keep_audio}, key="source_key")
+    return Stage("ingest", 2, ingest, {"keep_audio": keep_audio}, key="source_key")
 
 
 def files_below(
@@ -86,6 +87,7 @@ def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
             "width": about.width,
             "height": about.height,
             "fps": about.fps or None,
+            "variable_rate": _varies(path) if about.kind == "video" else None,
             "duration": about.duration,
             "frames_declared": declared,
             "frames_decoded": about.frames,
@@ -96,6 +98,22 @@ def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
             "audio_file": _keep_audio(path, row, output) if about.has_audio and settings["keep_audio"] else None,
         }
     ]
+
+
+def _varies(path: Path) -> bool | None:
+    """Whether frames come at unequal times, by the stamps of the packets, which are not decoded; None for animated
+    pictures. Stamps are rounded to the container's grain: less than two of these is no difference."""
+    import av
+
+    try:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            grain = 2 * float(stream.time_base) + 1e-6
+            stamps = sorted(float(p.pts * p.time_base) for p in file.demux(stream) if p.pts is not None)
+    except (av.FFmpegError, IndexError, ValueError):
+        return None
+    gaps = [after - before for before, after in pairwise(stamps)]
+    return bool(gaps) and max(gaps) - min(gaps) > grain
 
 
 def _has_alpha(shown: Any) -> bool:

@@ -32,7 +32,8 @@ max-width:80rem;width:100%;margin:auto}
 #question{grid-column:1/-1;margin:0 0 .2rem;font-weight:600}
 button{font:inherit;text-align:left;padding:.55rem .7rem;border:1px solid var(--line);border-radius:.5rem;
 background:#8881;color:inherit;cursor:pointer;min-height:3.4rem}
-button:hover,button:focus-visible{outline:2px solid #4a7dbd}button small{display:block;opacity:.75}
+button:focus-visible{outline:2px solid #4a7dbd}
+@media(hover:hover){button:hover{background:#8883}}button small{display:block;opacity:.75}
 button b{opacity:.6;font-weight:400;float:right}button.wide{grid-column:1/-1;min-height:2.6rem}
 #bad{grid-column:1/-1;color:#b3261e;min-height:1.4em;margin:0}
 #end{display:none;margin:auto;text-align:center;padding:2rem}

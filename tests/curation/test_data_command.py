@@ -1,6 +1,8 @@
 """A drawn film through every stage: cuts, order, gaps, attributes, votes, labels, splits, export."""
 
 import json
+import tarfile
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,7 +11,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from emogen.commands.data import main
-from emogen.curation.export import cut_clip
+from emogen.curation import doctor
+from emogen.curation.export import cut_clip, write_shards
+from emogen.curation.ingest import files_below, ingest
 from emogen.curation.scenes import DETECTORS, clip_id
 from emogen.curation.workspace import Workspace
 from emogen.data.records import read_records
@@ -160,8 +164,6 @@ def test_a_cut_clip_keeps_the_times_of_its_frames(tmp_path):
     with av.open(str(source), "w") as sink:
         stream = sink.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        from fractions import Fraction
-
         stream.codec_context.time_base = Fraction(1, 1000)
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24")
@@ -192,3 +194,50 @@ def test_a_damaged_register_says_so(out, tmp_path):
     (tmp_path / "stages.json").write_text("{")
     with pytest.raises(ValueError, match="remove it and run the stages again"):
         Workspace(Path(tmp_path)).stages()
+
+
+def test_shards_and_card_of_what_is_exported(out, capsys):
+    """After the tests above: clips are labelled and divided."""
+    assert main(["export", str(out), "--format", "webdataset", "--quiet"]) == 0
+    exported = [json.loads(line) for line in (out / "export/metadata.jsonl").read_text().splitlines()]
+    packed = {}
+    for path in sorted((out / "export/shards").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            assert len({name.partition(".")[0] for name in tar.getnames()}) * 3 == len(tar.getnames())
+            for name in tar.getnames():
+                if name.endswith(".json"):
+                    packed[name.removesuffix(".json")] = json.loads(tar.extractfile(name).read())
+    assert packed == {row["clip_id"]: row for row in exported}
+    one = write_shards(out / "export", most=1)
+    assert len(one) == len(exported)  # a shard holds at least one clip
+    assert main(["agree", str(out)]) == 0 and main(["card", str(out)]) == 0
+    text = (out / "README.md").read_text()
+    assert text.startswith("---\nlicense: other\n") and "Krippendorff's alpha" in text
+    for line in ("| fear | 2 |", "| dropped: shorter than 1 s | 1 |", "| no label: no specific emotion | "):
+        assert line in text, text
+
+
+def test_the_doctor_looks_at_this_machine(tmp_path, capsys, monkeypatch):
+    assert main(["doctor", str(tmp_path / "later")]) == 0
+    said = capsys.readouterr().out
+    assert "ok      guarded processes" in said and "GB free" in said and "ok      pyarrow" in said
+    monkeypatch.setattr(doctor, "PACKAGES", (("no_such_module", "data", True, "tables"),))
+    assert main(["doctor", str(tmp_path)]) == 2
+    assert 'missing no_such_module: missing - tables: pip install -e ".[data]"' in capsys.readouterr().out
+
+
+def test_a_variable_rate_is_told(tmp_path, films):
+    source = tmp_path / "vfr.mkv"
+    with av.open(str(source), "w") as sink:
+        stream = sink.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time in enumerate([0, 100, 150, 400, 420]):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            sink.mux(stream.encode(frame))
+        sink.mux(stream.encode(None))
+    found = {row["source_path"]: ingest(row, {"keep_audio": False}, tmp_path)[0]["variable_rate"]
+             for folder, name in ((tmp_path, "vfr.mkv"), (films, "film.mp4"))
+             for row in files_below(folder, "movie") if row["source_path"] == name}  # fmt: skip
+    assert found == {"vfr.mkv": True, "film.mp4": False}
