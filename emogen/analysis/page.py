@@ -59,10 +59,11 @@ def page(parts: Sequence[Part], clips: Clips) -> str:
     )
     sections = "".join(_section(part) for part in parts)
     title = "What the clips say of emotion"
+    lead = escape(": ".join(filter(None, (clips.source, describe(clips)))))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f'<h1>{title}</h1><p class="lead">{escape(clips.source)}{": " if clips.source else ""}{escape(describe(clips))}. Intervals are 95 % '
+        f'<h1>{title}</h1><p class="lead">{lead}. Intervals are 95 % '
         f"and, unless a note says otherwise, over films or characters, because the clips of one film are not "
         f"independent.</p><nav><ul>{links}</ul></nav>{sections}"
         f'<p class="foot">Made by emogen {__version__} (<code>emogen analyze</code>). All figures are in '

@@ -85,3 +85,19 @@ def dots(
     axes.grid(axis="x", color="#e6e8ea", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
+
+
+def heat(axes: Axes, table: np.ndarray, names: Sequence[str], top: float | None = None, digits: int = 2) -> None:
+    """A square table of shares as shades, its numbers in the cells. NaN cells stay empty."""
+    shown = np.ma.masked_invalid(table)
+    axes.imshow(shown, cmap="Blues", vmin=0, vmax=top or max(float(np.nanmax(table)) if shown.count() else 1, 1e-9))
+    limit = (top or (float(np.nanmax(table)) if shown.count() else 1)) * 0.6
+    for (row, column), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            axes.text(column, row, f"{value:.{digits}f}".replace("0.", "."), ha="center", va="center", fontsize=8,
+                      color="white" if value > limit else INK)  # fmt: skip
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -8,9 +8,12 @@ these; what the paper leaves open is filled in evenly, which is our doing. `esti
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from emogen.emotion.arc import EmotionArc
 from emogen.emotion.state import EmotionState
@@ -62,6 +65,31 @@ def estimate_transitions(sequences: Iterable[Sequence[str]], prior: float = 1.0)
     if empty:
         raise ValueError(f"nothing follows {empty[0]} in the sequences; give a prior above 0")
     return {a: {b: value / sum(row.values()) for b, value in row.items()} for a, row in counts.items()}
+
+
+def read_transitions(priors: str | Path, prior: float = 8.0) -> dict[str, dict[str, float]]:
+    """The transitions of a data set, for `sample_arc`, from the `emogen_priors.json` that `emogen analyze` writes.
+
+    Args:
+        prior: steps counted beforehand for each emotion, spread as in `FILM_TRANSITIONS`, so that a rare emotion has
+            somewhere to go.
+
+    Raises:
+        ValueError: the file is not readable or holds no transitions of the eight, or nothing follows an emotion and
+            `prior` is 0.
+    """
+    try:
+        counted = json.loads(Path(priors).read_text(encoding="utf-8"))["transitions"]
+        rows = {a: {b: float(counted[a][b]) + prior * FILM_TRANSITIONS[a][b] for b in MIKELS} for a in MIKELS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{priors}: holds no transitions; `emogen analyze` writes emogen_priors.json ({error})"
+        ) from error
+    for name, row in rows.items():
+        total = sum(row.values())
+        if not (math.isfinite(total) and total > 0 and min(row.values()) >= 0):
+            raise ValueError(f"{priors}: nothing follows {name}, or a count is negative; give a prior above 0")
+    return {a: {b: value / sum(row.values()) for b, value in row.items()} for a, row in rows.items()}
 
 
 def sample_arc(
