@@ -16,25 +16,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import random
 import signal
-import string
 import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from damage import ODD, ROOT, configs, damaged, damaged_text, damaged_yaml, write_table
 
 LIMIT = 60
-ROOT = Path(__file__).parents[1]
-_ODD = [
-    "", " ", "nan", "inf", "-inf", "1e30", "1e400", "-1", "0", "2**70", str(2**70), "9" * 400, "null", "true", "yes",
-    "[]", "{}", "\u2028", "\ud800", "\x00", "../x", "/etc/passwd", "C:\\x", "a" * 5000, "'", '"', "\t", "é", "💙",
-    "<script>", "${HOME}", "%s", "{0}", "*", "-", "--", "2025-11-24", "12:30", "1_000", "0x10", "1e3", "~", "on",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class Doors:
     def __init__(self, folder: Path):
         self.folder = folder
         self._samples: dict[str, bytes] = {}
+        self._pipe: Any = None
 
     # clips and pictures
 
@@ -59,7 +57,7 @@ class Doors:
 
         name = rng.choice(sorted(self._clips()))
         path = here / f"clip{rng.choice([Path(name).suffix, '.mp4', '.gif', '.webm', '.png', '', '.avi'])}"
-        path.write_bytes(_damaged(self._clips()[name], rng))
+        path.write_bytes(damaged(self._clips()[name], rng))
         about = probe(path)
         frames, times = read_frames(path, fps=rng.choice([None, 8.0, 16.0]), num_frames=rng.choice([None, 5]))
         assert len(frames) == len(times) and frames.ndim == 4 and about.width > 0, "frames and times differ"
@@ -92,7 +90,7 @@ class Doors:
         content = io.BytesIO()
         Image.new(mode, size).save(content, form)
         path = here / f"picture.{rng.choice([form.lower(), 'png', 'jpg', 'txt'])}"
-        path.write_bytes(_damaged(content.getvalue(), rng))
+        path.write_bytes(damaged(content.getvalue(), rng))
         read_image(str(path))
 
     # tables
@@ -103,14 +101,14 @@ class Doors:
         for number in range(3):
             (here / f"{number}.png").write_bytes(b"x")
         columns = ["file_name", "caption", "emotion", "intensity", "valence", "split"]
-        _write_table(rng, here, "metadata", columns, ["#.png", "a face", "joy", "0.5", "0.2", "train"])
+        write_table(rng, here, "metadata", columns, ["#.png", "a face", "joy", "0.5", "0.2", "train"])
         read_records(here)
 
     def batches(self, rng: random.Random, here: Path) -> None:
         from emogen.commands.sample_options import build_parser
         from emogen.commands.sample_request import read_batch
 
-        path = _write_table(rng, here, "batch", ["prompt", "emotion", "seed", "output", "num_frames", "loop", "fps"],
+        path = write_table(rng, here, "batch", ["prompt", "emotion", "seed", "output", "num_frames", "loop", "fps"],
                             ["a face", "joy", "3", "#.mp4", "13", "true", "8"])  # fmt: skip
         out = here / "out"
         out.mkdir()
@@ -120,34 +118,60 @@ class Doors:
         from emogen.emotion.lexicon_file import load_lexicon
 
         columns = ["word", "amusement", "fear", "intensity"]
-        load_lexicon(_write_table(rng, here, "words", columns, [f"zz{rng.randrange(10**9)}#", "1", "0", "0.5"], 0.0))
+        load_lexicon(write_table(rng, here, "words", columns, [f"zz{rng.randrange(10**9)}#", "1", "0", "0.5"], 0.0))
 
     def votes(self, rng: random.Random, here: Path) -> None:
         from emogen.curation.labels import answers
         from emogen.data.tables import Columns, good_rows
 
         columns = ["clip_id", "annotator", "emotion"]
-        path = _write_table(rng, here, "votes", columns, ["c#", "ann", "fear"])
+        path = write_table(rng, here, "votes", columns, ["c#", "ann", "fear"])
         answers(row for _, _, row in good_rows(path, Columns(dict.fromkeys(columns, str), needs=("clip_id",))))
 
+    def about_tables(self, rng: random.Random, here: Path) -> None:
+        """What `emogen data import` takes."""
+        from emogen.curation.imported import read_about
+
+        row = ["#.mp4", "a face", "joy", "0.5", "1"]
+        read_about(write_table(rng, here, "about", ["file_name", "caption", "emotion", "confidence", "group"], row))
+
+    def sorted_clips(self, rng: random.Random, here: Path) -> None:
+        """Training's plan of folders of clips, every clip opened."""
+        from emogen.data.records import read_records
+        from emogen.media import probe
+
+        names = [word for word in ODD if "/" not in word and "\0" not in word]
+        for emotion in ("joy", rng.choice(names) if rng.random() < 0.4 else "fear"):
+            folder = here / (emotion.encode("utf-8", "replace").decode()[:40].strip(". ") or "awe")
+            folder.mkdir(exist_ok=True)
+            name = rng.choice(sorted(self._clips()))
+            (folder / name).write_bytes(damaged(self._clips()[name], rng) if emotion == "joy" else self._clips()[name])
+        for record in read_records(here):
+            probe(record.path)
+
     # configurations
+
+    def recipes(self, rng: random.Random, here: Path) -> None:
+        from emogen.curation.recipe import load_recipe
+
+        load_recipe(damaged_yaml(rng, here, rng.choice(configs("configs/data"))))
 
     def training_configs(self, rng: random.Random, here: Path) -> None:
         from emogen.training.config import load_config
 
         name = rng.choice(["learning_rate", "seed", "output_dir", "rank", "fps", "nonsense"])
-        flags = [f"--{name}", rng.choice(_ODD)]
-        load_config(_damaged_yaml(rng, here, rng.choice(_configs("configs"))), flags if rng.random() < 0.5 else ())
+        flags = [f"--{name}", rng.choice(ODD)]
+        load_config(damaged_yaml(rng, here, rng.choice(configs("configs"))), flags if rng.random() < 0.5 else ())
 
     def evaluation_configs(self, rng: random.Random, here: Path) -> None:
         from emogen.eval.benchmark.config import load_eval_config
 
-        load_eval_config(_damaged_yaml(rng, here, rng.choice(_configs("configs/eval", without="controls"))))
+        load_eval_config(damaged_yaml(rng, here, rng.choice(configs("configs/eval", without="controls"))))
 
     def controls_configs(self, rng: random.Random, here: Path) -> None:
         from emogen.eval.controls.config import load_controls_config
 
-        load_controls_config(_damaged_yaml(rng, here, ROOT / "configs/eval/controls.yaml"))
+        load_controls_config(damaged_yaml(rng, here, ROOT / "configs/eval/controls.yaml"))
 
     # words and options
 
@@ -155,7 +179,7 @@ class Doors:
         from emogen.emotion import parse_emotion_or_arc
 
         good = ["joy", "sadness:0.6", "joy:0.7+awe:0.3", "va:0.8,0.3", "0:fear 0.6:fear 1:amusement", "state:awe"]
-        made = parse_emotion_or_arc(_damaged_text(rng.choice(good), rng))
+        made = parse_emotion_or_arc(damaged_text(rng.choice(good), rng))
         again = parse_emotion_or_arc(str(made))
         assert str(again) == str(made), f"{made} reads back as {again}"
 
@@ -166,10 +190,10 @@ class Doors:
         names = ["--emotion_scale", "--guidance_scale", "--fps", "--num_frames", "--height", "--seed", "--max_kb",
                  "--num_inference_steps", "--emotion", "--avoid", "--emotion_guidance_scale", "--output", "--image",
                  "--platform", "--from", "--batch", "--lora"]  # fmt: skip
-        value = rng.choice([*_ODD, "0.5", "13", str(here / "a.mp4"), str(here / "no" / "a.mp4"), str(here), "a:b.mp4"])
+        value = rng.choice([*ODD, "0.5", "13", str(here / "a.mp4"), str(here / "no" / "a.mp4"), str(here), "a:b.mp4"])
         words = ["--prompt", "a face", rng.choice(names), value.replace("\x00", "")]
         if rng.random() < 0.3:
-            words += [rng.choice(names), rng.choice(_ODD).replace("\x00", "")]
+            words += [rng.choice(names), rng.choice(ODD).replace("\x00", "")]
         parser = build_parser()
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
             try:
@@ -181,7 +205,38 @@ class Doors:
                 args.output = str(here / "out.mp4")
             read_job(args)
 
+    def strangers_clips(self, rng: random.Random, here: Path) -> None:
+        """`--from` a clip whose options are nonsense."""
+        import numpy as np
+
+        from emogen.commands.sample_options import build_parser
+        from emogen.commands.sample_request import parse, read_job
+        from emogen.media import write_video
+
+        parser = build_parser()
+        names = [action.dest for action in parser._actions]
+        nonsense = [*ODD, math.nan, math.inf, 10**400, -1, None, [], {}, [[1]], [1, 2, 3], True, {"a": 1}]
+        made = {"prompt": "a face", "emotion": "joy", "seed": 1, rng.choice(names): rng.choice(nonsense)}
+        path = here / rng.choice(["a.mp4", "a.webp", "a.gif"])
+        write_video(path, np.zeros((5, 16, 16, 3), np.uint8), 8, made)
+        if rng.random() < 0.2:
+            path.write_bytes(damaged(path.read_bytes(), rng))
+        read_job(parse(parser, ["--from", str(path), "--output", str(here / "o.mp4")]))
+
     # files of weights
+
+    def adapter_folders(self, rng: random.Random, here: Path) -> None:
+        """An adapter with its LoRA, loaded into a pipeline."""
+        from emogen import EmotionWanPipeline, embedded_adapter, embedded_model
+
+        if self._pipe is None:
+            self._pipe = EmotionWanPipeline.from_pretrained(embedded_model())
+        files = [path for path in Path(embedded_adapter()).iterdir() if path.is_file()]
+        harmed = rng.choice(files)
+        for file in files:
+            content = file.read_bytes()
+            (here / file.name).write_bytes(damaged(content, rng) if file == harmed else content)
+        self._pipe.load_emotion_adapter(here)
 
     def adapters(self, rng: random.Random, here: Path) -> None:
         from emogen.embedded import embedded_adapter
@@ -189,7 +244,7 @@ class Doors:
 
         for file in ("config.json", "emotion_adapter.safetensors"):
             content = (Path(embedded_adapter()) / file).read_bytes()
-            (here / file).write_bytes(_damaged(content, rng) if rng.random() < 0.7 else content)
+            (here / file).write_bytes(damaged(content, rng) if rng.random() < 0.7 else content)
         read_emotion_adapter(here, {"transformer": _transformer()})
 
     def loras(self, rng: random.Random, here: Path) -> None:
@@ -212,20 +267,39 @@ class Doors:
             tensors[f"{prefix}{layer}.alpha"] = torch.tensor(rng.choice([4.0, 0.0, float("nan"), -1.0]))
         if rng.random() < 0.2:
             tensors = dict(list(tensors.items())[: rng.randrange(len(tensors))])
-        values = {"transformer.lora_alpha": rng.choice(_ODD), "transformer.r": 4}
+        values = {"transformer.lora_alpha": rng.choice(ODD), "transformer.r": 4}
         metadata = {"lora_adapter_metadata": json.dumps(values)}
         path = here / "lora.safetensors"
         save_file(tensors, path, metadata if rng.random() < 0.3 else None)
         if rng.random() < 0.3:
-            path.write_bytes(_damaged(path.read_bytes(), rng))
+            path.write_bytes(damaged(path.read_bytes(), rng))
         read_lora(path)
 
     def results(self, rng: random.Random, here: Path) -> None:
         from emogen.eval.benchmark.results import read_results
 
         text = json.dumps(_results())
-        (here / "results.json").write_bytes(_damaged(text.encode(), rng) if rng.random() < 0.8 else text.encode())
+        (here / "results.json").write_bytes(damaged(text.encode(), rng) if rng.random() < 0.8 else text.encode())
         read_results(here)
+
+    def studies(self, rng: random.Random, here: Path) -> None:
+        """A study built from results that are damaged or point elsewhere."""
+        from emogen.eval.benchmark.results import ForStudy, read_results
+        from emogen.eval.study.build import build_study
+
+        results = _results()
+        first = results["rows"][0]
+        second = first | {"system": "b", "file": "clips/b/000_fear_0.png"}
+        results["config"]["systems"].append({"name": "b", "clips": None})
+        results["rows"].append(second)
+        for row in (first, second):
+            clip = here / row["file"]
+            clip.parent.mkdir(parents=True)
+            clip.write_bytes(b"x")
+        row, key = rng.choice(results["rows"]), rng.choice(["file", "clip", "system", "prompt", "emotion", "judges"])
+        row[key] = rng.choice([*ODD, None, 5, [], {}, *[row[key]] * 20])
+        (here / "results.json").write_text(json.dumps(results))
+        build_study(read_results(here, ForStudy), here, here / "study", ["a", "b"], 1, 1, 0, [])
 
     def study_votes(self, rng: random.Random, here: Path) -> None:
         from emogen.eval.study.votes import read_key, read_votes, summarise_votes
@@ -236,7 +310,7 @@ class Doors:
         votes = {"1": {"answer": "left", "seconds": 2.0}, "2": {"answer": "awe", "seconds": 1.5}}
         for name, value in (("key", key), ("votes", {"study": "s", "voter": "v", "votes": votes})):
             content = json.dumps(value).encode()
-            (here / f"{name}.json").write_bytes(_damaged(content, rng) if rng.random() < 0.6 else content)
+            (here / f"{name}.json").write_bytes(damaged(content, rng) if rng.random() < 0.6 else content)
         checked = read_key(here / "key.json")
         summarise_votes(checked, read_votes(checked, [here / "votes.json"], say=lambda line: None))
 
@@ -299,95 +373,6 @@ def _time_limit() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _damaged(content: bytes, rng: random.Random) -> bytes:
-    """A file's bytes after what happens to files: cut, overwritten, repeated, emptied, or nothing."""
-    size = len(content)
-
-    def overwritten() -> bytes:
-        at, length = rng.randrange(size), rng.randrange(1, max(2, size // 4))
-        return content[:at] + rng.randbytes(length) + content[at + length :]
-
-    ways: list[Callable[[], bytes]] = [
-        lambda: content[: rng.randrange(size)],
-        overwritten,
-        lambda: bytes(b ^ (rng.random() < 0.01) * rng.randrange(256) for b in content),
-        lambda: content + content,
-        lambda: rng.randbytes(rng.randrange(1, 400)),
-        lambda: b"",
-        lambda: content[size // 2 :],
-        lambda: b"\xff\xfe" + content,
-        lambda: content,
-    ]
-    return rng.choice(ways)()
-
-
-def _damaged_text(text: str, rng: random.Random) -> str:
-    ways: list[Callable[[], str]] = [
-        lambda: text.replace(rng.choice(text), rng.choice(_ODD), 1),
-        lambda: text + rng.choice(_ODD),
-        lambda: rng.choice(_ODD) + text,
-        lambda: rng.choice(_ODD),
-        lambda: "".join(rng.sample(text, len(text))),
-        lambda: text + "+" + text,
-        lambda: text * rng.choice([2, 50]),
-        lambda: "".join(rng.choice(string.printable) for _ in range(rng.randrange(30))),
-        lambda: text.upper(),
-    ]
-    return rng.choice(ways)()
-
-
-def _write_table(
-    rng: random.Random, here: Path, name: str, columns: list[str], row: list[str], json_lines: float = 0.5
-) -> Path:
-    """A table of three rows in some form and encoding, with some cells replaced."""
-    rows = [[cell.replace("#", str(number)) for cell in row] for number in range(3)]
-    for _ in range(rng.choice([0, 0, 1, 2])):
-        rows[rng.randrange(3)][rng.randrange(len(row))] = rng.choice(_ODD)
-    if rng.random() < 0.2:
-        columns = [*columns]
-        columns[rng.randrange(len(columns))] = rng.choice([*_ODD, columns[0]])
-    if rng.random() < json_lines:
-        path = here / f"{name}.jsonl"
-        typed = [
-            {
-                c: rng.choice([5, None, [v], {"a": v}, True, 1e400]) if rng.random() < 0.03 else v
-                for c, v in zip(columns, r, strict=True)
-            }
-            for r in rows
-        ]
-        text = "".join(json.dumps(values, ensure_ascii=rng.random() < 0.5) + "\n" for values in typed)
-    else:
-        path = here / f"{name}.csv"
-        mark, end = rng.choice([",", ";", "\t", ", "]), rng.choice(["\n", "\r\n", "\r"])
-        text = end.join(mark.join(cells) for cells in [columns, *rows]) + rng.choice(
-            [end, end, "", '"', f"{mark}x{end}"]
-        )
-    encoding = rng.choice(["utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1", "utf-32"])
-    content = text.encode(encoding, errors="replace" if encoding == "latin-1" else "surrogatepass")
-    path.write_bytes(_damaged(content, rng) if rng.random() < 0.15 else content)
-    return path
-
-
-def _configs(folder: str, without: str = "\n") -> list[Path]:
-    return sorted(path for path in (ROOT / folder).glob("*.yaml") if without not in path.name)
-
-
-def _damaged_yaml(rng: random.Random, here: Path, source: Path) -> Path:
-    lines = source.read_text(encoding="utf-8").splitlines()
-    for _ in range(rng.randrange(1, 4)):
-        at = rng.randrange(len(lines))
-        key, _, value = lines[at].partition(":")
-        odd = rng.choice(_ODD)
-        lines[at] = rng.choice(
-            [f"{key}: {odd}", f"{key}{odd}:{value}", key, f"{key}: [{odd}, 1]", f"{key}: {{a: {odd}}}", lines[at] * 2,
-             "  " + lines[at], f"{key}: &a [*a]", f"<<: {value}", "", f"{key}: !!python/object:x", f"{key}: '{odd}"]
-        )  # fmt: skip
-    path = here / source.name
-    content = "\n".join(lines).encode(errors="surrogatepass")
-    path.write_bytes(_damaged(content, rng) if rng.random() < 0.1 else content)
-    return path
 
 
 def _transformer() -> object:

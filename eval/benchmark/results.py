@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from emogen.emotion import MIKELS
 from emogen.settings import ConfigError
 from emogen.settings.json_file import read_checked_json
+from emogen.settings.types import shown
 
 FILE = "results.json"
 Emotion = Literal[MIKELS]
@@ -206,9 +207,11 @@ class ForStudy(_Part):
         known = [system.name for system in self.config.systems]
         for place, row in enumerate(self.rows):
             if row.system not in known:
-                raise ValueError(f"rows[{place}] is of the system {row.system!r}, which config.systems does not name")
+                raise ValueError(
+                    f"rows[{place}] is of the system {shown(row.system)}, which config.systems does not name"
+                )
             if self.summary.judge not in row.judges:
-                raise ValueError(f"rows[{place}] lacks a reading by the judge {self.summary.judge!r}")
+                raise ValueError(f"rows[{place}] lacks a reading by the judge {shown(self.summary.judge)}")
         return self
 
 
