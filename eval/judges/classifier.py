@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors.torch import load_file
 from torch import nn
+
+_SCALE = ".scale"
 
 
 class _Block(nn.Module):
@@ -62,6 +70,22 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         outputs = {name: len(classes) for name, classes in heads.items()} | (regressions or {})
         self.answers = nn.ModuleDict({name: nn.Linear(192, count) for name, count in outputs.items()})
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> ClipClassifier:
+        """As diffusers' own, and also with matrices that are stored in 8 bits: int8 `NAME` with `NAME.scale` [rows, 1],
+        whose product is the matrix (see `in_8_bits`)."""
+        file = Path(pretrained_model_name_or_path) / SAFETENSORS_WEIGHTS_NAME
+        stored = load_file(file) if file.is_file() else {}
+        scales = [name for name in stored if name.endswith(_SCALE)]
+        if not scales:
+            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        for name in scales:
+            matrix = name.removesuffix(_SCALE)
+            stored[matrix] = stored[matrix].float() * stored.pop(name).float()
+        model = cls.from_config(cls.load_config(pretrained_model_name_or_path))
+        model.load_state_dict({name: value.float() for name, value in stored.items()})
+        return model.eval()
+
     def forward(self, clips: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits of every head.
 
@@ -82,3 +106,18 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         change = (x[:, 1:] - x[:, :-1]).abs().mean(1) if f > 1 else torch.zeros_like(x[:, 0])
         hidden = self.mix(torch.cat([x.mean(1), x.amax(1), change], dim=-1))
         return {name: head(hidden) for name, head in self.answers.items()}
+
+
+def in_8_bits(weights: dict[str, torch.Tensor], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """The weights with some matrices in 8 bits, a scale a row: half the bytes of 16 bits.
+
+    Args:
+        weights: as stored; names: of matrices [rows, columns].
+    """
+    found = dict(weights)
+    for name in names:
+        matrix = weights[name].float()
+        scale = matrix.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        found[name] = (matrix / scale).round().to(torch.int8)
+        found[name + _SCALE] = scale
+    return found
