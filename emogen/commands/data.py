@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
             one.add_argument(
                 "--retry_failed", "--retry-failed", action="store_true", help="try again what has failed before"
             )
+            one.add_argument("--engine", default="local", choices=("local", "ray"), help="ray: on a Ray cluster")
         one.add_argument("--quiet", action="store_true", help="no progress line")
         return one
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from emogen.curation.ray_engine import run_with_ray
 from emogen.curation.runner import Count, How, run_stage
 from emogen.curation.stage import Row, Stage
 from emogen.curation.workspace import Workspace
@@ -32,7 +33,8 @@ def how_to_run(args: argparse.Namespace, workers: int | None = None) -> How:
     found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", args.shard)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise ValueError(f"--shard is {args.shard!r}; write I/N with I from 1 to N, such as 3/16")
-    how = How(shard=(int(found[1]), int(found[2])), retry_failed=args.retry_failed, quiet=args.quiet)
+    how = How(shard=(int(found[1]), int(found[2])), retry_failed=args.retry_failed, quiet=args.quiet,
+              engine=args.engine)  # fmt: skip
     asked = workers if args.workers is None else args.workers
     if asked is not None:
         if asked < 0:
@@ -44,7 +46,8 @@ def how_to_run(args: argparse.Namespace, workers: int | None = None) -> How:
 def run_rows(stage: Stage, rows: list[Row], workspace: Workspace, how: How) -> int:
     """Run a stage and say what came of it; returns the exit status."""
     workspace.register(stage)
-    return say_count(stage.name, run_stage(stage, rows, workspace.folder, how))
+    carry = run_with_ray if how.engine == "ray" else run_stage
+    return say_count(stage.name, carry(stage, rows, workspace.folder, how))
 
 
 def say_count(name: str, count: Count) -> int:

@@ -153,7 +153,8 @@ def doctor(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe)
     worst, start = 0, time.monotonic()
-    common = {"workers": args.workers, "shard": args.shard, "retry_failed": args.retry_failed, "quiet": args.quiet}
+    common = {"workers": args.workers, "shard": args.shard, "retry_failed": args.retry_failed, "quiet": args.quiet,
+              "engine": args.engine}  # fmt: skip
     for name, values in _steps(recipe, args):
         print(f"-- {name} ({(time.monotonic() - start) / 60:.1f} min)", flush=True)
         worst = max(worst, STAGES[name](argparse.Namespace(**common | {"set": args.output_dir} | values)))

@@ -46,12 +46,14 @@ class How:
         shard: (i, n), 1 <= i <= n: of n machines that share the work, this is number i.
         retry_failed: try rows again that have failed before.
         quiet: no progress line.
+        engine: "local", or "ray" (see `ray_engine`).
     """
 
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     shard: tuple[int, int] = (1, 1)
     retry_failed: bool = False
     quiet: bool = False
+    engine: str = "local"
 
 
 @dataclass
@@ -73,7 +75,7 @@ def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | 
     how, output = how or How(), Path(output)
     parts = Parts(output, stage)
     count = Count()
-    todo = _not_held(stage, rows, parts.read(), how, count)
+    todo = to_do(stage, rows, parts.read(), how, count)
     bar = tqdm(total=len(todo), desc=stage.name, unit="row", disable=how.quiet or not todo, mininterval=0.5)
 
     def keep(result: Result) -> None:
@@ -100,7 +102,9 @@ def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | 
     return count
 
 
-def _not_held(stage: Stage, rows: Iterable[Row], held: Mapping[str, Result], how: How, count: Count) -> list[Row]:
+def to_do(stage: Stage, rows: Iterable[Row], held: Mapping[str, Result], how: How, count: Count) -> list[Row]:
+    """The rows that this run works on: of its shard, each key once, without those that are held. `count.before` grows
+    by those that are done."""
     todo: list[Row] = []
     seen: set[str] = set()
     for row in rows:
