@@ -20,6 +20,7 @@ _EXAMPLES = """\
   emogen data export set                 (set/export, which train_lora.py reads)
   emogen data status set
   emogen data run recipe.yaml --output_dir set       (all of it)
+docs/data.md tells the whole way, with costs.
 """
 
 
