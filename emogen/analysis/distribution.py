@@ -30,7 +30,7 @@ def run(clips: Clips, settings: Settings) -> Found:
     for name, mask in parts:
         results += _imbalance(found.where(mask), name, settings)
     kinds, gap = _people_and_model(found, settings)
-    coverage, cells = _coverage(found)
+    coverage = _coverage(found)
     results += [*gap, coverage]
     counts = np.bincount(found.label, minlength=8)
     most, least = int(counts.argmax()), int(counts.argmin())
@@ -42,7 +42,7 @@ def run(clips: Clips, settings: Settings) -> Found:
     if (counts == 0).any():
         missing = ", ".join(name for name, count in zip(MIKELS, counts, strict=True) if not count)
         warnings.append(f"No clip is labelled {missing}: nothing can be said of it, and a model cannot learn it here.")
-    pictures = {"distribution": _draw_shares(rows, parts), "plane": _draw_plane(found, cells)}
+    pictures = {"distribution": _draw_shares(rows, parts), "plane": _draw_plane(found)}
     return Found(sentence, results, pictures, {"distribution": rows, "label_kinds": kinds}, warnings)
 
 
@@ -98,8 +98,8 @@ def _people_and_model(clips: Clips, settings: Settings) -> tuple[list[dict], lis
     ]
 
 
-def _coverage(clips: Clips) -> tuple[Result, np.ndarray]:
-    """Share of the disc's cells of the plane in which at least one clip lies, and the counts `[arousal, valence]`."""
+def _coverage(clips: Clips) -> Result:
+    """Share of the plane's cells in which at least one clip lies."""
     edges = np.linspace(-1, 1, _GRID + 1)
     valence, arousal = clips.numbers("valence"), clips.numbers("arousal")
     here = np.isfinite(valence) & np.isfinite(arousal)
@@ -108,9 +108,8 @@ def _coverage(clips: Clips) -> tuple[Result, np.ndarray]:
     note = f"of {_GRID}x{_GRID} cells; {places} different places"
     if places <= 8:
         note += ": labels alone, so at most the eight categories' own"
-    return Result(
-        "share of the plane's cells with a clip", float((cells > 0).mean()), n=int(here.sum()), note=note
-    ), cells
+    seen = float((cells > 0).mean())
+    return Result("share of the plane's cells with a clip", seen, n=int(here.sum()), note=note)
 
 
 def _draw_shares(rows: list[dict], parts: list) -> Picture:
@@ -129,13 +128,15 @@ def _draw_shares(rows: list[dict], parts: list) -> Picture:
     return picture(figure, "Shares of the eight emotions, with 95 % intervals over films or characters.")
 
 
-def _draw_plane(clips: Clips, cells: np.ndarray) -> Picture:
+def _draw_plane(clips: Clips) -> Picture:
     figure, axes = draw(4.4, 4.0)
     place = axes[0, 0]
-    shade = place.imshow(
-        np.where(cells > 0, cells, np.nan), origin="lower", extent=(-1, 1, -1, 1), cmap="Blues", vmin=0
-    )
-    figure.colorbar(shade, ax=place, shrink=0.7, label="clips")
+    valence, arousal = clips.numbers("valence"), clips.numbers("arousal")
+    here = np.isfinite(valence) & np.isfinite(arousal)
+    spots, many = np.unique(np.round(np.stack([valence, arousal], 1)[here], 2), axis=0, return_counts=True)
+    if len(spots):
+        size = 12 + 500 * many / many.max()
+        place.scatter(spots[:, 0], spots[:, 1], s=size, color=SERIES[0], alpha=0.35, linewidths=0)
     place.axhline(0, color=QUIET, linewidth=0.8)
     place.axvline(0, color=QUIET, linewidth=0.8)
     for name, (valence, arousal) in MIKELS_VA.items():
@@ -145,7 +146,10 @@ def _draw_plane(clips: Clips, cells: np.ndarray) -> Picture:
                        ha="right" if right else "left", fontsize=8)  # fmt: skip
     place.set(xlabel="valence", ylabel="arousal", xlim=(-1, 1), ylim=(-1, 1))
     place.set_aspect("equal")
-    return picture(figure, "Where the labels lie on the valence-arousal plane; dots are the eight categories' places.")
+    return picture(
+        figure,
+        "Where the labels lie on the valence-arousal plane (larger: more clips); dots are the categories' places.",
+    )
 
 
 ANALYSIS = register(Analysis("distribution", "Distribution", ("emotion",), run))

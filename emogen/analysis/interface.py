@@ -88,8 +88,6 @@ class Settings:
         max_gap: seconds between two clips of a film that still count as adjoining.
         confusion: a CSV of counts that says how the labels err (rows: true, columns: as labelled).
         features: `.npy` (one row a clip, in the order of the table) or `.parquet` (`clip_id` and numbers).
-        readings: a table `clip_id, time, valence, arousal` of a judge or of people.
-        ratings: such a table to compare `readings` with.
     """
 
     resamples: int = 2000
@@ -97,8 +95,6 @@ class Settings:
     max_gap: float = 2.0
     confusion: Path | None = None
     features: Path | None = None
-    readings: Path | None = None
-    ratings: Path | None = None
 
 
 @dataclass(frozen=True)

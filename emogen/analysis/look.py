@@ -216,7 +216,8 @@ def _draw_means(means: list[dict]) -> Picture:
             colours = None if marker == "o" else [QUIET] * 8
             dots(place, list(MIKELS), value, low, high, colours=colours, shift=shift, marker=marker)
         title = MEASURES[name].split(", raw")[0]
-        place.set_title(title + (" (grey: the paper's)" if name in _PAPERS else ""), fontsize=9.5, loc="left")
+        greys = any(row["measure"] == MEASURES[_PAPERS[name]] for row in means) if name in _PAPERS else False
+        place.set_title(title + (" (grey: the paper's)" if greys else ""), fontsize=9.5, loc="left")
     for place in axes.flat[len(shown) :]:
         place.set_visible(False)
     return picture(figure, "Means by emotion with 95 % intervals over films or characters.")
@@ -239,7 +240,7 @@ def _draw_ratios(rows: list[dict], base: float) -> Picture:
         place.set_xlabel(MEASURES[raw].split(",")[0])
         place.yaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
     axes[0, 0].set_ylabel("positive clips", color=INK)
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 0].legend(loc="lower right", frameon=False)
     caption = (
         "Share of positive clips by colourfulness and brightness; a larger dot is more clips, the dashed line all."
     )

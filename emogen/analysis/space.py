@@ -20,7 +20,7 @@ from emogen.emotion import MIKELS
 
 _NEIGHBOURS = 10
 _MAPPED = 2000  # clips on the map
-_MEASURED = 6000  # clips whose neighbours and silhouettes are measured
+_MEASURED = 3000  # clips whose neighbours and silhouettes are measured
 _LOOK = ("saturation", "brightness", "contrast", "motion")
 
 

@@ -29,6 +29,7 @@ from emogen.emotion import MIKELS
 _CHAINS = (("sadness", "fear"), ("sadness", "anger"), ("fear", "anger"))
 _SHUFFLES = 200
 _FEW = 20
+_AS = {"people's labels": "by people's labels", "corrected": "corrected"}
 _OVERALL = {"stays": stays, "drifts within its valence": drifts, "leaps across valence": across}
 
 
@@ -216,7 +217,7 @@ def _part_ways(views: dict, films: int, confusion: np.ndarray | None) -> list[st
     for view, (table, _) in views.items():
         value = float(stays(table))
         if abs(value - raw) > 0.05:
-            said.append(f"Self-persistence reads {raw:.2f} as labelled and {value:.2f} {view}: wrong labels hide it.")
+            said.append(f"Self-persistence reads {raw:.2f} as labelled, {value:.2f} {_AS[view]}: wrong labels hide it.")
     if confusion is None:
         said.append(
             "Nothing says how often the labels are wrong, so that nothing is corrected. Wrong labels make emotions "
@@ -249,7 +250,7 @@ def _draw_side(side: list[dict]) -> Picture:
     axes[0, 0].axhline(7.5, color=QUIET, lw=0.7)
     axes[0, 0].set_xlabel("probability that the next clip has the same emotion", color=INK)
     axes[0, 0].set_xlim(0, 1)
-    axes[0, 0].legend(loc="upper right")
+    figure.legend(loc="outside upper center", ncols=len(views), frameon=False, fontsize=8.5)
     return picture(figure, "Self-persistence with 95 % intervals over films.")
 
 

@@ -57,8 +57,8 @@ def run(clips: Clips, settings: Settings) -> Found:
         agree = leaks[1]
         if agree.value is not None:
             sentence += f"; where its reading is one of the eight, {agree.value:.0%} name the label itself"
-    best = next((row for row in rows if row["rank"] == 1), None)
-    if best:
+    best = max(rows, key=lambda row: row["z"], default=None)
+    if best and best["z"] > 1.96:
         sentence += f'. The phrase most typical of {best["emotion"]} is "{best["phrase"]}"'
     pictures = {"leakage": _draw_leakage(leak_table)}
     if rows:

@@ -31,8 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--votes", type=Path, help="people's votes: clip_id, annotator, emotion")
     parser.add_argument("--confusion", type=Path, help="how the labels err, as counts: rows true, columns as labelled")
     parser.add_argument("--features", type=Path, help="of a frozen encoder: .npy (a row a clip) or .parquet (clip_id)")
-    parser.add_argument("--readings", type=Path, help="a judge's within clips: clip_id, time, valence, arousal")
-    parser.add_argument("--ratings", type=Path, help="people's, in the same form, to compare the readings with")
     parser.add_argument("--max_gap", type=float, default=2.0, metavar="SECONDS", help="between clips that adjoin")
     parser.add_argument("--resamples", type=int, default=2000, help="of every bootstrap")
     parser.add_argument("--seed", type=int, default=0)
@@ -61,13 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if only == []:
             raise ValueError("--only names no analysis")
         chosen(only)
-        for flag in ("votes", "confusion", "features", "readings", "ratings"):
+        for flag in ("votes", "confusion", "features"):
             path = getattr(args, flag)
             if path is not None and not path.is_file():
                 raise ValueError(f"--{flag} {path}: no such file")
-        settings = Settings(
-            args.resamples, args.seed, args.max_gap, args.confusion, args.features, args.readings, args.ratings
-        )
+        settings = Settings(args.resamples, args.seed, args.max_gap, args.confusion, args.features)
         clips = read_clips(args.data, args.votes)
         say = (lambda name: None) if args.quiet else (lambda name: print(f"  {name}", file=sys.stderr))
         parts = analyze(clips, args.output_dir, settings, only, say)
