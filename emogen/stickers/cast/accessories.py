@@ -84,11 +84,16 @@ def _bow_tie(pen: Pen, style: Flat) -> None:
 
 
 def _scarf(pen: Pen, style: Flat) -> None:
-    tail = np.array([(0.30, 0.02), (0.56, 0.0), (0.60, 0.42), (0.34, 0.46)])
-    style.feature(pen, tail, (210, 66, 74), (110, 20, 30))
-    x = np.linspace(-0.86, 0.86, 17)
-    y = 0.10 * (1 - (x / 0.86) ** 2)
-    style.feature(pen, geometry.between(x, y - 0.14, y + 0.12), (226, 84, 90), (110, 20, 30))
+    style.feature(
+        pen, np.array([(0.26, -0.06), (0.54, -0.08), (0.62, 0.34), (0.32, 0.38)]), (206, 62, 72), (110, 20, 30)
+    )
+    x = np.linspace(-0.84, 0.84, 17)
+    y = 0.12 * (1 - (x / 0.84) ** 2) - 0.10
+    style.feature(pen, geometry.between(x, y - 0.13, y + 0.12), (228, 86, 92), (110, 20, 30))
+    for at in (-0.56, -0.14, 0.28):
+        pen.fill(
+            [(at, y[8] - 0.10), (at + 0.12, y[8] - 0.10), (at + 0.12, y[8] + 0.08), (at, y[8] + 0.08)], (255, 220, 200)
+        )
 
 
 def _headphones(pen: Pen, style: Flat, who: Character) -> None:

@@ -56,7 +56,7 @@ class Flat:
 
     def _chain(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
         length = float(np.hypot(*np.diff(curve, axis=0).T).sum())
-        step = max(1, int(0.4 * radius / max(length / (len(curve) - 1), 1e-6)))
+        step = max(1, int(0.55 * radius / max(length / (len(curve) - 1), 1e-6)))
         for x, y in curve[:-1:step]:
             pen.fill(_CIRCLE * radius + (x, y), color)
         pen.fill(_CIRCLE * (radius * 1.12) + curve[-1], color)
@@ -86,7 +86,7 @@ class Soft(Flat):
 
     def limb(self, pen: Pen, curve: np.ndarray, radius: float, color: Color) -> None:
         rim, bright = self._tones(color)
-        for size, tone in ((1.0, rim), (0.86, mix(color, rim, 0.45)), (0.70, color), (0.42, mix(color, bright, 0.5))):
+        for size, tone in ((1.0, rim), (0.80, mix(color, rim, 0.15)), (0.46, mix(color, bright, 0.45))):
             self._chain(pen, curve + (1 - size) * radius * np.array([-0.34, -0.44]), radius * size, tone)
 
     @staticmethod
