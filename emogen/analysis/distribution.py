@@ -35,8 +35,8 @@ def run(clips: Clips, settings: Settings) -> Found:
     counts = np.bincount(found.label, minlength=8)
     most, least = int(counts.argmax()), int(counts.argmin())
     sentence = (
-        f"{MIKELS[most]} is the most frequent label ({counts[most] / len(found):.0%} of {len(found):,} clips) and "
-        f"{MIKELS[least]} the least ({counts[least] / len(found):.0%})."
+        f"{MIKELS[most].capitalize()} is the most frequent label ({counts[most] / len(found):.0%} of {len(found):,} "
+        f"clips) and {MIKELS[least]} the least ({counts[least] / len(found):.0%})."
     )
     warnings = []
     if (counts == 0).any():

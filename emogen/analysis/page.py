@@ -34,10 +34,10 @@ figcaption{color:#555;font-size:.88rem;max-width:46rem;margin-top:.3rem;position
 td,th{padding:.28rem .6rem;text-align:right;vertical-align:top;border-bottom:1px solid #eee;white-space:nowrap}
 th{color:#555;font-weight:600;text-align:right}th:first-child,td:first-child{text-align:left;padding-left:0;
 white-space:normal;min-width:9rem}
-td.note{color:#666;text-align:left;white-space:normal;min-width:11rem}
+tr.noted td{border-bottom:0;padding-bottom:0}td.note{color:#666;font-size:.92em;padding-top:0}
 summary{cursor:pointer;color:#0b5d8f;padding:.35rem 0}
 .foot{color:#666;font-size:.85rem;margin-top:3rem}
-@media(max-width:560px){body{font-size:15px}figure svg.wide{max-width:none;width:560px}td.note{min-width:9rem}}
+@media(max-width:560px){body{font-size:15px}figure svg.wide{max-width:none;width:560px}}
 """
 
 
@@ -108,12 +108,8 @@ def _width(svg: str) -> float:
 def _results(results: Sequence[Result]) -> str:
     if not results:
         return ""
-    rows = [
-        f"<tr><td>{escape(r.name)}</td><td>{number(r.value)}</td><td>{interval(r)}</td><td>{r.n:,}</td>"
-        f'<td class="note">{escape(r.note)}</td></tr>'
-        for r in results
-    ]
-    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th>n</th><th></th></tr>"
+    rows = [_result(result) for result in results]
+    head = "<tr><th>figure</th><th>value</th><th>95 % interval</th><th>n</th></tr>"
     html = f'<div class="scroll"><table>{head}{"".join(rows[:_FIRST])}</table></div>'
     if len(rows) > _FIRST:
         rest = "".join(rows[_FIRST:])
@@ -122,6 +118,13 @@ def _results(results: Sequence[Result]) -> str:
             f'<div class="scroll"><table>{head}{rest}</table></div></details>'
         )
     return html
+
+
+def _result(r: Result) -> str:
+    """A row, and below it the note."""
+    note = f'<tr><td class="note" colspan="4">{escape(r.note)}</td></tr>' if r.note else ""
+    cells = f"<td>{escape(r.name)}</td><td>{number(r.value)}</td><td>{interval(r)}</td><td>{r.n:,}</td>"
+    return f"<tr{' class=noted' if note else ''}>{cells}</tr>{note}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
