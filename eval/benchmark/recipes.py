@@ -31,7 +31,7 @@ class Recipes:
 
     def __init__(self, generation: Mapping[str, Any]):
         self.generation = generation
-        self._weights: dict[tuple[str, Callable], Any] = {}
+        self._weights: dict[tuple[str, Callable, bool], Any] = {}
         self._defaults: dict[tuple[str | None, bool], dict[str, Any]] = {}
         self._versions = _versions()
 
@@ -62,14 +62,15 @@ class Recipes:
 
         if source is None or source == "none":
             return None
-        if (source, read) not in self._weights:
+        key = source, read, image  # "embedded" is another model for pictures
+        if key not in self._weights:
             find = find_adapter if read is _adapter_print else find_model
             folder = Path(find(source, "image" if image else "text"))
             found = read(folder) if folder.exists() else _revision(source)
             if found is None:
                 return source  # not downloaded yet: known once it is
-            self._weights[source, read] = found
-        return self._weights[source, read]
+            self._weights[key] = found
+        return self._weights[key]
 
 
 def picture_print(path: str) -> str:

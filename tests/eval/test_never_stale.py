@@ -137,6 +137,14 @@ def test_a_second_writer_is_refused_and_told_who_writes(used):
     assert run(generation={"num_inference_steps": 9})[1] == 4
 
 
+def test_one_name_of_two_models_has_two_fingerprints():
+    both = {"model": "embedded", "adapter": "embedded"}
+    config = eval_config({"name": "t", "systems": {"text": both, "image": both | {"image": True}}})
+    known = recipes.Recipes({})
+    text, image = (known.sampled(system, {})["weights"] for system in config.systems)
+    assert text["model"] != image["model"] and text["adapter"] != image["adapter"]
+
+
 def test_large_files_are_told_by_samples(tmp_path):
     path = tmp_path / "large.safetensors"
     path.write_bytes(b"a" * (1 << 25) + b"b" * (1 << 20))

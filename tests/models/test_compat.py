@@ -15,7 +15,6 @@ from emogen.models import compat
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
-    "eval/metrics/frechet_video.py": {"_sync_dist"},  # of torchmetrics, which is overridden
     "eval/metrics/frechet.py": {"_defaults"},  # of torchmetrics' Metric, from which it derives
 }
 """Rooms that derive from a class of a library may call what they override."""
