@@ -110,7 +110,13 @@ def test_private_names_of_others_are_touched_nowhere_else():
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 ours.add(node.id)
     trees.pop("emogen/models/compat.py")
-    ours |= {"_replace", "_actions", "_AppendAction", "_SubParsersAction"}  # of the standard library, documented or old
+    ours |= {
+        "_exit",
+        "_replace",
+        "_actions",
+        "_AppendAction",
+        "_SubParsersAction",
+    }  # of the standard library, documented or old
     found = {}
     for name, tree in trees.items():
         attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and _private(n.attr)}
