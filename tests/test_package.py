@@ -62,3 +62,9 @@ def test_every_package_folder_is_in_the_build():
 
 def test_version_is_the_distributions():
     assert metadata.version("emogen") == emogen.__version__
+
+
+def test_test_files_have_names_of_their_own():
+    """Files of one name in two folders cannot be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert not sorted({name for name in names if names.count(name) > 1})

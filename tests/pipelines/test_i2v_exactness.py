@@ -1,5 +1,6 @@
 """Image-to-video in all its forms: at rest the stock pipeline's clip bit for bit, otherwise another."""
 
+import os
 import subprocess
 import sys
 
@@ -150,7 +151,9 @@ assert stock in sys.modules
 logging.getLogger("transformers.utils.import_utils").warning("other news")
 logging.getLogger("transformers.utils.import_utils").warning("`CLIPImageProcessor` requires torchvision, again")
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    # a command that ran in this process before may have asked transformers for silence
+    loud = {name: value for name, value in os.environ.items() if name != "TRANSFORMERS_VERBOSITY"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=loud)
     assert ran.returncode == 0, ran.stderr
     assert "falling back" not in ran.stderr and "other news" in ran.stderr
     assert "torchvision, again" in ran.stderr  # the filter stands only during the import
