@@ -136,7 +136,8 @@ def test_a_process_killed_by_the_system_resumes_bit_for_bit(tmp_path):
     """SIGKILL between checkpoints, and then the same state as an undisturbed run."""
     script = (
         "import sys, torch; torch.set_num_threads(1); sys.path[:0] = [sys.argv[2], sys.argv[3]]\n"
-        "from test_loop import Toy, schedule\nfrom recipe.loop import train\nfrom pathlib import Path\nimport time\n"
+        "from test_training_loop import Toy, schedule\nfrom recipe.loop import train\n"
+        "from pathlib import Path\nimport time\n"
         "toy = Toy(10, lambda: (Path(sys.argv[1], 'reached').touch(), time.sleep(float(sys.argv[4]))))\n"
         "train(toy, schedule(), Path(sys.argv[1]), 'toy')\n"
     )
@@ -160,7 +161,7 @@ def test_two_processes_train_as_one_with_both_batches(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(
         f"import sys, torch; torch.set_num_threads(1); sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
-        "from test_loop import Plain, schedule\nfrom recipe.loop import train\nfrom pathlib import Path\n"
+        "from test_training_loop import Plain, schedule\nfrom recipe.loop import train\nfrom pathlib import Path\n"
         f"train(Plain(), schedule(bf16=False), Path({str(tmp_path / 'two')!r}), 'toy')\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
