@@ -14,7 +14,7 @@ from PIL import Image
 from emogen.commands import sample_run
 from emogen.commands.sample import main as sample
 from emogen.commands.sample_options import build_parser
-from emogen.commands.sample_request import RequestError, parse
+from emogen.commands.sample_request import RequestError, parse, read_job
 from emogen.files import LOCK_NAME, only_writer
 from emogen.media.reader import read_metadata
 from emogen.media.writer import write_video
@@ -175,3 +175,14 @@ def test_being_asked_to_end(number, tmp_path):
     assert run.returncode == 128 + number and "ended; nothing unfinished is left" in said and "Traceback" not in said
     assert not (out / LOCK_NAME).exists()
     assert all(path.suffix == ".mp4" for path in out.iterdir() if path.is_file())
+
+
+def test_the_limit_of_a_picture_can_be_moved(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    words = [*FACE, "--image", str(tmp_path / "a.png"), "--output", str(tmp_path / "a.mp4")]
+    parser = build_parser()
+    assert read_job(parse(parser, words)).kind == "image"
+    with pytest.raises(ValueError, match=r"more than 1,000; make it smaller or raise the limit .max_picture_pixels"):
+        read_job(parse(parser, [*words, "--max_picture_pixels", "1000"]))
+    with pytest.raises(ValueError, match="max_picture_pixels"):
+        read_job(parse(parser, [*words, "--max_picture_pixels", "0"]))

@@ -33,6 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--prompt", help="what the clip shows, best without emotion words")
     what.add_argument("--image", metavar="FILE", help="the picture that the clip begins with (image to video)")
     what.add_argument(
+        "--max_picture_pixels", type=whole_text, metavar="N", help="largest --image in pixels (default: 100 million)"
+    )
+    what.add_argument(
         "--emotion",
         default=NEUTRAL,
         metavar="TEXT",

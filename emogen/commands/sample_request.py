@@ -9,7 +9,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from emogen.data.tables import Columns, RecordError, good_rows, typed
 from emogen.emotion import MIKELS, NEUTRAL, EmotionArc, EmotionState, parse_emotion_or_arc
 from emogen.files import fingerprint_file
 from emogen.finite import float_text, whole_text
+from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.media.pictures import read_picture
 from emogen.media.reader import read_metadata
 
 ALL = "all"
-OF_THE_RUN = ("output", "output_dir", "batch", "source", "trust", "quiet", "device")
+OF_THE_RUN = ("output", "output_dir", "batch", "source", "trust", "quiet", "device", "max_picture_pixels")
 """Options that do not change what a clip looks like."""
 OF_ALL_ROWS = (
     "model", "adapter", "no_lora", "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
@@ -30,13 +31,14 @@ OF_ALL_ROWS = (
     "offload", "offload_folder", "fp8", "vae_tiling", "vae_slicing", "ulysses", "ring",
 )  # fmt: skip
 """Options that decide how the pipeline is opened: a row cannot set them."""
-_NO_COLUMNS = ("batch", "source", "trust", "output_dir", "quiet", "help")
+_NO_COLUMNS = ("batch", "source", "trust", "output_dir", "quiet", "help", "max_picture_pixels")
 _TRUSTED = ("model", "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend")
 """What a stranger's clip may not choose by itself: it names files and folders here, or code on the hub."""
 _RANGES = {  # option -> what it may be, both ends included
     "num_frames": (1, 10_000), "height": (1, 16_384), "width": (1, 16_384), "num_inference_steps": (1, 10_000),
     "max_kb": (1, 10_000_000), "fps": (0.01, 1000), "seed": (0, 2**63 - 1), "emotion_scale": (-1000, 1000),
     "guidance_scale": (0, 1000), "emotion_guidance_scale": (0, 1000), "emotion_lora_weight": (-1000, 1000),
+    "max_picture_pixels": (1, 10**9),
 }  # fmt: skip
 _MAX_INTENSITY = 100
 _LEAST_SIDE, _MOST_ASPECT = 16, 16
@@ -156,7 +158,7 @@ def read_job(args: argparse.Namespace, where: str = "") -> Job:
     emotion = None if everything else read_emotion(args.emotion)
     avoid = None if args.avoid is None else read_emotion(args.avoid, "avoid")
     if args.image is not None:
-        _check_picture(args.image)
+        _check_picture(args.image, picture_limits(args))
     _check_output(args)
     return Job(args, emotion, avoid, where)
 
@@ -190,11 +192,16 @@ def _check_text(name: str, text: str | None) -> None:
         raise RequestError(f"--{name} holds a zero byte; leave it out")
 
 
-def _check_picture(path: str) -> None:
+def picture_limits(args: argparse.Namespace) -> Limits:
+    """How large a picture may be."""
+    return replace(DEFAULT_LIMITS, max_picture_pixels=args.max_picture_pixels or DEFAULT_LIMITS.max_picture_pixels)
+
+
+def _check_picture(path: str, limits: Limits) -> None:
     if not os.path.isfile(path):
         raise RequestError(f"--image: no file {path[:300]}")
     try:
-        picture = read_picture(path)
+        picture = read_picture(path, limits)
     except (OSError, ValueError) as error:
         raise RequestError(f"--image: {error}") from error
     short, long = sorted(picture.size)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from emogen.commands.sample_options import ENLARGE_TO
-from emogen.commands.sample_request import ALL, Job, RequestError, description, ending, short_name
+from emogen.commands.sample_request import ALL, Job, RequestError, description, ending, picture_limits, short_name
 from emogen.emotion import MIKELS, NEUTRAL, EmotionState
 from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
@@ -90,7 +90,7 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     if job.avoid is not None:
         call["negative_emotion"] = [job.avoid] * len(emotions)
     if args.image is not None:
-        call["image"] = read_picture(args.image)
+        call["image"] = read_picture(args.image, picture_limits(args))
     clips = pipe(
         prompt=[args.prompt] * len(emotions), emotion=emotions, emotion_scale=args.emotion_scale, output_type="np",
         generator=[torch.Generator().manual_seed(seed) for _ in emotions], **call,

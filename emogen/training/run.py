@@ -91,6 +91,7 @@ def dry_run(config: TrainingConfig, judge: PreviewJudge | None = None) -> None:
     # A machine without a GPU is often where a run for one is prepared.
     device = torch.device("cpu" if config.run.cpu else "cuda")
     say_forecast(forecast_run(plan, device, zero=door.zero), print)
+    print(reading_memory(plan))
     train, run = plan.split("train"), config.run
     order = make_order(train, config, groups=1)
     batch = run.train_batch_size * run.gradient_accumulation_steps
@@ -157,6 +158,7 @@ def _run(config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accele
     describe_run(plan, model, say)
     expected = forecast_run(plan, accelerator.device, accelerator.num_processes, folded, door.zero)
     say_forecast(expected, say)
+    say(reading_memory(plan))
     order = make_order(train.clips, config, sharing.groups)
     say(order.describe())
     for line in remarks(config, order, len(held_out) if held_out is not None else 0):
@@ -292,6 +294,19 @@ def say_forecast(made: Forecast, say: Say) -> None:
         say("what would help, each on top of the ones before:")
     for line in advice:
         say(f"  {line}")
+
+
+def reading_memory(plan: Plan) -> str:
+    """What encoding the clips takes of main memory: the clips of a batch as tensors, and a frame of the largest file on
+    its way to them (decoded, turned, and in floating point), however long the files are."""
+    largest = max(clip.bucket.num_frames * clip.bucket.height * clip.bucket.width for clip in plan.clips)
+    batch = plan.config.data.encode_clips * largest * 3 * 4
+    frame = plan.config.data.max_pixels * 3 * (1 + 1 + 4)
+    return (
+        f"reading clips takes up to {(batch + frame) / 2**20:,.0f} MiB of main memory a process: "
+        f"{batch / 2**20:,.0f} for {plan.config.data.encode_clips} clips (data.encode_clips) and {frame / 2**20:,.0f} "
+        "for a frame of the largest size allowed (data.max_pixels)"
+    )
 
 
 def identity(plan: Plan, clips: Sequence[PlannedClip]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from emogen.media import write_video
 from emogen.models import latent_frame_times
 from emogen.training.data.clips import PlannedClip, load_clip, moments_in_clip
 from emogen.training.data.plan import DataError, make_plan
+from emogen.training.run import reading_memory
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "media"
 
@@ -61,6 +62,9 @@ def test_every_drop_cut_loop_and_enlargement_is_listed(make_config, odd_clips):
         "wide.webp: 75% of 16x64 cut off to fit 16x16",
     ):
         assert line in text, line
+    clips = 8 * 5 * 16 * 16 * 3 * 4 / 2**20
+    assert f"{clips:,.0f} for 8 clips (data.encode_clips)" in reading_memory(plan)
+    assert "162 for a frame of the largest size allowed" in reading_memory(plan)  # 18 bytes a pixel of 4096x2304
     said.clear()
     make_plan(make_config(data={**data, "short_clips": "skip"}), said.append)
     assert "short.webp: 3 frames at the model's rate; the shortest bucket has 5" in "\n".join(said)
