@@ -1,5 +1,6 @@
 """Forty rows of work that takes a moment, for a driver that is killed."""
 
+import signal
 import time
 
 import poison
@@ -19,4 +20,6 @@ STAGE = Stage("slow", 1, work, {"add": 0}, timeout=20)
 
 
 def main(folder):
+    # a process that is begun in the background of a script has SIGINT ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_stage(STAGE, ROWS, folder, How(workers=2, quiet=True))
