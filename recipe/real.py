@@ -185,7 +185,8 @@ def _captions(content: str, place: str) -> list[str]:
 def over(rgba: np.ndarray, place: str) -> np.ndarray:
     """Frames with alpha, uint8 `[F, H, W, 4]`, laid over a background of the cast."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
-    flat = rgba[..., :3] * alpha + background(place, rgba.shape[1]).astype(np.float32) * (1 - alpha)
+    ground = np.asarray(background(place, rgba.shape[1]), np.float32)
+    flat = rgba[..., :3] * alpha + ground * (1 - alpha)
     return flat.round().astype(np.uint8)
 
 
@@ -230,7 +231,7 @@ def _folder_of(source: Path, vendor: str) -> str:
 
 def jiggle(image: np.ndarray, rng: np.random.Generator, clips: Clips) -> np.ndarray:
     """A clip, uint8 `[F, H, W, 3]`, of a still RGBA image that bobs and tilts on a plain background."""
-    floor = Image.fromarray(background(BACKGROUNDS[rng.integers(len(BACKGROUNDS))], clips.size))
+    floor = background(BACKGROUNDS[rng.integers(len(BACKGROUNDS))], clips.size)
     picture = Image.fromarray(image)
     scale, sway, bob = rng.uniform(0.72, 0.98), rng.uniform(0, 8), rng.uniform(0, 0.06)
     tempo, phase = rng.integers(1, 4), rng.uniform(0, 6.28)

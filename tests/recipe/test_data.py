@@ -157,3 +157,19 @@ def test_broken_faces_are_drawn_every_way_with_every_emotion_and_labelled():
     assert labels[3::4].all() and torch.equal(out[3::4], x[3::4]) and 20 <= labels.sum() <= 40
     changed = (out - x).abs().amax((1, 2, 3, 4)) > 0
     assert torch.equal(changed, labels.bool() & (torch.arange(60) % 4 != 3))
+
+
+def test_art_of_others_stands_on_the_backgrounds_of_the_cast():
+    from emogen.stickers.cast.backgrounds import background
+    from recipe.real import jiggle, over
+    from recipe.world import BACKGROUNDS, item_rng
+
+    art = np.zeros((2, 32, 32, 4), np.uint8)
+    art[:, 8:24, 8:24] = (250, 10, 20, 255)
+    for place in BACKGROUNDS:
+        frames = over(art, place)
+        assert frames.shape == (2, 32, 32, 3) and (frames[:, 8:24, 8:24] == (250, 10, 20)).all()
+        assert (frames[0, 0] == np.asarray(background(place, 32))[0]).all()
+    clip = jiggle(art[0], item_rng(0, "jiggle"), SMALL)
+    assert clip.shape == (SMALL.frames, SMALL.size, SMALL.size, 3) and clip.dtype == np.uint8
+    assert (clip != clip[:1]).any() and (np.abs(clip.astype(int) - (250, 10, 20)).sum(-1) < 9).any()
