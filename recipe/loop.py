@@ -143,10 +143,11 @@ def _follow(average: nn.Module, modules: nn.Module, decay: float) -> None:
 
 
 def _average_gradients(parameters: list[nn.Parameter], world: int) -> None:
-    flat = torch.cat([p.grad.reshape(-1) for p in parameters])
+    used = [p for p in parameters if p.grad is not None]  # an image uses no convolution over time; all ranks alike
+    flat = torch.cat([p.grad.reshape(-1) for p in used])
     dist.all_reduce(flat)
     flat.div_(world)
-    for p, piece in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+    for p, piece in zip(used, flat.split([p.numel() for p in used]), strict=True):
         p.grad.copy_(piece.view_as(p))
 
 
