@@ -3,6 +3,7 @@
 diffusers asks for an accelerator a process; two CPU processes say here that they have them.
 """
 
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def latents(pipe, **arguments):
 
 
 def main():
+    faulthandler.dump_traceback_later(400, exit=True)  # processes that wait for each other for ever say where
     pipe = dressed()
     calls = [{"emotion": "fear"}, {}, {"emotion": "fear", "emotion_guidance_scale": 6.0}]
     expected = [latents(pipe, **call) for call in calls]

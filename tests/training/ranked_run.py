@@ -1,5 +1,6 @@
 """A training run under torchrun, for tests: `torchrun ranked_run.py CONFIG.json [fsdp2] [ulysses]`."""
 
+import faulthandler
 import json
 import os
 import sys
@@ -31,6 +32,7 @@ def shard_on_cpu() -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(400, exit=True)  # processes that wait for each other for ever say where
     torch.set_num_threads(1)
     if "fsdp2" in sys.argv:
         shard_on_cpu()
