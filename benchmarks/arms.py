@@ -26,7 +26,7 @@ SMALL_ADAPTER = {"hidden_dim": 128, "adapter_rank": 128, "adapter_head_dim": 32}
 
 def wan_config(name: str, layers: int | None = None) -> dict:
     """A transformer's configuration: "embedded", "small" (the embedded one with heads of 96 channels instead of 64, for
-    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan21_configs.json; with `layers`, of
+    DiffSynth's rotary embedding cannot be of 64), or a name of tests/fixtures/wan_configs.json; with `layers`, of
     only so many of its blocks."""
     if layers:
         return {**wan_config(name), "num_layers": layers}
@@ -36,7 +36,7 @@ def wan_config(name: str, layers: int | None = None) -> dict:
     if name == "embedded":
         path = root / "emogen/embedded/model/transformer/config.json"
         return {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith("_")}
-    published = json.loads((root / "tests/fixtures/wan21_configs.json").read_text())
+    published = json.loads((root / "tests/fixtures/wan_configs.json").read_text())
     return {**published["transformer"]["common"], **published["transformer"][name]}
 
 

@@ -22,6 +22,17 @@ TINY_WAN = {
 """Configuration of a text-to-video `WanTransformer3DModel` with 4 latent channels."""
 
 
+PUBLISHED = json.loads((Path(__file__).parent / "fixtures" / "wan_configs.json").read_text(encoding="utf-8"))
+"""The published Wan checkpoints' configurations: `transformer` and `pipeline` by model, `vae`, `text_encoder`."""
+PUBLISHED_MODELS = tuple(name for name in PUBLISHED["transformer"] if name != "common")
+
+
+def published_config(name: str) -> dict:
+    """The `transformer/config.json` of a published model."""
+    own = {"_class_name": "WanTransformer3DModel"} | PUBLISHED["transformer"]["common"]
+    return own | PUBLISHED["transformer"][name]
+
+
 def moving_square(frames: int = 12, size: int = 16, seed: int = 0) -> np.ndarray:
     """A bright square on noise, further to the right in every frame, no two frames alike; uint8 [F, size, size, 3]."""
     random = np.random.default_rng(seed)

@@ -2,11 +2,10 @@
 
 import contextlib
 import dataclasses
-import json
-from pathlib import Path
 
 import pytest
 import torch
+from parts import published_config
 
 from emogen.training.config import AdapterSettings, ConfigError, LoraSettings, OptimizerConfig
 from emogen.training.families import family_of
@@ -24,7 +23,6 @@ from emogen.training.memory.trace import (
 from emogen.training.model import build_model, load_transformer
 from emogen.training.objective import add_noise, flow_loss
 
-PUBLISHED = json.loads((Path(__file__).parents[1] / "fixtures" / "wan21_configs.json").read_text())["transformer"]
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 FEED_FORWARD = ["ffn.net.0.proj", "ffn.net.2"]
 KEPT, WORKING = "activations kept for backward", "working set"
@@ -44,8 +42,7 @@ def tiny(**changes):
 
 
 def published(name, **changes):
-    sizes = {"_class_name": TINY["_class_name"], **PUBLISHED["common"], **PUBLISHED[name]}
-    return Setup(**{"transformer": sizes, "latents": (21, 60, 104), **changes})
+    return Setup(**{"transformer": published_config(name), "latents": (21, 60, 104), **changes})
 
 
 class RealStep:
@@ -195,7 +192,8 @@ def test_published_models_at_480p(name, frozen, tflop):
     assert plain.parts["frozen weights"] == pytest.approx(2 * frozen, rel=0.01)
     assert recomputed.flop / 1e12 == pytest.approx(tflop, rel=0.05)
     layers, block = plain.setup.layers, plain.parts[KEPT] / plain.setup.layers
-    width, wide = PUBLISHED[name]["num_attention_heads"] * 128, PUBLISHED[name]["ffn_dim"]
+    sizes = published_config(name)
+    width, wide = sizes["num_attention_heads"] * 128, sizes["ffn_dim"]
     hidden = plain.tokens * width * 2
     assert 24 < (block - plain.tokens * wide * 2) / hidden < 28
     assert recomputed.parts[KEPT] == pytest.approx(hidden * layers, rel=0.15)
