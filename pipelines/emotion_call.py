@@ -12,19 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from emogen.emotion import EmotionArc, EmotionState, emotion_prompt, latent_frame_times, parse_emotion_or_arc
+from emogen.emotion import EmotionArc, emotion_prompt
+from emogen.emotion.given import Emotion, EmotionLike, all_neutral, read_emotions
 from emogen.finite import finite
 from emogen.models import EmotionAdapter, EmotionTensors, get_emotion_adapter, latent_frame_count
 from emogen.models.compat import EXECUTION_DEVICE, reset_step_cache
+from emogen.models.encoder import emotion_tensors
 from emogen.models.text_limit import fit_prompts
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.pipelines.guidance import EmotionGuidance, EmotionGuidanceLike, read_emotion_guidance
 
-EmotionLike = str | EmotionState | EmotionArc | Mapping
-Emotion = EmotionState | EmotionArc
-
-MAX_INTENSITY = 100.0
-"""Far beyond what an adapter was trained on (about 0 to 1.5), and far below what overflows."""
 _SCALES = ("guidance_scale", "guidance_scale_2")
 _TEXTS = ("prompt_embeds", "negative_prompt_embeds")
 
@@ -54,71 +51,6 @@ class EmotionRequest:
     text_length: int = 0
     tails: dict[str, torch.Tensor] = field(default_factory=dict)
     """What was appended to each of the call's embeddings."""
-
-
-def read_emotion(value: EmotionLike | None, name: str = "emotion") -> Emotion:
-    """One emotion: a state (also for an arc that does not move), or an arc that does.
-
-    Args:
-        value: what `parse_emotion` takes, an arc, an arc's text ("0:neutral 0.3:sadness"), or None for neutral.
-        name: of the argument, for errors.
-
-    Raises:
-        UnknownEmotionError: a word is no known emotion.
-        ValueError: an intensity beyond `MAX_INTENSITY`.
-        TypeError: something else altogether.
-    """
-    if value is None:
-        return EmotionState.neutral()
-    if isinstance(value, Mapping):
-        value = EmotionArc.from_dict(value) if "keyframes" in value else EmotionState.from_dict(value)
-    elif isinstance(value, str):
-        value = parse_emotion_or_arc(value)
-    if not isinstance(value, (EmotionState, EmotionArc)):
-        raise TypeError(
-            f"{name} is text such as 'awe' or '0:neutral 1:fear', an EmotionState, an EmotionArc, or a list with one "
-            f"for each prompt, not {type(value).__name__}"
-        )
-    states = [value] if isinstance(value, EmotionState) else [keyframe.state for keyframe in value.keyframes]
-    for state in states:
-        if abs(state.intensity) > MAX_INTENSITY:
-            raise ValueError(
-                f"{name} has an intensity of {state.intensity:g}; give at most {MAX_INTENSITY:g} (1 is the emotion as "
-                "it was learned)"
-            )
-    return value.at(0.0) if isinstance(value, EmotionArc) and value.is_constant else value
-
-
-def read_emotions(
-    value: EmotionLike | Sequence[EmotionLike | None] | None, prompts: int, name: str = "emotion"
-) -> list[Emotion]:
-    """One emotion for each of `prompts` prompts; a single one serves all. `name` is the argument's, for errors.
-
-    Raises:
-        ValueError: a list of another length, and as of `read_emotion`.
-    """
-    if isinstance(value, (list, tuple)):
-        if len(value) != prompts:
-            raise ValueError(
-                f"{name} has {len(value)} entries for {prompts} prompt{'s' if prompts != 1 else ''}; give "
-                "one for each prompt, or a single one for all"
-            )
-        return [read_emotion(entry, name) for entry in value]
-    return [read_emotion(value, name)] * prompts
-
-
-def all_neutral(emotions: Sequence[Emotion]) -> bool:
-    return all(isinstance(emotion, EmotionState) and emotion.is_neutral for emotion in emotions)
-
-
-def emotion_tensors(
-    emotions: Sequence[Emotion], latent_frames: int, temporal_factor: int, moving: bool
-) -> EmotionTensors:
-    """A batch for the encoder: with an axis of `latent_frames` if `moving` (and more than one), else constant."""
-    if moving and latent_frames > 1:
-        arcs = [e if isinstance(e, EmotionArc) else EmotionArc.constant(e) for e in emotions]
-        return EmotionTensors.from_arcs(arcs, latent_frame_times(latent_frames, temporal_factor))
-    return EmotionTensors.from_states([e.at(0.0) if isinstance(e, EmotionArc) else e for e in emotions])
 
 
 def join(embeds: torch.Tensor, tail: torch.Tensor) -> torch.Tensor:

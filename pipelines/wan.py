@@ -6,7 +6,8 @@ from typing import Any
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from transformers import AutoTokenizer, UMT5EncoderModel
 
-from emogen.pipelines.emotion_call import EmotionArguments, EmotionLike, bound, merged_signature
+from emogen.emotion.given import EmotionLike
+from emogen.pipelines.emotion_call import EmotionArguments, bound, merged_signature
 from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.mixin import EmotionAdapterMixin
 

@@ -11,14 +11,13 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTran
 from transformers import AutoTokenizer, CLIPVisionModel, UMT5EncoderModel
 
 from emogen.emotion import EmotionArc
+from emogen.emotion.given import EmotionLike, read_emotions
 from emogen.models import latent_frame_count
 from emogen.pipelines.emotion_call import (
     EmotionArguments,
-    EmotionLike,
     bound,
     count_prompts,
     merged_signature,
-    read_emotions,
 )
 from emogen.pipelines.guidance import EmotionGuidanceLike
 from emogen.pipelines.images import Colour, cover, fit_size, read_image

@@ -1,16 +1,31 @@
-"""Networks: the emotion encoder, the attention processor, and the adapter that holds them together."""
+"""Networks: the emotion encoder, the attention processor, and the adapter that holds them together.
+
+Each name is imported when it is first used: the encoder, the emotion's attention and a folder's weights need no
+diffusers, and so run in programs that have their own transformer.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from emogen.emotion import latent_frame_times
-from emogen.models.adapter import (
-    EmotionAdapter,
-    attach_emotion_adapter,
-    detach_emotion_adapter,
-    get_emotion_adapter,
-)
-from emogen.models.config import AdapterMismatchError, EmotionAdapterConfig
-from emogen.models.encoder import EmotionEncoder, EmotionTensors
-from emogen.models.processor import EmotionWanAttnProcessor, TailLayout, latent_frame_count
-from emogen.models.storage import load_emotion_adapter, save_emotion_adapter
+
+_HOMES = {
+    "AdapterMismatchError": "config",
+    "EmotionAdapter": "adapter",
+    "EmotionAdapterConfig": "config",
+    "EmotionEncoder": "encoder",
+    "EmotionTensors": "encoder",
+    "EmotionWanAttnProcessor": "processor",
+    "TailLayout": "processor",
+    "attach_emotion_adapter": "adapter",
+    "detach_emotion_adapter": "adapter",
+    "get_emotion_adapter": "adapter",
+    "latent_frame_count": "processor",
+    "load_emotion_adapter": "storage",
+    "save_emotion_adapter": "storage",
+}
 
 __all__ = [
     "AdapterMismatchError",
@@ -28,3 +43,27 @@ __all__ = [
     "load_emotion_adapter",
     "save_emotion_adapter",
 ]
+
+if TYPE_CHECKING:
+    from emogen.models.adapter import (
+        EmotionAdapter,
+        attach_emotion_adapter,
+        detach_emotion_adapter,
+        get_emotion_adapter,
+    )
+    from emogen.models.config import AdapterMismatchError, EmotionAdapterConfig
+    from emogen.models.encoder import EmotionEncoder, EmotionTensors
+    from emogen.models.processor import EmotionWanAttnProcessor, TailLayout, latent_frame_count
+    from emogen.models.storage import load_emotion_adapter, save_emotion_adapter
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

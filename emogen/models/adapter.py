@@ -15,7 +15,7 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import nn
 
 from emogen.models.compat import BACKEND, PARALLEL, is_offloaded, submodules
-from emogen.models.config import AdapterMismatchError, EmotionAdapterConfig, cross_attentions
+from emogen.models.config import EmotionAdapterConfig, cross_attentions
 from emogen.models.encoder import EmotionEncoder, EmotionTensors
 from emogen.models.processor import (
     ENCODER_NAME,
@@ -26,6 +26,7 @@ from emogen.models.processor import (
     embed_apart,
     prepare_emotion,
 )
+from emogen.models.weights import check_state, new_encoder
 
 _IMAGE_MODEL_TEXT_LENGTH = 512  # Wan's own processor splits image from text tokens at this length
 
@@ -253,7 +254,7 @@ def attach_emotion_adapter(
     """
     config = (config or EmotionAdapterConfig()).for_transformer(transformer)
     with torch.device(next(transformer.condition_embedder.parameters()).device):
-        encoder = _new_encoder(config)
+        encoder = new_encoder(config)
     adapter = EmotionAdapter(config, encoder).to(dtype)
     adapter.add(transformer)
     if transformer_2 is not None:
@@ -277,49 +278,6 @@ def detach_emotion_adapter(transformer: nn.Module) -> None:
     if adapter is None:
         raise ValueError(f"this {type(transformer).__name__} carries no emotion adapter")
     adapter.detach()
-
-
-def expected_shapes(config: EmotionAdapterConfig, transformers: Mapping[str, nn.Module]) -> dict[str, torch.Size]:
-    """Name -> shape of every weight of an adapter for these transformers; nothing is allocated."""
-    with torch.device("meta"):
-        encoder = _new_encoder(config)
-        holder = LayoutHolder(config.num_tokens, config.text_length)
-        processor = EmotionWanAttnProcessor(config.inner_dim, config.rank, config.head_dim, holder)
-    shapes = {f"encoder.{name}": value.shape for name, value in encoder.named_parameters()}
-    for name, transformer in transformers.items():
-        for layer in cross_attentions(transformer):
-            shapes |= {f"{name}.{layer}.{key}": value.shape for key, value in processor.named_parameters()}
-    return shapes
-
-
-def check_state(state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], source: str) -> None:
-    """Compare weights with what an adapter needs; `source` names the file in errors.
-
-    Raises:
-        AdapterMismatchError: a name or a shape is another one.
-    """
-    missing, unknown = shapes.keys() - state.keys(), state.keys() - shapes.keys()
-    for what, names in (("lacks", missing), ("has an unknown", unknown)):
-        if names:
-            raise AdapterMismatchError(
-                f"{source}: {what} {min(names)} ({len(names)} such), so it is not for this model; an adapter made "
-                "for two transformers (Wan2.2) needs both, and one made for one needs one"
-            )
-    for name, shape in shapes.items():
-        if state[name].shape != shape:
-            raise AdapterMismatchError(
-                f"{source}: {name} is {tuple(state[name].shape)} where the adapter needs {tuple(shape)}"
-            )
-
-
-def _new_encoder(config: EmotionAdapterConfig) -> EmotionEncoder:
-    return EmotionEncoder(
-        num_tokens=config.num_tokens,
-        text_dim=config.text_dim,
-        hidden_dim=config.hidden_dim,
-        fourier_bands=config.fourier_bands,
-        num_emotions=len(config.taxonomy),
-    )
 
 
 @contextlib.contextmanager

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from emogen.emotion import MIKELS, EmotionArc, EmotionState
+from emogen.emotion import MIKELS, EmotionArc, EmotionState, latent_frame_times
+from emogen.emotion.given import Emotion
 
 
 class EmotionTensors(NamedTuple):
@@ -60,7 +59,17 @@ class EmotionTensors(NamedTuple):
         return EmotionTensors(*(value.to(device) for value in self))
 
 
-class EmotionEncoder(ModelMixin, ConfigMixin):
+def emotion_tensors(
+    emotions: Sequence[Emotion], latent_frames: int, temporal_factor: int, moving: bool
+) -> EmotionTensors:
+    """A batch for the encoder: with an axis of `latent_frames` if `moving` (and more than one), else constant."""
+    if moving and latent_frames > 1:
+        arcs = [e if isinstance(e, EmotionArc) else EmotionArc.constant(e) for e in emotions]
+        return EmotionTensors.from_arcs(arcs, latent_frame_times(latent_frames, temporal_factor))
+    return EmotionTensors.from_states([e.at(0.0) if isinstance(e, EmotionArc) else e for e in emotions])
+
+
+class EmotionEncoder(nn.Module):
     """Turns a distribution over emotions, valence-arousal and an intensity into N tokens.
 
     `tokens = null + intensity * (mixture(distribution) + mlp(fourier(valence, arousal)) - null)`: a blend of
@@ -78,7 +87,6 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
         num_emotions: width of the distribution.
     """
 
-    @register_to_config
     def __init__(
         self,
         num_tokens: int = 4,
@@ -88,6 +96,7 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
         num_emotions: int = len(MIKELS),
     ):
         super().__init__()
+        self.num_tokens, self.num_emotions, self.fourier_bands = num_tokens, num_emotions, fourier_bands
         # Token entries start at unit scale, as the normalised text features beside them; null starts at zero,
         # which is what Wan pads its text with.
         self.null = nn.Parameter(torch.zeros(text_dim))
@@ -112,19 +121,19 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
         """
         lead = intensity.shape
         if (
-            distribution.shape != (*lead, self.config.num_emotions)
+            distribution.shape != (*lead, self.num_emotions)
             or valence_arousal.shape != (*lead, 2)
             or len(lead) not in (1, 2)
         ):
             raise ValueError(
                 f"distribution {tuple(distribution.shape)}, valence_arousal {tuple(valence_arousal.shape)} "
-                f"and intensity {tuple(lead)} do not fit; give [B, {self.config.num_emotions}], [B, 2] and "
+                f"and intensity {tuple(lead)} do not fit; give [B, {self.num_emotions}], [B, 2] and "
                 "[B], or each with an axis of moments after the batch"
             )
         dtype = self.emotions.dtype
         blend = torch.einsum("...e,end->...nd", distribution.to(dtype), self.emotions)
         hidden = nn.functional.silu(self.fourier_to_hidden(self._fourier(valence_arousal).to(dtype)))
-        place = self.hidden_to_tokens(hidden).unflatten(-1, (self.config.num_tokens, -1))
+        place = self.hidden_to_tokens(hidden).unflatten(-1, (self.num_tokens, -1))
         tokens = self.null + intensity.to(dtype)[..., None, None] * (blend + place - self.null)
         return tokens.flatten(1, -2)
 
@@ -135,11 +144,11 @@ class EmotionEncoder(ModelMixin, ConfigMixin):
 
     def null_tail(self, batch: int, frames: int = 1) -> torch.Tensor:
         """The tail of no emotion, [batch, frames*N + 1, D]: every token is null."""
-        return self.null.expand(batch, frames * self.config.num_tokens + 1, -1)
+        return self.null.expand(batch, frames * self.num_tokens + 1, -1)
 
     def _fourier(self, valence_arousal: torch.Tensor) -> torch.Tensor:
         """[..., 2] -> [..., 2 + 4 * bands] in float32: the values, then sine and cosine of each octave."""
         values = valence_arousal.float()
-        octaves = 2.0 ** torch.arange(self.config.fourier_bands, device=values.device, dtype=torch.float32)
+        octaves = 2.0 ** torch.arange(self.fourier_bands, device=values.device, dtype=torch.float32)
         angles = (values[..., None] * (math.pi / 2 * octaves)).flatten(-2)
         return torch.cat([values, angles.sin(), angles.cos()], dim=-1)

@@ -33,7 +33,8 @@ from safetensors.torch import save_file
 
 from emogen.files import atomic
 from emogen.models.config import CONFIG_NAME
-from emogen.models.storage import LORA_NAME, not_finite
+from emogen.models.storage import LORA_NAME
+from emogen.models.weights import not_finite
 
 PEFT_KEY = "lora_adapter_metadata"  # peft's configuration in the header of diffusers' files
 FORMATS = ("diffusers", "comfyui", "diffsynth")

@@ -5,7 +5,7 @@
   `emotion` argument inside the transformer's own call (so that FSDP and DDP see the encoder used under their root).
 * `embed_apart` embeds text and tail in separate calls. Matrix products of other shapes round differently, so only this
   keeps the text's embedding, and with it a neutral clip, equal to the base model's to the last bit.
-* `EmotionWanAttnProcessor` is the emotion branch of one cross-attention.
+* `EmotionWanAttnProcessor` adds the emotion branch to one cross-attention.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import nn
-from torch.nn import functional
 
 from emogen.models.compat import BACKEND, PARALLEL
+from emogen.models.emotion_attention import EmotionAttention, embed_tail
 from emogen.models.encoder import EmotionTensors
 
 ENCODER_NAME = "emotion_encoder"
@@ -104,12 +104,11 @@ class AdapterLink:
         self.attentions = attentions
 
 
-class EmotionWanAttnProcessor(nn.Module, WanAttnProcessor):
+class EmotionWanAttnProcessor(EmotionAttention, WanAttnProcessor):
     """Wan's own cross-attention on the text (and image) tokens, plus a small attention to the emotion tokens.
 
     The emotion tokens come at the end of the context and are taken off before the stock processor runs. The
-    branch reads their difference from the reference token that ends the context, has no biases and starts
-    from a zero output matrix: it adds exactly zero without an emotion, and before any training.
+    branch (`EmotionAttention`) reads their difference from the reference token that ends the context.
 
     Args:
         inner_dim: width of the transformer.
@@ -129,18 +128,9 @@ class EmotionWanAttnProcessor(nn.Module, WanAttnProcessor):
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ):
-        super().__init__()
-        factory = {"device": device, "dtype": dtype}
+        super().__init__(inner_dim, rank, head_dim, device=device, dtype=dtype)
         self.holder = holder
         self.inner = inner
-        self.heads = rank // head_dim
-        self.emo_q = nn.Linear(inner_dim, rank, bias=False, **factory)
-        self.emo_k = nn.Linear(inner_dim, rank, bias=False, **factory)
-        self.emo_v = nn.Linear(inner_dim, rank, bias=False, **factory)
-        self.emo_o = nn.Linear(rank, inner_dim, bias=False, **factory)
-        self.norm_q = nn.RMSNorm(head_dim, eps=1e-6, **factory)
-        self.norm_k = nn.RMSNorm(head_dim, eps=1e-6, **factory)
-        nn.init.zeros_(self.emo_o.weight)
         # A tensor, because a changed Python float would make a compiled block compile anew.
         self.register_buffer("scale", torch.ones((), device=device, dtype=torch.float32), persistent=False)
 
@@ -177,7 +167,7 @@ class EmotionWanAttnProcessor(nn.Module, WanAttnProcessor):
         tokens = encoder_hidden_states[:, -layout.tail_length : -1]
         reference = encoder_hidden_states[:, -1:]
         output = self._text(attn, hidden_states, context, attention_mask, rotary_emb)
-        branch = self.scale * self._emotion(hidden_states, tokens - reference, layout.frames)
+        branch = self.scale * self.branch(hidden_states, tokens - reference, layout.frames)
         return output + branch.to(output.dtype)
 
     def _text(self, attn: nn.Module, *args: Any) -> torch.Tensor:
@@ -185,44 +175,16 @@ class EmotionWanAttnProcessor(nn.Module, WanAttnProcessor):
             return self.inner(attn, *args)
         return WanAttnProcessor.__call__(self, attn, *args)
 
-    def _emotion(self, hidden_states: torch.Tensor, delta: torch.Tensor, frames: int) -> torch.Tensor:
-        """[B, S, inner_dim] from hidden states and delta [B, frames*N, inner_dim]; with more than one frame
-        each frame's positions see their own N tokens alone, by folding the frames into the batch."""
-        weight = self.emo_q.weight
-        # Under autocast the linears cast for themselves; a weight below 16 bits is only stored that way.
-        if weight.dtype.itemsize > 1 and not _autocasting(hidden_states):
-            hidden_states, delta = hidden_states.to(weight.dtype), delta.to(weight.dtype)
-        batch = hidden_states.shape[0]
-        value = self.emo_v(delta).unflatten(2, (self.heads, -1))
-        key = _normed(self.norm_k, self.emo_k(delta).unflatten(2, (self.heads, -1)))
-        query = _normed(self.norm_q, self.emo_q(hidden_states).unflatten(2, (self.heads, -1)))
-        if frames > 1:
-            self._check_foldable(query.shape[1], frames)
-            query, key, value = (x.unflatten(1, (frames, -1)).flatten(0, 1) for x in (query, key, value))
-        out = dispatch_attention_fn(query, key, value, backend=getattr(self, BACKEND))
-        out = out.flatten(2, 3)
-        if frames > 1:
-            out = out.unflatten(0, (batch, frames)).flatten(1, 2)
-        return self.emo_o(out)
+    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return dispatch_attention_fn(query, key, value, backend=getattr(self, BACKEND))
 
-    def _check_foldable(self, positions: int, frames: int) -> None:
+    def check_foldable(self, positions: int, frames: int) -> None:
         if getattr(self, PARALLEL) is not None:
             raise NotImplementedError(
                 "an emotion that changes over the clip cannot run under context parallelism, where a rank's "
                 "share of the sequence does not begin with a frame; give one constant emotion, or one device"
             )
-        if positions % frames:
-            raise ValueError(f"{positions} positions do not divide into the emotion's {frames} latent frames")
-
-
-def _normed(norm: nn.RMSNorm, values: torch.Tensor) -> torch.Tensor:
-    # Under autocast the values are 16-bit and the weight is not, for which there is no fused kernel.
-    return functional.rms_norm(values, norm.normalized_shape, norm.weight.to(values.dtype), norm.eps)
-
-
-def _autocasting(tensor: torch.Tensor) -> bool:
-    kind = tensor.device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        super().check_foldable(positions, frames)
 
 
 def prepare_emotion(
@@ -267,9 +229,7 @@ def embed_apart(text_embedder: nn.Module, args: tuple[Any, ...], output: torch.T
         return None
     text, tail = args[0].split([holder.text_length, holder.layout.tail_length], dim=1)
     text = text.contiguous()
-    embedded = text_embedder.forward(tail)
-    null = (tail == tail[:, -1:]).all(dim=-1, keepdim=True)
-    embedded = torch.where(null, embedded[:, -1:], embedded)
+    embedded = embed_tail(text_embedder.forward, tail)
     return torch.cat([text_embedder.forward(text), embedded], dim=1)
 
 

@@ -7,21 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from emogen.files import atomic, write_json
-from emogen.models.adapter import (
-    EmotionAdapter,
-    attach_emotion_adapter,
-    check_state,
-    expected_shapes,
-    get_emotion_adapter,
-)
-from emogen.models.config import CONFIG_NAME, AdapterMismatchError, EmotionAdapterConfig
+from emogen.models.adapter import EmotionAdapter, attach_emotion_adapter, get_emotion_adapter
+from emogen.models.config import CONFIG_NAME, EmotionAdapterConfig, cross_attentions
+from emogen.models.weights import WEIGHTS_NAME, check_state, expected_shapes, read_weights
 
-WEIGHTS_NAME = "emotion_adapter.safetensors"
 LORA_NAME = "pytorch_lora_weights.safetensors"
 
 
@@ -57,16 +50,6 @@ def save_emotion_adapter(
     write_json(folder / CONFIG_NAME, adapter.config.to_dict())
 
 
-def not_finite(state: Mapping[str, torch.Tensor]) -> str | None:
-    """The name of the first tensor that holds nan or infinity, if there is one."""
-    for name in sorted(state):
-        value = state[name]
-        # float8 has no test of its own
-        if value.is_floating_point() and not (value.float() if value.dtype.itemsize == 1 else value).isfinite().all():
-            return name
-    return None
-
-
 def read_emotion_adapter(
     folder: str | Path, transformers: Mapping[str, nn.Module]
 ) -> tuple[EmotionAdapterConfig, dict[str, torch.Tensor]]:
@@ -78,27 +61,12 @@ def read_emotion_adapter(
     Raises:
         AdapterMismatchError: the folder holds no adapter, or one for another model.
     """
-    folder = Path(folder)
     config = EmotionAdapterConfig.from_folder(folder)
     for transformer in transformers.values():
         config = config.for_transformer(transformer)
-    path = folder / WEIGHTS_NAME
-    if not path.is_file():
-        raise AdapterMismatchError(f"{path}: missing")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise AdapterMismatchError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
-    check_state(state, expected_shapes(config, transformers), str(path))
-    for name, value in state.items():
-        if not value.is_floating_point():
-            raise AdapterMismatchError(
-                f"{path}: {name} holds {value.dtype}, not floating point numbers; save the adapter unquantised"
-            )
-    if (bad := not_finite(state)) is not None:
-        raise AdapterMismatchError(
-            f"{path}: {bad} holds values that are not finite (nan or infinity); train it again or fetch it again"
-        )
+    _, state = read_weights(folder)
+    layers = {name: cross_attentions(transformer) for name, transformer in transformers.items()}
+    check_state(state, expected_shapes(config, layers), str(Path(folder) / WEIGHTS_NAME))
     return config, state
 
 

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from emogen.models import EmotionAdapter, EmotionAdapterConfig
 from emogen.models.lora import read_lora
-from emogen.models.storage import WEIGHTS_NAME
+from emogen.models.weights import WEIGHTS_NAME
 from emogen.training.config import ConfigError, LoraSettings, ModelConfig, TrainingConfig
 from emogen.training.families import EmotionModel, Family
 

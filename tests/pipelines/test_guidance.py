@@ -5,8 +5,9 @@ import torch
 from diffusers import FlowMatchHeunDiscreteScheduler
 
 from emogen.emotion import EmotionArc
+from emogen.emotion.given import read_emotion
 from emogen.models.branches import branch_calls
-from emogen.pipelines.emotion_call import emotion_tensors, read_emotion
+from emogen.models.encoder import emotion_tensors
 
 NOISE = torch.randn(2, 4, 2, 4, 4, generator=torch.Generator().manual_seed(9))
 

@@ -9,7 +9,8 @@ import torch
 from diffusers import PyramidAttentionBroadcastConfig, WanPipeline
 from diffusers.models.attention_dispatch import AttentionBackendName
 
-from emogen.pipelines.emotion_call import emotion_tensors, read_emotion
+from emogen.emotion.given import read_emotion
+from emogen.models.encoder import emotion_tensors
 from emogen.pipelines.speed import (
     SpeedError,
     SpeedOptions,
