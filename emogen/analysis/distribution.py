@@ -76,7 +76,7 @@ def _imbalance(clips: Clips, domain: str, settings: Settings) -> list[Result]:
 
 def _people_and_model(clips: Clips, settings: Settings) -> tuple[list[dict], list[Result]]:
     """Counts by who labelled, and how far the two kinds' shares are apart (total variation)."""
-    kind = clips.text("label_kind")
+    kind = np.where(clips.by_people, "human", clips.text("label_kind"))
     rows = [
         {"label_kind": name, "emotion": emotion, "clips": int(((kind == name) & (clips.label == k)).sum())}
         for name in ("human", "model") if (kind == name).any() for k, emotion in enumerate(MIKELS)

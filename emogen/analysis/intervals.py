@@ -14,7 +14,7 @@ from emogen.analysis.interface import Settings
 
 MIN_GROUPS = 5
 """No interval over groups is given for fewer."""
-_CELLS = 4_000_000  # weights held at a time
+_CELLS = 500_000  # weights held at a time
 
 
 def wilson(hits: np.ndarray | float, n: np.ndarray | float, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -36,8 +36,9 @@ def run(clips: Clips, settings: Settings) -> Found:
         some = np.sort(np.random.default_rng(settings.seed).choice(len(clips), _MEASURED, replace=False))
         clips, features = clips.where(some), features[some]
     results, warnings = [], []
+    near = neighbours(features, clips.group)
     for name, label in _labels(clips).items():
-        results += _together(name, label, features, clips.group, settings)
+        results += _together(name, label, near, features, clips.group, settings)
     if not results:
         raise NotPossible("All clips have one emotion and one domain, so that nothing can lie apart.")
     found, rows = _map(clips, features, settings)
@@ -122,11 +123,10 @@ def neighbours(features: np.ndarray, group: np.ndarray, many: int = _NEIGHBOURS)
 
 
 def _together(
-    name: str, label: np.ndarray, features: np.ndarray, group: np.ndarray, settings: Settings
+    name: str, label: np.ndarray, near: np.ndarray, features: np.ndarray, group: np.ndarray, settings: Settings
 ) -> list[Result]:
     from sklearn.metrics import silhouette_samples
 
-    near = neighbours(features, group)
     there = near >= 0
     if not there.any():
         return []
@@ -146,6 +146,7 @@ def _together(
 def _map(clips: Clips, features: np.ndarray, settings: Settings) -> tuple[Picture, list[dict]]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     places = np.arange(len(clips))
     if len(places) > _MAPPED:
@@ -154,7 +155,8 @@ def _map(clips: Clips, features: np.ndarray, settings: Settings) -> tuple[Pictur
     if points.shape[1] > 50 and len(points) > 50:
         points = PCA(50, random_state=settings.seed).fit_transform(points)
     perplexity = min(30, (len(points) - 1) / 3)
-    at = TSNE(2, perplexity=perplexity, init="pca", random_state=settings.seed).fit_transform(points)
+    with threadpool_limits(1):  # its threads wait by spinning: two took three times the work of one
+        at = TSNE(2, perplexity=perplexity, init="pca", random_state=settings.seed).fit_transform(points)
     ids, domains = clips.text("clip_id"), clips.text("domain")
     rows = [
         {"clip_id": ids[place], "x": round(float(x), 3), "y": round(float(y), 3),

@@ -106,8 +106,7 @@ def measured_confusion(clips: Clips, path: Path | None) -> np.ndarray | None:
     if path is not None:
         return _read_confusion(path)
     model = clips.text("model_emotion")
-    people = clips.text("label_kind") == "human"
-    rows = [(true, MIKELS.index(said)) for true, said, who in zip(clips.label, model, people, strict=True)
+    rows = [(true, MIKELS.index(said)) for true, said, who in zip(clips.label, model, clips.by_people, strict=True)
             if who and true >= 0 and said in MIKELS]  # fmt: skip
     table = clip_confusion(rows)
     return table if (table.sum(1) > 0).all() else None

@@ -78,7 +78,7 @@ def films_of(clips: Clips, max_gap: float) -> Films:
     # two scenes with another between them that has no row: the order says so even where the gap is short
     adjoins[1:] &= ~(np.isfinite(step) & (step > 1))
     state = np.where(clips.usable[kept] & (clips.label[kept] >= 0), clips.label[kept], HOLE)
-    return Films(state, film, adjoins, clips.text("label_kind")[kept] == "human")
+    return Films(state, film, adjoins, clips.by_people[kept])
 
 
 def rates(counts: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ rare ones, beside the plain counts that the paper shows.
 from __future__ import annotations
 
 import re
+import zlib
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,6 +31,7 @@ STOP = word_set(
 _TOP = 5
 _PRIOR = 500.0  # phrases counted beforehand for each emotion, spread as in all captions
 _MIN = 3  # captions that must hold a phrase
+_SLOTS = 1 << 24
 
 
 def run(clips: Clips, settings: Settings) -> Found:
@@ -96,15 +99,16 @@ def _once(captions: np.ndarray, clips: Clips) -> np.ndarray:
     return np.array(kept)
 
 
-def phrase_counts(captions: list[str], label: np.ndarray) -> dict[str, np.ndarray]:
+def phrase_counts(captions: Sequence[str], label: np.ndarray) -> dict[str, np.ndarray]:
     """Phrase -> captions of each emotion `[8]` that hold it; phrases in fewer than `_MIN` captions are left out, and
     those that stand only inside a longer one."""
-    total: Counter[str] = Counter()
-    by_emotion = [Counter() for _ in MIKELS]
+    may = _frequent_enough(captions)
+    counted: dict[str, np.ndarray] = {}
     for text, k in zip(captions, label, strict=True):
-        found = phrases(text)
-        total.update(found)
-        by_emotion[k].update(found)
+        for phrase in phrases(text):
+            if may(phrase):
+                counted.setdefault(phrase, np.zeros(len(MIKELS), np.int32))[k] += 1
+    total = {phrase: int(counts.sum()) for phrase, counts in counted.items()}
     kept = {phrase for phrase, count in total.items() if count >= _MIN}
     for phrase in sorted(kept, key=lambda phrase: -phrase.count(" ")):
         words = phrase.split()
@@ -113,7 +117,21 @@ def phrase_counts(captions: list[str], label: np.ndarray) -> dict[str, np.ndarra
                 inner = " ".join(words[start:end])
                 if inner != phrase and inner in kept and total[inner] == total[phrase]:
                     kept.discard(inner)
-    return {phrase: np.array([counts[phrase] for counts in by_emotion], float) for phrase in sorted(kept)}
+    return {phrase: counted[phrase].astype(float) for phrase in sorted(kept)}
+
+
+def _frequent_enough(captions: Sequence[str]) -> Callable[[str], bool]:
+    """Says of a phrase whether `_MIN` captions may hold it: False is sure. Most phrases stand in one caption alone, and
+    keeping them all would make memory grow with the captions; so they are first counted in slots that several share."""
+    slots = np.zeros(_SLOTS, np.uint8)
+    for text in captions:
+        places = np.fromiter({_slot(phrase) for phrase in phrases(text)}, np.int64)
+        slots[places] = np.minimum(slots[places] + 1, _MIN)
+    return lambda phrase: slots[_slot(phrase)] >= _MIN
+
+
+def _slot(phrase: str) -> int:
+    return zlib.crc32(phrase.encode()) % _SLOTS
 
 
 def log_odds(counts: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

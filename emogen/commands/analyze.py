@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: analysis needs {', '.join(missing)}: {how_to_install('analysis')}", file=sys.stderr)
         return 2
     from emogen.analysis import Settings
-    from emogen.analysis.clips import read_clips
     from emogen.analysis.run import analyze, chosen
+    from emogen.analysis.sources import read_clips
     from emogen.files import FolderInUse
 
     try:

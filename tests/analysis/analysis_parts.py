@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emogen.analysis.clips import clips_of
+from emogen.analysis.sources import clips_of
 from emogen.emotion import MIKELS
 
 

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from analysis_parts import chain, film_rows, look_rows, walk
 
 from emogen.analysis import REGISTRY, Settings
-from emogen.analysis.clips import clips_of, read_clips
 from emogen.analysis.intervals import bounds, group_interval, resample, sum_by_group, wilson
 from emogen.analysis.run import analyze
+from emogen.analysis.sources import clips_of, read_clips
 from emogen.commands.analyze import main
 
 QUICK = Settings(resamples=200)
@@ -58,6 +58,20 @@ def test_metadata_folder(tmp_path, capsys):
     assert list(clips.text("emotion")) == ["fear", "amusement", "neutral", "awe"] and len(clips.labelled) == 3
     assert main([str(tmp_path), "--output_dir", str(tmp_path / "out"), "--only", "distribution"]) == 0
     capsys.readouterr()
+
+
+def test_the_working_table_is_read_as_it_is_written(tmp_path):
+    """The table of `emogen data` calls a judge's answer judge_emotion, and says curated of a reviewed table."""
+    rows = [{**row, "judge_emotion": "awe", "label_kind": "curated", "source_folder": "/art", "source_path": f"{k}.gif"}
+            for k, row in enumerate(look_rows(30))]  # fmt: skip
+    clips = read_clips(folder_of(rows, tmp_path / "set"))
+    assert set(clips.text("model_emotion")) == {"awe"} and clips.by_people.all()
+    assert clips.path(3) == Path("/art/3.gif") and clips.where(clips.label >= 0).where([3]).path(0) == clips.path(3)
+    same = clips_of(rows)
+    for name in ("clip_id", "emotion", "caption", "model_emotion", "group"):
+        assert list(same.text(name)) == list(clips.text(name))
+    for name in ("saturation", "hue", "order", "valence"):
+        np.testing.assert_array_equal(same.numbers(name), clips.numbers(name))
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from analysis_parts import look_clips, look_rows
 
 from emogen.analysis import REGISTRY, Settings
-from emogen.analysis.clips import clips_of
 from emogen.analysis.hue import apart, direction, rayleigh
 from emogen.analysis.look import correlation
 from emogen.analysis.prediction import held_out
+from emogen.analysis.sources import clips_of
 from emogen.analysis.variance import (
     equal_means,
     eta_bounds,

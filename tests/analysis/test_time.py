@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from analysis_parts import chain, film_rows, noisy, walk
 
 from emogen.analysis import REGISTRY, Settings
-from emogen.analysis.clips import clips_of
 from emogen.analysis.intervals import bounds, resample, wilson
+from emogen.analysis.sources import clips_of
 from emogen.analysis.transitions import (
     Films,
     across,

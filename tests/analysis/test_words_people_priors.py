@@ -11,10 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from analysis_parts import chain, film_rows, look_rows, walk
 
 from emogen.analysis import REGISTRY, Settings
-from emogen.analysis.clips import clips_of
 from emogen.analysis.people import against_others
 from emogen.analysis.priors import FILE
 from emogen.analysis.run import analyze
+from emogen.analysis.sources import clips_of
 from emogen.analysis.words import log_odds, phrase_counts, phrases
 from emogen.emotion import MIKELS, read_transitions, sample_arc
 
