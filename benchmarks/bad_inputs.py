@@ -285,7 +285,7 @@ class Doors:
     def studies(self, rng: random.Random, here: Path) -> None:
         """A study built from results that are damaged or point elsewhere."""
         from emogen.eval.benchmark.results import ForStudy, read_results
-        from emogen.eval.study.build import build_study
+        from emogen.eval.study.build import Asked, build_study
 
         results = _results()
         first = results["rows"][0]
@@ -299,7 +299,7 @@ class Doors:
         row, key = rng.choice(results["rows"]), rng.choice(["file", "clip", "system", "prompt", "emotion", "judges"])
         row[key] = rng.choice([*ODD, None, 5, [], {}, *[row[key]] * 20])
         (here / "results.json").write_text(json.dumps(results))
-        build_study(read_results(here, ForStudy), here, here / "study", ["a", "b"], 1, 1, 0, [])
+        build_study(read_results(here, ForStudy), here, here / "study", ["a", "b"], Asked(1, 1))
 
     def study_votes(self, rng: random.Random, here: Path) -> None:
         from emogen.eval.study.votes import read_key, read_votes, summarise_votes

@@ -108,7 +108,8 @@ def label_page(title: str = "How does this clip feel?", sound: bool = True) -> s
     )
     settings = json.dumps({"keys": keys, "sound": sound}).replace("<", "\\u003c")
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(title)}</title>
+<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">
+<title>{html.escape(title)}</title>
 <style>{_STYLE}</style></head><body>
 <header><progress id="bar" value="0" max="1"></progress><span id="said" role="status"></span></header>
 <main><div id="clip"></div><div id="answers"><p id="question">{html.escape(title)}</p>{buttons}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,43 @@ import numpy as np
 
 from emogen.emotion import MIKELS
 from emogen.eval.benchmark.results import ForStudy, inside
-from emogen.eval.study.page import PAGE
+from emogen.eval.study.page import Words, study_page
 from emogen.files import atomic, fingerprint_bytes, fingerprint_value, write_json, write_text
 from emogen.settings import ConfigError
 from emogen.settings.json_file import check_json
 from emogen.settings.paths import check_output_folder
 
+STUDY_FILE = "study.json"
+"""The questions as the page holds them, for the server."""
 KINDS = (".png", ".apng", ".webp", ".gif", ".mp4", ".webm", ".jpg", ".jpeg")
 """Endings that a browser shows; what else a results file names is not copied."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a study asks.
+
+    Attributes:
+        pairs: at most so many A/B questions ("which shows EMOTION better?"), spread evenly over the emotions.
+        names: at most so many clips, from both systems alike, whose emotion is asked for.
+        seed: of the choice, the order and the sides.
+    """
+
+    pairs: int = 40
+    names: int = 24
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse what cannot be asked.
+
+        Raises:
+            ConfigError: names the flag.
+        """
+        for flag, count in vars(self).items():
+            if not 0 <= count < 2**63:
+                raise ConfigError(f"--{flag} must be from 0 to 2**63 - 1, not {count}")
+        if self.pairs + self.names == 0:
+            raise ConfigError("--pairs and --names are both 0: there is nothing to ask")
 
 
 def build_study(
@@ -27,22 +56,20 @@ def build_study(
     clips: Path,
     out: Path,
     systems: Sequence[str],
-    pairs: int,
-    names: int,
-    seed: int = 0,
+    asked: Asked,
+    words: Words | None = None,
     allowed: Sequence[Path] = (),
 ) -> dict[str, int]:
     """Write a folder that any web server, or a file manager, can show: `index.html`, the clips under names that tell
-    nothing, and beside it `key.json`, which stays at home.
+    nothing, and beside the folder its key, which stays at home.
 
     Args:
         results: a results.json of `emogen eval`.
         clips: the folder of that evaluation.
         out: made anew; must not exist.
         systems: the two that are compared.
-        pairs: at most so many A/B questions ("which shows EMOTION better?"), spread evenly over the emotions.
-        names: at most so many clips, from both systems alike, whose emotion is asked for.
-        seed: of the choice, the order and the sides.
+        asked: how many questions of each kind.
+        words: what the page says beside them.
         allowed: folders besides `clips` that clips may be copied from. A results file may come from a stranger, and
             what is copied is shown to the world.
 
@@ -58,11 +85,7 @@ def build_study(
     check_output_folder(out)
     if out.exists():
         raise ConfigError(f"{out} exists; choose another folder, so that votes are not mixed")
-    for flag, count in (("pairs", pairs), ("names", names), ("seed", seed)):
-        if not 0 <= count < 2**63:
-            raise ConfigError(f"--{flag} must be from 0 to 2**63 - 1, not {count}")
-    if pairs + names == 0:
-        raise ConfigError("--pairs and --names are both 0: there is nothing to ask")
+    asked.check()
     rows = {name: {r["clip"]: r for r in results["rows"] if r["system"] == name} for name in systems}
     for name in systems:
         if not rows[name]:
@@ -71,9 +94,9 @@ def build_study(
     common = [clip for clip in rows[systems[0]] if clip in rows[systems[1]]]
     if not common:
         raise ConfigError(f"{systems[0]} and {systems[1]} have no prompt, emotion and seed in common")
-    random = np.random.default_rng(seed)
-    chosen = _evenly(common, rows[systems[0]], pairs, random)
-    named = [(systems[i % 2], clip) for i, clip in enumerate(_evenly(common, rows[systems[0]], names, random))]
+    random = np.random.default_rng(asked.seed)
+    chosen = _evenly(common, rows[systems[0]], asked.pairs, random)
+    named = [(systems[i % 2], clip) for i, clip in enumerate(_evenly(common, rows[systems[0]], asked.names, random))]
     sources = {
         (name, clip): _source(name, rows[name][clip], clips, results, allowed)
         for name, clip in [*((name, clip) for clip in chosen for name in systems), *named]
@@ -85,7 +108,7 @@ def build_study(
         def copied(name: str, clip: str) -> str:
             """The clip under a name that tells nothing of the system or the emotion."""
             source = sources[name, clip]
-            hidden = fingerprint_bytes(f"{seed}/{name}/{clip}".encode())[:16] + source.suffix.lower()
+            hidden = fingerprint_bytes(f"{asked.seed}/{name}/{clip}".encode())[:16] + source.suffix.lower()
             shutil.copyfile(source, temporary / "clips" / hidden)
             return f"clips/{hidden}"
 
@@ -95,22 +118,23 @@ def build_study(
             question = {"kind": "pair", "emotion": row["emotion"], "prompt": row["prompt"]}
             question |= {side: copied(name, clip) for side, name in (("left", left), ("right", right))}
             questions.append(question)
-            asked = {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
-            key[_id(question)] = {**asked, "left": left, "right": right}
+            key[_id(question)] = {**_about(clip, row), "left": left, "right": right}
         for name, clip in named:
             row = rows[name][clip]
             question = {"kind": "name", "clip": copied(name, clip)}
             questions.append(question)
             judge = row["judges"][results["summary"]["judge"]]["read"]
-            asked = {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
-            key[_id(question)] = {**asked, "system": name, "judge": judge}
+            key[_id(question)] = {**_about(clip, row), "system": name, "judge": judge}
         study = fingerprint_value(questions)[:12]
         data = {"study": study, "emotions": list(MIKELS), "questions": [{**q, "id": _id(q)} for q in questions]}
-        # In a script, < can end it or begin a comment that swallows the page.
-        page = PAGE.replace("/*DATA*/", json.dumps(data).replace("<", "\\u003c"))
-        write_text(temporary / "index.html", page)
+        write_text(temporary / "index.html", study_page(data, words or Words()))
+        write_json(temporary / STUDY_FILE, data, 1)
     write_json(out.with_name(f"{out.name}.key.json"), {"study": study, "systems": list(systems), "questions": key}, 1)
     return {"pairs": len(chosen), "names": len(named)}
+
+
+def _about(clip: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"clip": clip, "emotion": row["emotion"], "prompt": row["prompt"]}
 
 
 def _id(question: Mapping[str, Any]) -> str:

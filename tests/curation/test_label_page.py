@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from emogen.curation.agreement import krippendorff
-from emogen.curation.label_server import Shown, serve, serve_in_background
+from emogen.curation.label_server import Shown, serve
 from emogen.curation.label_store import LabelStore, Plan
 from emogen.curation.labels import ANSWERS, answers
+from emogen.local_server import serve_in_background
 from emogen.media import write_video
 
 selenium = pytest.importorskip("selenium")

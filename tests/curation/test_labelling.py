@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from emogen.curation.agreement import krippendorff
-from emogen.curation.label_server import Shown, serve, serve_in_background
+from emogen.curation.label_server import Shown, serve
 from emogen.curation.label_store import LabelError, LabelStore, Plan, offered_first
 from emogen.curation.labels import ANSWERS, answers
+from emogen.local_server import serve_in_background
 
 
 def labelling(tmp_path, count=60, **plan):

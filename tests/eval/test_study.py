@@ -56,7 +56,7 @@ def better(about):
 
 def test_the_page_tells_nothing(study):
     page = (study / "index.html").read_text()
-    data = json.loads(page.split("const data = ")[1].split(";\n")[0])
+    data = json.loads(page.split("const study = ")[1].split(";\n")[0])
     assert [q["kind"] for q in data["questions"]].count("pair") == 4 and len(data["questions"]) == 8
     assert "ours" not in page and "base" not in page and "http" not in page.replace("http-equiv", "")
     files = {path.name for path in (study / "clips").iterdir()}
