@@ -1,13 +1,18 @@
 """How to install an optional part of emogen, said in one place.
 
 The name `emogen` on the package registry belongs to somebody else, so no message may tell people to install that.
-Until this distribution has a name of its own, an extra is installed from the checkout.
+This distribution is called `emogen-video`. It is not published yet, so an extra is installed from the checkout. On the
+day it is published, `how_to_install` changes and every message with it.
 """
 
 from __future__ import annotations
 
+DISTRIBUTION = "emogen-video"
+"""The name in `pyproject.toml`; the package is imported as `emogen`."""
+
 EXTRAS = (
     "test",
+    "docs",
     "xformers",
     "deepspeed",
     "track",

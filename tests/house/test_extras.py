@@ -1,4 +1,4 @@
-"""Nothing tells people to install the stranger's package that has the name `emogen` on the package registry."""
+"""Nothing tells people to install by name: `emogen` is a stranger's on the registry, `emogen-video` not there yet."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from emogen.extras import EXTRAS, how_to_install
 
 ROOT = Path(__file__).parents[2]
 BY_NAME = re.compile(
-    r"""(pip|uv|pipx)3?\s+(pip\s+)?(install|add|download)\s[^\n]*?(?<![\w./-])['"]?emogen(?![\w./-])"""
+    r"""(pip|uv|pipx)3?\s+(pip\s+)?(install|add|download)\s[^\n]*?(?<![\w./-])['"]?emogen(-video)?(?![\w./-])"""
 )
 TEXT = (".py", ".md", ".yaml", ".yml", ".toml", ".ipynb", ".json", ".sh", ".txt", "")
 
@@ -32,6 +32,7 @@ def test_the_extras_are_the_project_s():
 
 @pytest.mark.parametrize(("text", "found"), [
     ('pip install "emogen[studio]"', True), ("pip install emogen", True), ("uv pip install 'emogen'", True),
+    ("uv add emogen-video", True), ('pip install "emogen-video[studio]"', True),
     ('pip install -e ".[studio]"', False), ("pip install ./emogen/", False), ("pip install x; emogen/cli.py", False),
 ])  # fmt: skip
 def test_what_is_looked_for(text, found):
@@ -46,7 +47,9 @@ def test_no_file_names_the_registry_s_package():
         if path.suffix in TEXT and path.is_file() and path != Path(__file__):
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             wrong += [f"{name}:{number}" for number, line in enumerate(lines, 1) if BY_NAME.search(line)]
-            wrong += [f"{name}:{number}" for number, line in enumerate(lines, 1) if "emogen[" in line]
+            wrong += [
+                f"{name}:{number}" for number, line in enumerate(lines, 1) if re.search(r"emogen(-video)?\[", line)
+            ]
     assert not wrong, f"say how_to_install(...) of emogen.extras, or -e '.[...]', in {wrong}"
 
 

@@ -6,7 +6,6 @@ A card travels, so no path of the machine it was made on is left in it.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import platform
 import re
@@ -30,6 +29,7 @@ from emogen.training.outputs.curves import CURVES
 from emogen.training.outputs.export import LORA_NAME
 from emogen.training.outputs.previews import FOLDER
 from emogen.training.outputs.private_paths import absolute_paths, hide_paths, is_absolute, last_part, last_parts
+from emogen.versions import versions
 
 TASKS = ("text-to-video", "image-to-video")
 _LIBRARIES = ("emogen", "torch", "diffusers", "transformers", "accelerate", "peft")
@@ -299,10 +299,4 @@ def _making(config: Mapping[str, Any], command: str | Sequence[str] | None, vers
 
 
 def _installed() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"Python": platform.python_version(), **versions(*_LIBRARIES)}
