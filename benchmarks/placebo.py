@@ -98,7 +98,7 @@ def evaluate(args: argparse.Namespace, arms: list[tuple[str, int]]) -> Mapping[s
     config |= {"name": "Arms of one training", "systems": systems, "num_prompts": prompts}
     path, out = args.output_dir / "arms.yaml", args.output_dir / "eval"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", args.jobs, "-m",
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", args.jobs, "-m",
                "emogen.eval", "--config", path, "--output_dir", out]  # fmt: skip
     if subprocess.run(list(map(str, command)), env=_env(args), stdout=sys.stderr).returncode:
         raise SystemExit("the evaluation failed; its message is above")

@@ -79,9 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _together(name: str, args: argparse.Namespace) -> None:
     """The stage in several processes, whose gradients are averaged."""
-    from recipe.children import run_child
+    from recipe.children import free_port, run_child
 
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.processes}"]
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={args.processes}"]
+    command += ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
     command += ["-m", "recipe", name, "--work", str(args.work)]
     command += ["--scale", args.scale] if args.scale else ["--config", str(args.config)]
     command += ["--set", *args.set] if args.set else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,14 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def free_port() -> int:
+    """A port for processes that train together. (`torchrun --standalone` needs none, but its heartbeat shares a
+    connection with its last words, and now and then it waits for ever: pytorch/pytorch#69520.)"""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def run_child(command: Sequence[str], folder: Path) -> int:

@@ -1,8 +1,12 @@
-"""Small parts that many tests share: sizes of a Wan transformer, a clip that moves, metadata files, one thread."""
+"""Small parts that many tests share: sizes of a Wan transformer, a clip that moves, metadata files, processes."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +52,22 @@ def write_metadata(folder: Path, *rows: object) -> Path:
     lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
     (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def torchrun(*words: object, processes: int = 2, cwd: Path | None = None, **environment: str) -> str:
+    """What `torchrun --nproc_per_node PROCESSES WORDS` prints, one thread a process; it must end well, and in time.
+
+    With a port of its own in place of `--standalone`, whose heartbeat shares a connection with the agent's last words
+    and now and then makes it wait for ever (pytorch/pytorch#69520).
+    """
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", processes, "--master_addr",
+               "127.0.0.1", "--master_port", port, *words]  # fmt: skip
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, cwd=cwd, timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout

@@ -1,13 +1,12 @@
 """Each option for speed or memory, with the adapter, the three-way guidance and the stock pipeline beside it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import PyramidAttentionBroadcastConfig, WanPipeline
 from diffusers.models.attention_dispatch import AttentionBackendName
+from parts import torchrun
 
 from emogen.emotion.given import read_emotion
 from emogen.models.encoder import emotion_tensors
@@ -293,10 +292,8 @@ def test_what_depends_on_the_model(make_pipe, make_transformer, dressed, tmp_pat
 
 
 def test_two_processes_share_a_clip():
-    script = Path(__file__).parent / "ranked_speed.py"
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    found = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=280)
-    assert found.stdout.count("shared") == 2, found.stderr[-3000:]
+    said = torchrun(Path(__file__).parent / "ranked_speed.py")
+    assert said.count("shared") == 2, said[-3000:]
 
 
 def test_a_stock_pipeline_takes_the_options_too(stock, generate):

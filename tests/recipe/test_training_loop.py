@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from parts import torchrun
 from safetensors.torch import load_file
 from torch import nn
 
@@ -165,15 +166,12 @@ def test_two_processes_train_as_one_with_both_batches(tmp_path):
     """Gradients are averaged over `torchrun`'s processes, each of which draws a batch of its own."""
     script = tmp_path / "two.py"
     script.write_text(
-        f"import sys, torch; torch.set_num_threads(1); sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
+        "import sys, torch; torch.set_num_threads(1)\n"
+        f"sys.path[:0] = {[str(ROOT), str(ROOT / 'tests'), str(ROOT / 'tests/recipe')]}\n"
         "from test_training_loop import Plain, schedule\nfrom recipe.loop import train\nfrom pathlib import Path\n"
         f"train(Plain(), schedule(bf16=False), Path({str(tmp_path / 'two')!r}), 'toy')\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    torchrun(script)
     one = Both()
     train(one, schedule(bf16=False), tmp_path / "one", "toy")
     two = load_file(tmp_path / "two/toy.safetensors")

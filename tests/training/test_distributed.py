@@ -1,13 +1,12 @@
 """Two processes (gloo, on the CPU) against one with twice the batch."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate.commands.config import load_config_from_file
+from parts import torchrun
 from safetensors.torch import load_file
 
 from emogen.training.run import run
@@ -19,11 +18,7 @@ ACCELERATE = Path(__file__).parents[2] / "configs/accelerate"
 def launch(config, *words, processes=2):
     path = Path(config.run.output_dir).with_suffix(".json")
     path.write_text(json.dumps(config.to_dict()))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes, SCRIPT,
-               path]  # fmt: skip
-    done = subprocess.run([*map(str, command), *words], capture_output=True, text=True, cwd=path.parent)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout
+    return torchrun(SCRIPT, path, *words, processes=processes, cwd=path.parent)
 
 
 # plain gradient descent: Adam would blow rounding up where a gradient is all but zero
