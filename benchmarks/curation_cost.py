@@ -2,6 +2,7 @@
 
     python benchmarks/curation_cost.py                   attributes of 40 clips, 320x180, 2 to 5 s
     python benchmarks/curation_cost.py --rows 1000 20000 peak memory of the driver, rows of a stage that does nothing
+    python benchmarks/curation_cost.py --files 1000 20000    peak memory of every command, and of its workers
     python benchmarks/curation_cost.py --film            peak memory for a drawn ten-minute 720p film
 
 Times are CPU seconds of this process, so that a loaded machine changes them little.
@@ -112,15 +113,61 @@ def driver_peak(count: int) -> None:
         print(f"{count} rows: peak {_peak():.0f} MB, {time.monotonic() - begun:.0f} s")
 
 
+def files_peak(count: int) -> None:
+    """Peak memory of every command over so many little clips, each of a content of its own, and of its workers."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, out = Path(temporary) / "clips", Path(temporary) / "set"
+        folder.mkdir()
+        pictures = []
+        for number in range(50):
+            draw(folder / "one.mp4", 0.5, (48, 64), seed=number)
+            pictures.append((folder / "one.mp4").read_bytes())
+        (folder / "one.mp4").unlink()
+        with open(Path(temporary) / "about.csv", "w", encoding="utf-8") as about:
+            about.write("file_name,emotion,caption\n")
+            for number in range(count):
+                # a box of bytes that no player reads, so that contents differ
+                free = (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big")
+                (folder / f"{number:06}.mp4").write_bytes(pictures[number % 50] + free)
+                about.write(f"{number:06}.mp4,{('awe', 'fear', 'anger')[number % 3]},clip {number} of a texture\n")
+        steps = (
+            ["ingest", str(folder), "--output_dir", str(out)], ["scenes", str(out), "--detector", "none"],
+            ["about", str(out), str(Path(temporary) / "about.csv")], ["attributes", str(out)], ["suggest", str(out)],
+            ["split", str(out)], ["export", str(out)], ["join", str(out)], ["card", str(out)], ["status", str(out)],
+        )  # fmt: skip
+        for words in steps:
+            subprocess.run([sys.executable, __file__, "--command", *words], check=True)
+
+
+def command_peak(words: list[str]) -> None:
+    """Peak memory of one command of `emogen data`, and of its workers."""
+    import contextlib
+    import io
+
+    from emogen.commands.data import build_parser
+    from emogen.commands.data import main as data
+
+    runs = "--workers" in build_parser()._subparsers._group_actions[0].choices[words[0]].format_help()
+    begun = time.monotonic()
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = data([*words, "--quiet", *(["--workers", "2"] if runs else [])])
+    assert status == 0, said.getvalue()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    workers = f", worker {children:.0f} MB" if runs else ""
+    print(f"  {words[0]}: peak {_peak():.0f} MB{workers}, {time.monotonic() - begun:.0f} s", flush=True)
+
+
 def film_peak(minutes: float) -> None:
     """Peak memory of scenes and attributes of one drawn 720p film."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         subprocess.run([sys.executable, __file__, "--draw", str(path), str(minutes * 60)], check=True)
-        from emogen.curation.ingest import files_below, ingest_stage
+        from emogen.curation.ingest import ingest_stage
         from emogen.curation.scenes import scenes_stage
+        from emogen.curation.sources import SourceFiles
 
-        source = work_on(ingest_stage(), list(files_below(folder, "movie")), Path(folder))[0].rows[0]
+        listed = next(iter(SourceFiles(Path(folder), "movie")))
+        source = listed | work_on(ingest_stage(), [listed], Path(folder))[0].rows[0]
         print(f"ingest: peak {_peak():.0f} MB")
         found = work_on(scenes_stage("content"), [source], Path(folder))[0]
         print(f"scenes: peak {_peak():.0f} MB, {found.seconds:.0f} s, {len(found.rows)} scenes, {found.error}")
@@ -138,6 +185,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--rows", type=int, nargs="+")
+    parser.add_argument("--files", type=int, nargs="+")
+    parser.add_argument("--command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument("--film", type=float, nargs="?", const=10.0, metavar="MINUTES")
     parser.add_argument("--draw", nargs=2, metavar=("FILE", "SECONDS"), help=argparse.SUPPRESS)
     parser.add_argument("--only_rows", type=int, help=argparse.SUPPRESS)
@@ -153,6 +202,12 @@ def main() -> None:
     elif args.rows:
         for count in args.rows:
             subprocess.run([sys.executable, __file__, "--only_rows", str(count)], check=True)
+    elif args.files:
+        for count in args.files:
+            print(f"{count} files:", flush=True)
+            files_peak(count)
+    elif args.command:
+        command_peak(args.command)
     elif args.film:
         film_peak(args.film)
     else:

@@ -117,8 +117,9 @@ def build_parser() -> argparse.ArgumentParser:
     one = on_set("split", "divide clips into parts that share no film and no near-duplicate")
     one.add_argument("--shares", nargs=3, type=float, default=(0.9, 0.05, 0.05), metavar=("TRAIN", "VAL", "TEST"))
     one.add_argument("--benchmark", type=int, metavar="N", help="first take N clips of each domain and emotion")
+    one.add_argument("--at_most", nargs="+", default=[], metavar="DOMAIN=N", help="train on N clips of a domain")
     one.add_argument("--seed", type=int, default=0)
-    one = on_set("export", "write the finished clips as a data set")
+    one = on_set("export", "write the finished clips as a data set", runs=True)
     one.add_argument("--format", default="videofolder", choices=("videofolder", "webdataset"),
                      help="webdataset also packs it into shards")  # fmt: skip
     one.add_argument("--soft", action="store_true", help="the votes' mixture as the emotion")

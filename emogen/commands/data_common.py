@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,14 @@ def how_to_run(args: argparse.Namespace, workers: int | None = None) -> How:
     return how
 
 
-def run_rows(stage: Stage, rows: list[Row], workspace: Workspace, how: How) -> int:
-    """Run a stage and say what came of it; returns the exit status."""
+def run_rows(stage: Stage, rows: Iterable[Row], workspace: Workspace, how: How) -> int:
+    """Run a stage of the table and say what came of it; returns the exit status."""
     workspace.register(stage)
+    return carry_rows(stage, rows, workspace, how)
+
+
+def carry_rows(stage: Stage, rows: Iterable[Row], workspace: Workspace, how: How) -> int:
+    """Run a stage and say what came of it; returns the exit status."""
     carry = run_with_ray if how.engine == "ray" else run_stage
     return say_count(stage.name, carry(stage, rows, workspace.folder, how))
 

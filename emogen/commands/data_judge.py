@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emogen.commands.data_common import how_to_run, run_rows
+from emogen.commands.data_export import cut_scenes
+from emogen.curation.cutting import CUTS
 from emogen.curation.export import export_folder, exportable
 from emogen.curation.frames import frames_of
 from emogen.curation.judging import judged_row
+from emogen.curation.runner import How
 from emogen.curation.stage import Row, Stage, StageError
 from emogen.curation.workspace import Workspace, is_kept, rows_for
 from emogen.files import fingerprint_value
@@ -44,7 +48,7 @@ def judge(args: argparse.Namespace) -> int:
     held = {name: fingerprint_value(card.to_dict()) for name, card in cards.items()}
     settings = {"judges": specs, "cards": held, "frames": args.frames, "least": args.least, "device": args.device}
     stage = Stage("judge", 1, judge_alone, settings, timeout=1800.0, batch=args.batch, many=judge_clips)
-    rows = rows_for(workspace, is_kept)
+    rows = rows_for(workspace, is_kept, "judge")
     status = run_rows(stage, rows, workspace, how_to_run(args, workers=1))
     (workspace.folder / JUDGES).mkdir(exist_ok=True)
     for name, card in cards.items():
@@ -106,19 +110,25 @@ def probe(args: argparse.Namespace) -> int:
     from emogen.eval.judges.train import train_probe
 
     workspace = Workspace(args.set)
-    kept, _ = exportable(workspace.clips())
-    people = [row for row in kept if row.get("label_kind") == "human" and row.get("split") != "benchmark"]
-    if not people:
+    unseen = {row.get("group") for row in workspace.clips() if row.get("split") == "benchmark"}
+
+    def people() -> Iterator[Row]:
+        """Without the benchmark and all of its films and characters."""
+        for row in exportable(workspace.clips(), Counter()):
+            if row.get("label_kind") == "human" and row.get("group") not in unseen:
+                yield row
+
+    if next(people(), None) is None:
         raise ValueError(f"{workspace.folder}: people have labelled no clip; run `emogen data label` and `merge` first")
-    films_of_benchmark = {row.get("group") for row in workspace.clips() if row.get("split") == "benchmark"}
-    people = [row for row in people if row.get("group") not in films_of_benchmark]
+    cut_scenes(workspace, people, How(quiet=args.quiet))
     folder = workspace.folder / "people"
-    for line in export_folder(people, folder):
+    count, failed = export_folder(people(), folder, workspace.folder / CUTS)
+    for line in failed:
         print(f"  left out: {line}")
     out = args.judge_dir or workspace.folder / "probe"
     made = train_probe(folder, args.encoder, out, group="group", frames=args.frames, device=args.device,
                        quiet=args.quiet)  # fmt: skip
     for data in made.card.held_out:
         print(check_text(made.card, data))
-    print(f"probe: {len(people)} clips of people; `emogen data judge {workspace.folder} --judge {out}` labels the rest")
+    print(f"probe: {count} clips of people; `emogen data judge {workspace.folder} --judge {out}` labels the rest")
     return 0

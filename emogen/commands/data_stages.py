@@ -4,48 +4,47 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from emogen.commands.data_common import FAILED, SHOWN, how_to_run, run_rows, table_stage
+from emogen.commands.data_common import SHOWN, how_to_run, run_rows, table_stage
+from emogen.commands.data_export import card, export
 from emogen.commands.data_judge import judge, probe
 from emogen.commands.data_labels import agree, label, merge_votes, votes
 from emogen.commands.data_texts import about, caption, suggest_emotions
 from emogen.curation.attributes import attributes_stage
-from emogen.curation.card import data_card
 from emogen.curation.doctor import examine
-from emogen.curation.export import export_folder, exportable, write_shards
 from emogen.curation.fetch_stickers import ABOUT, LICENSE, fetch_stickers
 from emogen.curation.imported import About
-from emogen.curation.ingest import files_below, ingest_stage
+from emogen.curation.ingest import ingest_stage
 from emogen.curation.recipe import CurationRecipe, load_recipe
 from emogen.curation.scenes import scenes_stage
-from emogen.curation.split import benchmark, near_duplicates, split
-from emogen.curation.workspace import Workspace, is_kept, rows_for
-from emogen.files import fingerprint_value, write_text
-from emogen.text_files import read_json
+from emogen.curation.sources import SourceFiles, SourceList
+from emogen.curation.split import benchmark, beyond, clusters, near_duplicates, split
+from emogen.curation.workspace import Workspace, is_kept, rows_for, source_rows
+from emogen.files import fingerprint_value
 
 
 def ingest(args: argparse.Namespace) -> int:
-    workspace = Workspace(args.output_dir)
+    workspace, how = Workspace(args.output_dir), how_to_run(args)
     about = {name: value for name in ("license", "origin") if (value := getattr(args, name))}
-    rows = list(files_below(args.folder, args.domain, args.group_by, about))
-    return run_rows(ingest_stage(not args.no_audio), rows, workspace, how_to_run(args))
+    files = SourceFiles(args.folder, args.domain, args.group_by, about, apart=args.output_dir, shard=how.shard)
+    rows = SourceList(workspace.folder, files)
+    status = run_rows(ingest_stage(not args.no_audio), rows, workspace, replace(how, shard=(1, 1)))
+    for folder in rows.forgotten:
+        print(f"  {folder} is gone: its files have left the table; ingest them from where they are now")
+    workspace.join()
+    return status
 
 
 def scenes(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
     stage = scenes_stage(args.detector, args.min_seconds, args.max_seconds, args.threshold)
-    rows = [row for row in workspace.sources() if not row.get("error")]
-    if not rows:
-        raise ValueError(f"{workspace.folder}: holds no sources; run `emogen data ingest` first")
-    status = run_rows(stage, rows, workspace, how_to_run(args))
+    status = run_rows(stage, source_rows(workspace), workspace, how_to_run(args))
     kept = Counter(row.get("dropped") or "kept" for row in workspace.clips() if row.get("clip_id"))
     print("  " + ", ".join(f"{name}: {number}" for name, number in kept.most_common()))
     workspace.join()
@@ -54,7 +53,7 @@ def scenes(args: argparse.Namespace) -> int:
 
 def attributes(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
-    rows = rows_for(workspace, is_kept)
+    rows = rows_for(workspace, is_kept, "attributes")
     status = run_rows(attributes_stage(), rows, workspace, how_to_run(args))
     workspace.join()
     return status
@@ -67,46 +66,50 @@ def fetch(args: argparse.Namespace) -> int:
 
 
 def split_clips(args: argparse.Namespace) -> int:
-    workspace = Workspace(args.set)
-    rows = rows_for(workspace, is_kept)
-    pairs = near_duplicates({row["clip_id"]: row["phash"] for row in rows if row.get("phash")})
+    workspace, most = Workspace(args.set), _at_most(args.at_most)
+    hashes: dict[str, str] = {}
+    rows = []
+    for row in rows_for(workspace, is_kept, "split"):
+        rows.append({name: row.get(name) for name in ("clip_id", "group", "domain", "emotion", "label_kind")})
+        if row.get("phash"):
+            hashes[row["clip_id"]] = row["phash"]
+    pairs = near_duplicates(hashes)
     shares = dict(zip(("train", "val", "test"), args.shares, strict=True))
     domains = sorted({str(row["domain"]) for row in rows})
     chosen = benchmark(rows, pairs, domains, args.benchmark, args.seed) if args.benchmark else set()
-    touched = {row["group"] for row in rows if row["clip_id"] in chosen}
-    rest = [row for row in rows if row["group"] not in touched]
+    touched = {clip for names in clusters(rows, pairs) if not chosen.isdisjoint(names) for clip in names}
+    rest = [row for row in rows if row["clip_id"] not in touched]
     parts = split(rest, pairs, shares, args.seed) | {clip: "benchmark" for clip in chosen}
-    settings = {
-        "shares": shares,
-        "benchmark": args.benchmark,
-        "seed": args.seed,
-        "of": fingerprint_value(sorted(parts)),
-    }
-    workspace.put(table_stage("split", settings), [{"clip_id": c, "split": part} for c, part in parts.items()])
+    settings = {"shares": shares, "benchmark": args.benchmark, "seed": args.seed, "at_most": most,
+                "of": fingerprint_value(sorted(parts))}  # fmt: skip
+    why = dict.fromkeys(touched - chosen, "its film, character or near-duplicate is in the benchmark")
+    why |= dict.fromkeys(beyond(rows, parts, most, args.seed), "more of its domain than are trained on")
+    like = {clip: names[0] for names in clusters([{"clip_id": clip} for clip in hashes], pairs) for clip in names[1:]}
+    workspace.put(table_stage("split", settings), [
+        {"clip_id": clip, "split": None if clip in why else parts[clip], "dropped": why.get(clip),
+         "near_duplicate_of": like.get(clip)}
+        for clip in sorted({*parts, *why})
+    ])  # fmt: skip
     workspace.join()
-    counts = Counter(parts.values())
+    counts = Counter(part for clip, part in parts.items() if clip not in why)
     print("split: " + ", ".join(f"{part} {counts[part]}" for part in (*shares, "benchmark") if counts[part]))
-    print(f"  {len(pairs)} near-duplicate pairs stay together; {len({row['group'] for row in rows})} groups")
-    if left := len(rows) - len(parts):
-        print(f"  {left} clips are left out: their films or characters are in the benchmark")
+    print(
+        f"  {len(like)} clips look nearly like another and stay with it; {len({row['group'] for row in rows})} groups"
+    )
+    for reason, number in Counter(why.values()).items():
+        print(f"  left out: {number} ({reason})")
     return 0
 
 
-def export(args: argparse.Namespace) -> int:
-    workspace = Workspace(args.set)
-    kept, left_out = exportable(workspace.clips(), args.soft)
-    for why, number in left_out.most_common():
-        print(f"  left out: {number} ({why})")
-    if not kept:
-        raise ValueError(f"{workspace.folder}: no clip has a label; run `emogen data merge` after labelling")
-    with tqdm(total=len(kept), desc="export", unit="clip", disable=args.quiet) as bar:
-        failed = export_folder(kept, workspace.folder / "export", bar.update)
-    print(f"export: {len(kept) - len(failed)} clips in {workspace.folder / 'export'}")
-    if args.format == "webdataset":
-        print(f"  packed into {len(write_shards(workspace.folder / 'export'))} shards in export/shards")
-    for line in failed:
-        print(f"  failed: {line}", file=sys.stderr)
-    return FAILED if failed else 0
+def _at_most(words: list[str]) -> dict[str, int]:
+    """DOMAIN=N, several."""
+    found = {}
+    for word in words:
+        domain, _, number = word.rpartition("=")
+        if not domain or not number.isdigit():
+            raise ValueError(f"--at_most is {word!r}; write DOMAIN=N, such as movie=8000")
+        found[domain] = int(number)
+    return found
 
 
 def join(args: argparse.Namespace) -> int:
@@ -130,18 +133,6 @@ def status(args: argparse.Namespace) -> int:
     return 0
 
 
-def card(args: argparse.Namespace) -> int:
-    workspace = Workspace(args.set)
-    found = workspace.folder / "agreement.json"
-    agreement = read_json(found) if found.is_file() else None
-    text = data_card(workspace.folder.resolve().name, workspace.clips(), workspace.stages(), agreement)
-    for path in (workspace.folder / "README.md", workspace.folder / "export" / "README.md"):
-        if path.parent.is_dir():
-            write_text(path, text)
-            print(path)
-    return 0
-
-
 def doctor(args: argparse.Namespace) -> int:
     found = examine(args.set or Path())
     for one in found:
@@ -152,6 +143,9 @@ def doctor(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe)
+    if args.shard != "1/1":
+        raise ValueError("a recipe's stages wait for each other; share stages one by one (examples/curation_array.sh "
+                         "does so), then run the recipe without --shard: what is done is not done again")  # fmt: skip
     worst, start = 0, time.monotonic()
     common = {"workers": args.workers, "shard": args.shard, "retry_failed": args.retry_failed, "quiet": args.quiet,
               "engine": args.engine}  # fmt: skip
@@ -194,7 +188,8 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
         steps.append(("merge", vars(recipe.merge)))
     if recipe.votes or recipe.judge or tables:
         steps.append(("split", {"shares": (recipe.split.train, recipe.split.val, recipe.split.test),
-                                "benchmark": recipe.split.benchmark, "seed": recipe.split.seed}))  # fmt: skip
+                                "benchmark": recipe.split.benchmark, "seed": recipe.split.seed,
+                                "at_most": [f"{name}={n}" for name, n in recipe.split.at_most.items()]}))  # fmt: skip
         steps.append(("export", {"format": "videofolder", "soft": recipe.soft}))
     return steps
 

@@ -22,7 +22,9 @@ def about(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace, tables: list[About]) -> int:
     workspace = Workspace(args.set)
-    rows, counts = import_about(rows_for(workspace), tables)
+    clips = [{name: row[name] for name in ("clip_id", "source_path", "source_folder")}
+             for row in rows_for(workspace, stage="about")]  # fmt: skip
+    rows, counts = import_about(clips, tables)
     workspace.put(table_stage("about", {"of": fingerprint_value(rows)}), rows)
     workspace.join()
     print(f"about: {counts.pop('clips')} clips are spoken of, {counts.pop('labels')} have a label")
@@ -37,7 +39,6 @@ def caption(args: argparse.Namespace) -> int:
     if args.model is not None:
         return _by_model(args)
     workspace = Workspace(args.set)
-    clips = rows_for(workspace)
     columns = Columns(dict.fromkeys(("clip_id", "source_path", "caption"), str), needs=("clip_id", "source_path"))
     by_clip: dict[str, str] = {}
     by_source: dict[str, str] = {}
@@ -46,18 +47,16 @@ def caption(args: argparse.Namespace) -> int:
             by_clip[row["clip_id"]] = row.get("caption") or ""
         elif row.get("source_path"):
             by_source[row["source_path"]] = row.get("caption") or ""
-    found = []
-    for row in clips:
+    found, count = [], 0
+    for row in rows_for(workspace, stage="caption"):
+        count += 1
         text = by_clip.get(row["clip_id"], by_source.get(row["source_path"]))
         if text is not None:
             found.append({"clip_id": row["clip_id"], "caption": text, "caption_by": "imported"})
     workspace.put(table_stage("caption", {"captions": fingerprint_value([by_clip, by_source])}), found)
     workspace.join()
     unused = len(by_clip) + len(by_source) - len({row["clip_id"] for row in found})
-    print(
-        f"caption: {len(found)} of {len(clips)} clips have one"
-        + (f"; {unused} captions fit none" if unused > 0 else "")
-    )
+    print(f"caption: {len(found)} of {count} clips have one" + (f"; {unused} captions fit none" if unused > 0 else ""))
     return 0
 
 
@@ -72,7 +71,7 @@ def _by_model(args: argparse.Namespace) -> int:
         as_video=args.as_video, max_new_tokens=args.max_new_tokens, batch=args.batch, dtype=args.dtype,
         device=args.device,
     )  # fmt: skip
-    status = run_rows(stage, rows_for(workspace, is_kept), workspace, how_to_run(args, workers=1))
+    status = run_rows(stage, rows_for(workspace, is_kept, "caption"), workspace, how_to_run(args, workers=1))
     workspace.join()
     return status
 
@@ -80,7 +79,7 @@ def _by_model(args: argparse.Namespace) -> int:
 def suggest_emotions(args: argparse.Namespace) -> int:
     """Read an emotion from the captions, as a suggestion."""
     workspace = Workspace(args.set)
-    clips = rows_for(workspace, is_kept)
+    clips = rows_for(workspace, is_kept, "suggest")
     found = [row for clip in clips if (row := suggest(clip)) is not None]
     workspace.put(table_stage("suggest", {"of": fingerprint_value(found)}), found)
     workspace.join()

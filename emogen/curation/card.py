@@ -10,39 +10,62 @@ from emogen.curation.stage import Row
 from emogen.emotion import MIKELS, NEUTRAL
 
 
-def data_card(name: str, clips: Sequence[Row], stages: Mapping[str, Mapping[str, Any]], agreement: Any = None) -> str:
+def data_card(name: str, clips: Iterable[Row], stages: Mapping[str, Mapping[str, Any]], agreement: Any = None) -> str:
     """Markdown with the head that the Hugging Face hub reads.
 
     Args:
-        clips: rows of the working table.
+        clips: rows of the working table, gone through once.
         stages: stage -> version and settings (`Workspace.stages`).
         agreement: of `agreement_report`; None if nobody has labelled.
     """
-    usable = [row for row in clips if row.get("emotion") and not _why_not(row)]
-    licences = Counter(row.get("license") or "not stated" for row in usable)
-    known = [licence for licence in licences if licence != "not stated"]
-    head = ["---", f"license: {known[0].lower() if len(licences) == 1 and known else 'other'}",
+    told: dict[str, Counter[Any]] = {what: Counter() for what in ("label", "judge", "why", *_TOLD)}
+    groups: set[int] = set()
+    seconds, total = 0.0, 0
+    for row in clips:
+        total += 1
+        if row.get("judge"):
+            told["judge"][row["judge"]] += 1
+        if why := _left_out(row):
+            told["why"][why] += 1
+            continue
+        told["label"][row["emotion"], str(row.get("domain"))] += 1
+        for what, (column, otherwise) in _TOLD.items():
+            told[what][row.get(column) or otherwise] += 1
+        groups.add(hash((row.get("domain"), row.get("group"))))
+        seconds += row.get("duration") or 0.0
+    licences = [licence for licence in told["licence"] if licence != _TOLD["licence"][1]]
+    one = licences[0].lower() if len(told["licence"]) == 1 and licences else "other"
+    head = ["---", f"license: {one}",
             "task_categories: [text-to-video, video-classification]", "tags: [emotion]", "---", ""]  # fmt: skip
-    seconds = sum(row.get("duration") or 0.0 for row in usable)
-    groups = len({(row.get("domain"), row.get("group")) for row in usable})
+    labelled = told["label"].total()
     text = [
         f"# {name}",
         "",
-        f"{len(usable)} labelled clips of {groups} films or characters, {seconds / 60:.1f} minutes; {len(clips)} rows.",
+        f"{labelled} labelled clips of {len(groups)} films or characters, {seconds / 60:.1f} minutes; {total} rows.",
         "",
-        *_section("Labels", _labels(usable)),
-        *_section("Parts", _counted("part", (row.get("split") or "not split" for row in usable))),
-        *_section("Who labelled", _counted("by", (row.get("label_kind") or "not stated" for row in usable))),
-        *_section("Judges", _counted("judge", (row["judge"] for row in clips if row.get("judge")))),
-        *_section("Captions", _counted("by", (row.get("caption_by") or "no caption" for row in usable))),
-        *_section("Licences", _counted("licence", (row.get("license") or "not stated" for row in usable))),
-        *_section("Origins", _counted("origin", (row.get("origin") or "not stated" for row in usable))),
+        *_section("Labels", _labels(told["label"])),
+        *_section("Parts", _counted("part", told["part"])),
+        *_section("Who labelled", _counted("label by", told["label by"])),
+        *_section("Judges", _counted("judge", told["judge"])),
+        *_section("Captions", _counted("caption by", told["caption by"])),
+        *_section("Licences", _counted("licence", told["licence"])),
+        *_section("Origins", _counted("origin", told["origin"])),
         *_section("Agreement", _agreement(agreement)),
-        *_section("Left out", _counted("why", filter(None, map(_left_out, clips)))),
+        *_section("Left out", _counted("why", told["why"])),
         *_section("How it was made", [f"- {stage}, version {one['version']}: `{one['settings']}`"
                                       for stage, one in stages.items()]),
     ]  # fmt: skip
     return "\n".join([*head, *text]).rstrip() + "\n"
+
+
+_TOLD = {
+    "part": ("split", "not split"),
+    "label by": ("label_kind", "not stated"),
+    "caption by": ("caption_by", "no caption"),
+    "licence": ("license", "not stated"),
+    "origin": ("origin", "not stated"),
+}
+"""What is counted of the clips that can be used -> its column, and what is said where there is nothing."""
 
 
 def _why_not(row: Row) -> str | None:
@@ -63,16 +86,17 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
     return [f"## {title}", "", *lines, ""] if lines else []
 
 
-def _labels(rows: Sequence[Row]) -> list[str]:
-    domains = sorted({str(row.get("domain")) for row in rows})
-    counts = Counter((row["emotion"], str(row.get("domain"))) for row in rows)
+def _labels(counts: Mapping[tuple[str, str], int]) -> list[str]:
+    domains = sorted({domain for _, domain in counts})
     lines = [f"| emotion | {' | '.join(domains)} |", "|---" * (len(domains) + 1) + "|"]
     shown = [label for label in (*MIKELS, NEUTRAL) if any(counts[label, domain] for domain in domains)]
     return [*lines, *(f"| {e} | {' | '.join(str(counts[e, d]) for d in domains)} |" for e in shown)] if shown else []
 
 
-def _counted(what: str, values: Iterable[str]) -> list[str]:
-    counts = Counter(str(value).replace("|", "/").replace("\n", " ")[:120] for value in values)
+def _counted(what: str, values: Mapping[str, int]) -> list[str]:
+    counts: Counter[str] = Counter()
+    for value, number in values.items():
+        counts[str(value).replace("|", "/").replace("\n", " ")[:120]] += number
     lines = [f"| {value} | {count} |" for value, count in counts.most_common(30)]
     if len(counts) > 30:
         lines.append(

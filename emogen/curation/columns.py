@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -12,6 +13,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "source_sha256": ("string", "of the source's bytes"),
     "phash": ("string", "difference hashes of three frames, 192 bits in hexadecimal"),
     "duplicate_of": ("string", "the first clip with the same source and span"),
+    "near_duplicate_of": ("string", "the first clip of those that nearly look the same; known once clips are split"),
     "domain": ("string", "such as animation, movie, sticker"),
     "group": ("string", "film, character or code point: what never stands on two sides of a split"),
     "license": ("string", "of the source"),
@@ -77,14 +79,24 @@ COLUMNS: dict[str, tuple[str, str]] = {
 """Name -> (type, meaning)."""
 
 
-def as_table(rows: list[dict[str, Any]]) -> Any:
+def others_of(names: Iterable[str]) -> list[str]:
+    """Names that are no columns of the table, in the order in which they come after them."""
+    return sorted(set(names) - set(COLUMNS))
+
+
+def as_table(rows: list[dict[str, Any]], others: Sequence[str] | None = None) -> Any:
     """The rows as a `pyarrow.Table` with every column, missing values null; other keys of the rows come after them as
-    text."""
+    text.
+
+    Args:
+        others: the names of these keys; None: of all that the rows have.
+    """
     import json
 
     import pyarrow
 
-    others = sorted({key for row in rows for key in row} - set(COLUMNS))
+    if others is None:
+        others = others_of(key for row in rows for key in row)
     columns = {
         name: pyarrow.array([row.get(name) for row in rows], pyarrow.type_for_alias(kind))
         for name, (kind, _) in COLUMNS.items()

@@ -2,76 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from emogen.curation.stage import Row, Stage, StageError
-from emogen.files import atomic, fingerprint_file
+from emogen.files import atomic
 from emogen.media import VideoError, probe
 from emogen.media.reader import open_clip
 
-BESIDE = (".csv", ".json", ".jsonl", ".log", ".md", ".parquet", ".pdf", ".srt", ".tsv", ".txt", ".vtt", ".xml", ".yaml")
-"""Endings of files that lie beside clips and are none; they are not ingested."""
-
-GROUPS = ("file", "folder")
-
 
 def ingest_stage(keep_audio: bool = True) -> Stage:
-    """The stage; its rows come from `files_below`."""
-    return Stage("ingest", 2, ingest, {"keep_audio": keep_audio}, key="source_key")
-
-
-def files_below(
-    folder: str | Path, domain: str, group_by: str = "file", about: Mapping[str, str] | None = None
-) -> Iterator[Row]:
-    """A row a file, in the order of names, for the stage to work on. Hidden files and those that lie beside clips
-    (`BESIDE`) are left out.
-
-    Args:
-        domain: such as movie, animation, sticker.
-        group_by: "file": a file's clips are a group (a film); "folder": all files of one folder are (a character).
-        about: further columns for all rows, such as `license` and `origin`.
-
-    Raises:
-        StageError: no such folder, or no files in it.
-    """
-    folder = Path(folder).resolve()
-    if not folder.is_dir():
-        raise StageError(f"{folder}: no such folder")
-    if group_by not in GROUPS:
-        raise StageError(f"group_by is one of {', '.join(GROUPS)}, not {group_by!r}")
-    found = False
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if hidden or path.suffix.lower() in BESIDE or not path.is_file():
-            continue
-        found = True
-        try:
-            digest = fingerprint_file(path)
-        except OSError as error:
-            digest = f"unreadable: {error.strerror}"
-        yield {
-            "source_key": f"{name.as_posix()}|{digest}",
-            "source_path": name.as_posix(),
-            "source_folder": str(folder),
-            "source_sha256": digest,
-            "domain": domain,
-            "group": name.as_posix() if group_by == "file" else name.parent.as_posix(),
-            **(about or {}),
-        }
-    if not found:
-        raise StageError(f"{folder}: holds no files that could be clips")
+    """The stage; its rows come from `sources.SourceFiles`."""
+    return Stage("ingest", 3, ingest, {"keep_audio": keep_audio}, key="source_key")
 
 
 def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
     """What the file is: kind, size, rate, frames, damage, alpha; its sound is kept as a file of its own.
 
+    What the row says of the file already is not repeated.
+
     Raises:
         StageError: nothing of it can be read.
     """
+    if row.get("unusable"):
+        raise StageError(row["unusable"])
     path = Path(row["source_folder"]) / row["source_path"]
     try:
         about = probe(path)
@@ -82,7 +38,6 @@ def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
         raise StageError(str(error).replace(f"{path}: ", "")) from error
     return [
         {
-            **row,
             "kind": about.kind,
             "width": about.width,
             "height": about.height,

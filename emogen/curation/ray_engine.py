@@ -18,7 +18,6 @@ from typing import Any
 
 from emogen.curation.runner import Count, How, run_stage, to_do
 from emogen.curation.stage import Row, Stage, StageError
-from emogen.curation.store import Parts
 from emogen.extras import how_to_install
 
 BATCH = 64
@@ -37,7 +36,7 @@ def run_with_ray(stage: Stage, rows: Iterable[Row], output: str | Path, how: How
     except ImportError as error:
         raise StageError(f"--engine ray needs the package ray: {how_to_install('ray')} ({error})") from error
     how, output, count = how or How(), Path(output).resolve(), Count()
-    todo = to_do(stage, rows, Parts(output, stage).read(), how, count)
+    todo = list(to_do(stage, rows, output, how, count))
     if not todo:
         return count
     if not ray.is_initialized():

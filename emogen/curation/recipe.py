@@ -80,12 +80,14 @@ class MergeSettings:
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
 class SplitSettings:
-    """Shares of the parts, and how many clips a domain and emotion go to a benchmark first."""
+    """Shares of the parts, how many clips a domain and emotion go to a benchmark first, and how many clips of a domain
+    are trained on at most (EmoVid: movie 8000)."""
 
     train: Number = Field(0.9, ge=0, le=1)
     val: Number = Field(0.05, ge=0, le=1)
     test: Number = Field(0.05, ge=0, le=1)
     benchmark: Count | None = None
+    at_most: dict[str, Count] = Field(default_factory=dict)
     seed: Whole = Field(0, ge=0)
 
 

@@ -8,21 +8,24 @@ that the stage raises is an error at once: it would come again. Only the driver 
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from emogen.curation.held import Held, Met, Result
 from emogen.curation.stage import Row, Stage, StageError
-from emogen.curation.store import Parts, Result
+from emogen.curation.store import Parts
 
 TRIES = 2
 _CONTEXT = "spawn"  # a forked child of a process with threads (torch, PyAV) may hang
@@ -66,7 +69,11 @@ class _Task:
 
 
 def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | None = None) -> Count:
-    """Work on every row that the store does not hold, and append what comes of it.
+    """Work on every row that the store does not hold, and append what comes of it. Rows are taken one by one as they
+    are worked on, so that memory does not grow with their number.
+
+    Args:
+        rows: if they have a length, the progress line tells the time that is left.
 
     Raises:
         KeyError: a row has no key.
@@ -74,9 +81,9 @@ def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | 
     """
     how, output = how or How(), Path(output)
     parts = Parts(output, stage)
-    count = Count()
-    todo = to_do(stage, rows, parts.read(), how, count)
-    bar = tqdm(total=len(todo), desc=stage.name, unit="row", disable=how.quiet or not todo, mininterval=0.5)
+    count, held = Count(), parts.read()
+    expected = _expected(rows, held, how)
+    bar = tqdm(total=expected, desc=stage.name, unit="row", disable=how.quiet or expected == 0, mininterval=0.5)
 
     def keep(result: Result) -> None:
         parts.append(result)
@@ -87,39 +94,68 @@ def run_stage(stage: Stage, rows: Iterable[Row], output: str | Path, how: How | 
             bar.set_postfix_str(f"{len(count.failed)} failed")
         bar.update()
 
-    size = max(1, stage.batch if stage.many else 1)
-    tasks = deque(_Task(todo[start : start + size]) for start in range(0, len(todo), size))
+    tasks = _Tasks(to_do(stage, rows, output, how, count, held), max(1, stage.batch if stage.many else 1))
     try:
         if how.workers == 0:
-            for task in tasks:
+            while (task := tasks.next()) is not None:
                 for result in work_on(stage, task.rows, output):
                     keep(result)
         else:
-            _carry(stage, tasks, output, min(how.workers, len(tasks)), keep)
+            _carry(stage, tasks, output, how.workers, keep)
     finally:
         bar.close()
         parts.close()
     return count
 
 
-def to_do(stage: Stage, rows: Iterable[Row], held: Mapping[str, Result], how: How, count: Count) -> list[Row]:
-    """The rows that this run works on: of its shard, each key once, without those that are held. `count.before` grows
-    by those that are done."""
-    todo: list[Row] = []
-    seen: set[str] = set()
+def _expected(rows: Iterable[Row], held: Held, how: How) -> int | None:
+    """About how many rows there are to do; None if nobody knows."""
+    if not isinstance(rows, Sized):
+        return None
+    return max(0, len(rows) - (held.count_done() if how.retry_failed else len(held))) // how.shard[1]
+
+
+def to_do(
+    stage: Stage, rows: Iterable[Row], output: Path, how: How, count: Count, held: Held | None = None
+) -> Iterator[Row]:
+    """The rows that this run works on: of its shard, each key once, without those that are done. `count.before` grows
+    by those.
+
+    Args:
+        held: what the parts hold; None: it is read.
+    """
+    held = Parts(output, stage).read() if held is None else held
+    met = Met()
     for row in rows:
         key = str(row[stage.key])
-        if key in seen or not _mine(key, how.shard):
+        if not is_mine(key, how.shard) or not met.add(key):
             continue
-        seen.add(key)
-        if key in held and not (how.retry_failed and held[key].error is not None):
-            count.before += held[key].error is None
-        else:
-            todo.append(row)
-    return todo
+        if held.is_done(key) and (stage.there is None or stage.there(row, output)):
+            count.before += 1
+        elif held.is_done(key) or how.retry_failed or key not in held:
+            yield row
 
 
-def _mine(key: str, shard: tuple[int, int]) -> bool:
+class _Tasks:
+    """What workers are given: new rows, a batch at a time, and at the end those that are tried again."""
+
+    def __init__(self, rows: Iterable[Row], batch: int):
+        self._rows, self._batch = iter(rows), batch
+        self.again: deque[_Task] = deque()
+
+    def next(self) -> _Task | None:
+        if rows := list(islice(self._rows, self._batch)):
+            return _Task(rows)
+        return self.again.popleft() if self.again else None
+
+
+def is_mine(key: str, shard: tuple[int, int]) -> bool:
+    """Whether a key is of this share of the work.
+
+    Args:
+        key: whose end is as good as random: hexadecimal digits of a hash.
+        shard: (i, n), see `How`.
+    """
     number, of = shard
     return of == 1 or int.from_bytes(key.encode()[-8:], "big") % 1_000_003 % of == number - 1
 
@@ -137,6 +173,7 @@ def _timed(stage: Stage, rows: list[Row], output: Path, work: Callable[[list[Row
     start = time.perf_counter()
     try:
         found = work(rows)
+        json.dumps([one for one in found if not isinstance(one, StageError)], allow_nan=False)  # else it cannot be kept
     except StageError as known:
         found = [known] * len(rows)
     except Exception as unforeseen:  # the stage must not take the others with it
@@ -183,19 +220,18 @@ def _serve(pipe: Connection, stage: Stage, output: Path) -> None:
             pipe.send(work_on(stage, pipe.recv(), output))
 
 
-def _carry(stage: Stage, todo: deque[_Task], output: Path, workers: int, keep: Callable[[Result], None]) -> None:
-    pool = [_Worker(stage, output) for _ in range(workers)]
+def _carry(stage: Stage, tasks: _Tasks, output: Path, workers: int, keep: Callable[[Result], None]) -> None:
+    pool: list[_Worker] = []
     try:
-        while todo or any(worker.task is not None for worker in pool):
+        while True:
             for place, worker in enumerate(pool):
-                if worker.task is None and todo:
-                    try:
-                        worker.give(todo.popleft())
-                    except (OSError, ValueError):  # it died while it had nothing to do
-                        todo.appendleft(worker.task)
-                        worker.end()
-                        pool[place] = _Worker(stage, output)
+                if worker.task is None and (task := tasks.next()) is not None:
+                    pool[place] = _given(worker, task, stage, output)
+            while len(pool) < workers and (task := tasks.next()) is not None:
+                pool.append(_given(_Worker(stage, output), task, stage, output))
             busy = [worker for worker in pool if worker.task is not None]
+            if not busy:
+                return
             first = min(worker.left(stage) for worker in busy)
             ready = set(wait([worker.pipe for worker in busy], timeout=max(0.0, min(first, 1.0))))
             for worker in busy:
@@ -205,7 +241,7 @@ def _carry(stage: Stage, todo: deque[_Task], output: Path, workers: int, keep: C
                     except (EOFError, OSError):
                         worker.process.join(5)
                         why = f"its process ended with exit status {worker.process.exitcode}"
-                        pool[pool.index(worker)] = _again(worker, why, stage, todo, output, keep)
+                        pool[pool.index(worker)] = _again(worker, why, stage, tasks, output, keep)
                         continue
                     for result in results:
                         spent = round(result.seconds + worker.task.spent, 4)
@@ -213,20 +249,31 @@ def _carry(stage: Stage, todo: deque[_Task], output: Path, workers: int, keep: C
                     worker.task = None
                 elif worker.left(stage) < 0:
                     why = f"it took longer than {stage.timeout:g} s"
-                    pool[pool.index(worker)] = _again(worker, why, stage, todo, output, keep)
+                    pool[pool.index(worker)] = _again(worker, why, stage, tasks, output, keep)
     finally:
         for worker in pool:
             worker.end()
 
 
-def _again(worker: _Worker, why: str, stage: Stage, todo: deque[_Task], output: Path, keep: Any) -> _Worker:
+def _given(worker: _Worker, task: _Task, stage: Stage, output: Path) -> _Worker:
+    """Give a worker a task; one that died while it had nothing to do is replaced first. Returns who has the task."""
+    try:
+        worker.give(task)
+    except (OSError, ValueError):
+        worker.end()
+        worker = _Worker(stage, output)
+        worker.give(task)
+    return worker
+
+
+def _again(worker: _Worker, why: str, stage: Stage, tasks: _Tasks, output: Path, keep: Any) -> _Worker:
     """End a worker that failed its rows. Each is tried again alone and last, or becomes an error, so that of a batch
     only the guilty row is lost. Returns a new worker."""
     task = worker.task
     spent = round(task.spent + (time.monotonic() - worker.begun) / len(task.rows), 4)
     worker.end()
     if task.tries < TRIES:
-        todo.extend(_Task([row], task.tries + 1, spent) for row in task.rows)
+        tasks.again.extend(_Task([row], task.tries + 1, spent) for row in task.rows)
     else:
         for row in task.rows:
             keep(Result(str(row[stage.key]), [], f"{why}, {task.tries} times", spent, task.tries))

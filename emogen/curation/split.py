@@ -19,7 +19,8 @@ from emogen.files import fingerprint_bytes
 SHARES = {"train": 0.9, "val": 0.05, "test": 0.05}
 NEAR = 10
 """Bits of 192 in which near-duplicates may differ (see `near_duplicates`)."""
-_BLOCK = 1024
+_BLOCK = 1 << 20
+"""Pairs that are compared at once."""
 
 
 class SplitError(ValueError):
@@ -27,10 +28,16 @@ class SplitError(ValueError):
 
 
 def near_duplicates(hashes: Mapping[str, str], most: int = NEAR) -> list[tuple[str, str]]:
-    """Pairs of clips whose perceptual hashes differ in at most `most` bits.
+    """Clips whose perceptual hashes differ in at most `most` bits, as the pairs that join them.
+
+    Clips that are near each other, directly or over others, hang together by one pair less than they are many, so that
+    thousands of black clips are no millions of pairs.
 
     Args:
         hashes: clip -> hexadecimal digits, all of one length: the difference hashes of three frames, 64 bits each.
+
+    Returns:
+        (an earlier clip, a later one), in the order of names.
     """
     names = sorted(hashes)
     if len({len(hashes[name]) for name in names}) > 1:
@@ -39,15 +46,24 @@ def near_duplicates(hashes: Mapping[str, str], most: int = NEAR) -> list[tuple[s
         return []
     bits = np.array([list(bytes.fromhex(hashes[name])) for name in names], np.uint8)
     table = np.array([bin(value).count("1") for value in range(256)], np.uint8)
+    of = np.arange(len(names))  # the first clip of those that each hangs together with
     found = []
-    for start in range(0, len(names), _BLOCK):
-        block = bits[start : start + _BLOCK]
+    size = max(1, _BLOCK // len(names))
+    for start in range(0, len(names), size):
+        block = bits[start : start + size]
         differ = np.zeros((len(block), len(names) - start), np.uint16)
         for column in range(bits.shape[1]):  # a byte at a time keeps the memory flat
             differ += table[block[:, column, None] ^ bits[None, start:, column]]
-        rows, columns = np.nonzero(differ <= most)
-        found += [(names[start + r], names[start + c]) for r, c in zip(rows, columns, strict=True) if c > r]
-    return found
+        for row, near in enumerate(differ <= most):
+            near[:row] = False  # were compared before
+            others = start + np.flatnonzero(near)
+            parts, first = np.unique(of[others], return_index=True)
+            for part, other in zip(parts, others[first], strict=True):
+                if part != of[start + row]:
+                    found.append((names[start + row], names[other]))
+                    low, high = sorted((int(part), int(of[start + row])))
+                    of[of == high] = low
+    return sorted(found)
 
 
 def clusters(rows: Sequence[Mapping[str, Any]], pairs: Iterable[tuple[str, str]] = ()) -> list[list[str]]:
@@ -114,6 +130,25 @@ def split(
         for name in cluster:
             found[name] = part
             missing[part][kind[name]] -= 1
+    return found
+
+
+def beyond(
+    rows: Sequence[Mapping[str, Any]], parts: Mapping[str, str], most: Mapping[str, int], seed: int = 0
+) -> list[str]:
+    """Clips that are too many: labelled ones of the training part beyond `most` of their domain, drawn at random, as
+    EmoVid trains on 8,000 of its movie clips.
+
+    Args:
+        rows: with `clip_id`, `domain` and `emotion`.
+        parts: clip -> part, of `split`.
+        most: domain -> how many clips of it are trained on.
+    """
+    found = []
+    for domain, count in most.items():
+        trained = [row for row in rows if row.get("emotion") and parts.get(row["clip_id"]) == "train"]
+        here = [row["clip_id"] for row in trained if row.get("domain") == domain]
+        found += sorted(here, key=lambda clip: _chance(seed, clip))[count:]
     return found
 
 

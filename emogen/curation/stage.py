@@ -35,6 +35,8 @@ class Stage:
         timeout: seconds a row may take before its process is ended.
         batch: rows that `many` is given at once; a batch whose process dies is tried again row by row.
         many: works on several rows at once; None: `work` on one after another.
+        there: whether the file that a row's work has made, in the output folder, is still there; if not, the work is
+            done again. None: it makes none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Stage:
     timeout: float = 300.0
     batch: int = 1
     many: WorkOnMany | None = None
+    there: Callable[[Row, Path], bool] | None = None
 
     @property
     def folder(self) -> str:

@@ -12,9 +12,11 @@ import pytest
 
 from emogen.commands.data import main
 from emogen.curation import doctor
-from emogen.curation.export import cut_clip, write_shards
-from emogen.curation.ingest import files_below, ingest
+from emogen.curation.cutting import cut_clip
+from emogen.curation.export import write_shards
+from emogen.curation.ingest import ingest
 from emogen.curation.scenes import DETECTORS, clip_id
+from emogen.curation.sources import SourceFiles
 from emogen.curation.workspace import Workspace
 from emogen.data.records import read_records
 from emogen.media import probe, read_frames, write_video
@@ -239,5 +241,5 @@ def test_a_variable_rate_is_told(tmp_path, films):
         sink.mux(stream.encode(None))
     found = {row["source_path"]: ingest(row, {"keep_audio": False}, tmp_path)[0]["variable_rate"]
              for folder, name in ((tmp_path, "vfr.mkv"), (films, "film.mp4"))
-             for row in files_below(folder, "movie") if row["source_path"] == name}  # fmt: skip
+             for row in SourceFiles(folder, "movie") if row["source_path"] == name}  # fmt: skip
     assert found == {"vfr.mkv": True, "film.mp4": False}

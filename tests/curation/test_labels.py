@@ -7,7 +7,7 @@ import pytest
 
 from emogen.curation.agreement import cohen, confusion, fleiss, krippendorff, pairs_of_annotators
 from emogen.curation.labels import ANSWERS, VoteError, answers, merge
-from emogen.curation.split import SplitError, benchmark, clusters, near_duplicates, split
+from emogen.curation.split import SplitError, benchmark, beyond, clusters, near_duplicates, split
 from emogen.emotion import MIKELS
 
 
@@ -134,6 +134,27 @@ def test_no_group_and_no_near_duplicate_on_two_sides():
         assert {row["emotion"] for row in here} == set(MIKELS) and len({row["domain"] for row in here}) == 2
     with pytest.raises(SplitError, match=r"add up to 1\.5"):
         split(rows, shares={"train": 1.0, "test": 0.5})
+
+
+def test_thousands_that_look_the_same_are_no_millions_of_pairs():
+    """Three thousand black clips, a chain of ten each a little further, and one that is like none."""
+    chain = [bytes([255] * number + [0] * (24 - number)) for number in range(1, 11)]
+    hashes = {f"black{number:04}": bytes(24).hex() for number in range(3000)}
+    hashes |= {f"chain{number}": one.hex() for number, one in enumerate(chain)}
+    hashes["alone"] = bytes([0b10101010] * 24).hex()
+    pairs = near_duplicates(hashes)
+    assert len(pairs) == 3009
+    joined = clusters([{"clip_id": name} for name in hashes], pairs)
+    assert sorted(map(len, joined)) == [1, 3010] and ["alone"] in joined
+
+
+def test_of_one_domain_no_more_is_trained_on_than_is_asked_for():
+    rows = rows_of()
+    parts = split(rows, shares={"train": 0.8, "val": 0.1, "test": 0.1})
+    movies = {row["clip_id"] for row in rows if row["domain"] == "movie" and parts[row["clip_id"]] == "train"}
+    out = beyond(rows, parts, {"movie": 100, "sticker": 10_000})
+    assert len(movies - set(out)) == 100 and set(out) < movies
+    assert out != beyond(rows, parts, {"movie": 100}, seed=1)
 
 
 def test_clusters_chain():
