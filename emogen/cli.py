@@ -11,6 +11,8 @@ COMMANDS = {
     "train": ("emogen.commands.train", "train an emotion adapter and a LoRA (as train_lora.py)"),
     "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
     "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
+    "controls": ("emogen.eval.controls.__main__", "measure what intensity, blends, the plane and arcs do"),
+    "sanity": ("emogen.eval.sanity.__main__", "does the evaluation see what is wrong with a clip?"),
     "data": ("emogen.commands.data", "from a folder of clips or films to a labelled data set"),
     "analyze": ("emogen.commands.analyze", "what a labelled set says of emotion, with intervals, as a page"),
     "judge": ("emogen.commands.judge", "fit a judge to labelled clips, or measure one"),

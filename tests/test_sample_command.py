@@ -24,7 +24,7 @@ FACE = ["--prompt", "a round yellow face"]
         (["--num_frames", "12"], r"4k\+1 frames: 9 or 13"),
         (["--height", "-96"], r"--height is -96"),
         (["--output", "clip.avi"], r"--output: .*\.mp4, \.webm, \.gif"),
-        (["--steps", "4"], r"unrecognized arguments: --steps"),
+        (["--step", "4"], r"unrecognized arguments: --step"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_loaded(arguments, message, capsys, monkeypatch):

@@ -43,8 +43,8 @@ def refused(capsys, *arguments):
     (["--emotion", "0:joy 1:fear:200"], "--emotion: the intensity is 200"),
     (["--avoid", "fear:nan"], "--avoid: 'nan' in 'fear:nan' is not a finite number"),
     (["--seed", "9" * 400], "is not a whole number"),
-    (["--seed", str(2**70)], "it must be 0 to 9.2"),
-    (["--seed", "-1"], "--seed is -1"),
+    (["--seed", str(2**70)], "it must be -1 to 9.2"),
+    (["--seed", "-2"], "--seed is -2"),
     (["--num_frames", str(10**20 + 1)], "--num_frames is 1e+20"),
     (["--emotion_lora_weight", "nan"], "'nan' is not a finite number"),
     (["--cache", "first_block", "--cache_threshold", "nan"], "'nan' is not a finite number"),
@@ -106,7 +106,9 @@ def test_a_clip_s_options_have_the_options_ranges_and_unknown_ones_do_nothing(tm
     assert (given.output, given.output_dir, given.trust, given.batch) == (None, "outputs", False, None)
 
 
-@pytest.mark.parametrize("name", ["model", "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend"])
+@pytest.mark.parametrize(
+    "name", ["model", "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend", "font"]
+)
 def test_what_names_files_or_code_is_shown_and_needs_trust(name, tmp_path):
     theirs = ["evil/x"] if name == "lora" else "evil/x"
     source = clip(tmp_path, **{name: theirs})

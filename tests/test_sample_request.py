@@ -51,7 +51,7 @@ def test_jsonl_rows_and_all_emotions(tmp_path):
     ("rows", "header", "message"),
     [
         (["a face,joyy,"], "prompt,emotion,seed", r"a\.csv row 2: --emotion: .*did you mean joy"),
-        (["a face,joy,1", ",joy,1"], "prompt,emotion,seed", r"a\.csv row 3: --prompt is empty"),
+        (["a face,joy,1", ",joy,1"], "prompt,emotion,seed", r"a\.csv row 3: --prompt is missing"),
         (["a face,joy,x"], "prompt,emotion,seed", r"a\.csv row 2: 'seed' must be a number, not 'x'"),
         (["a face,joy,1.7"], "prompt,emotion,seed", r"a\.csv row 2: 'seed' must be a whole number, not '1\.7'"),
         (["a face,joy,12"], "prompt,emotion,num_frames", r"a\.csv row 2: --num_frames is 12; .*9 or 13"),
@@ -110,7 +110,10 @@ def test_wrong_files(tmp_path):
         (["--avoid", "feer"], "--avoid: .*did you mean fear"),
         (["--image", "none.png"], "--image: no file none.png"),
         (["--guidance_interval", "0", "0.5"], "give that too"),
-        (["--emotion", "all", "--platform", "slack"], "makes a labelled grid"),
+        (
+            ["--emotion", "all", "--platform", "slack"],
+            "makes a labelled grid.*With --output_dir it makes a sticker set",
+        ),
         (["--max_kb", "0"], "--max_kb is 0"),
         (["--lora", "none.safetensors"], r"--lora none\.safetensors: no such file"),
         (["--cache", "pyramid"], "--cache pyramid: "),

@@ -8,11 +8,12 @@ import sys
 import time
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emogen.commands.sample_options import build_parser
-from emogen.commands.sample_request import Job, RequestError, parse, read_batch, read_job
+from emogen.commands.sample_request import ALL, Job, RequestError, parse, read_batch, read_job
+from emogen.commands.sample_set import emotions_of, is_set, set_jobs
 from emogen.failure import fail
 from emogen.versions import versions_in_clip
 
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"peft\..*")  # a LoRA without the image branch
     handlers = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        if args.batch is not None:
+        if args.batch is not None or is_set(args):
             from emogen.commands.sample_batch import run_batch
 
             return run_batch(args, jobs)
@@ -61,10 +62,20 @@ def _end(number: int, _: Any) -> None:
 
 
 def _jobs(args: Namespace) -> list[Job]:
+    if args.batch is None and is_set(args):
+        return set_jobs(args)
+    if args.batch is None and len(emotions_of(args.emotion)) > 1 and args.emotion.strip().lower() != ALL:
+        raise RequestError(
+            f"--emotion names several; give --output_dir for a set of them, or a mixture such as "
+            f"{'+'.join(emotions_of(args.emotion)[:2])}"
+        )
     if args.batch is None:
         return [read_job(args)]
     if args.output is not None:
         raise RequestError("--output is for one clip; --batch puts its clips into --output_dir")
+    if args.characters is not None:
+        raise RequestError("--characters makes a set and --batch takes a table; give one of them")
+    args.output_dir = args.output_dir or "outputs"
     return read_batch(args.batch, args)
 
 
@@ -81,6 +92,10 @@ def _check_run(args: Namespace, jobs: Sequence[Job]) -> None:
         speed.check_emotion([job.emotion, job.avoid])
     if args.model is not None:
         _check_kinds(args.model, jobs)
+    if any(job.options.best_of > 1 for job in jobs):
+        from emogen.eval.judges.spec import read_spec, refuse_remote_code
+
+        refuse_remote_code(read_spec(args.judge), "--judge")
 
 
 def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
@@ -101,28 +116,39 @@ def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
 
 
 def _run_one(args: Namespace, job: Job, start: float) -> int:
-    from emogen.commands.sample_run import load, make, prepare
+    from emogen.commands.sample_run import Chooser, load, make, prepare
     from emogen.media.reader import probe
 
     _say_versions(args)
+    chooser = Chooser(args.judge)
     try:
+        if job.options.best_of > 1:
+            chooser.load()
         pipe = load(args, job.kind)
     except _EXPECTED as error:
         return fail(error, 2)
     prepare(pipe, args, args.quiet)
     try:
-        path, seed, changes = make(pipe, job)
+        (made,) = make(pipe, [job], chooser)
     except _EXPECTED as error:
         return fail(error, 2 if isinstance(error, RequestError) else 1)
     if os.environ.get("RANK", "0") == "0":
-        about = probe(path)  # what the file is, not what was asked for
+        about = probe(made.path)  # what the file is, not what was asked for
         print(
-            f"{path}  (emotion {args.emotion}, seed {seed}, {about.frames} frames of {about.width}x{about.height}"
+            f"{made.path}  (emotion {args.emotion}, seed {made.seed}, {about.frames} frames of "
+            f"{about.width}x{about.height}"
             + (f" at {about.fps:.4g} a second" if about.fps else "")
             + f", {time.time() - start:.1f} s)"
-            + "".join(f"\n  to fit: {change}" for change in changes)
+            + "".join(f"\n  to fit: {change}" for change in made.changes)
+            + (f"\n  best of {scores_text(made.scores)}" if made.scores else "")
         )
     return 0
+
+
+def scores_text(scores: Mapping[str, float]) -> str:
+    """Seeds and their scores for people."""
+    listed = ", ".join(f"{seed}: {score:.2f}" for seed, score in scores.items())
+    return f"{len(scores)} (what the judge reads of the emotion, by seed: {listed})"
 
 
 def _say_versions(args: Namespace) -> None:

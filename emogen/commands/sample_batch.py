@@ -1,17 +1,19 @@
-"""`sample.py --batch`: the clips of a table that are not made yet, by the pipeline that each row needs."""
+"""Many clips: the rows of a table (`sample.py --batch`) or the emotions of a sticker set, each that is not made yet, by
+the pipeline that it needs."""
 
 from __future__ import annotations
 
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from emogen.commands.sample_request import Job, RequestError, options
+from emogen.commands.sample_set import finish, is_set
 from emogen.emotion import MIKELS
 from emogen.failure import fail
 from emogen.files import FolderInUse, fingerprint_file, fingerprint_folder, only_writer
@@ -41,7 +43,7 @@ class LoadError(RuntimeError):
 
 
 def _make_all(args: Namespace, jobs: Sequence[Job], writes: bool) -> int:
-    from emogen.commands.sample_run import make
+    from emogen.commands.sample_run import Chooser, make
 
     weights = {kind: weights_of(args, kind) for kind in {job.kind for job in jobs}}
     recipes = {job.options.output: recipe(job, weights[job.kind]) for job in jobs}
@@ -56,28 +58,47 @@ def _make_all(args: Namespace, jobs: Sequence[Job], writes: bool) -> int:
     failed: list[str] = []
     if writes:
         print(f"{len(jobs)} clips, {len(jobs) - len(todo)} of them there already")
-    with tqdm(total=len(todo), unit="clip", disable=args.quiet or not todo or not writes) as bar:
+    chooser = Chooser(args.judge)
+    if any(job.options.best_of > 1 for job in todo):
+        chooser.load()
+    shown = not args.quiet and writes
+    with tqdm(total=len(todo), unit="clip", disable=not shown or not todo) as bar:
         for kind in ("text", "image"):
             several = [job for job in todo if job.kind == kind]
             if not several:
                 continue
             pipe = _open(args, kind)
-            for job in several:
+            for together in _together(several, jobs):
+                name = Path(together[0].options.output).stem if len(together) == 1 else together[0].group
+                pipe.set_progress_bar_config(disable=not shown, desc=name, position=1, leave=False)
                 try:
-                    path, _, _ = make(pipe, job)
-                    if writes:
-                        note_made(path, recipes[job.options.output])
-                    bar.set_postfix_str(path.name)
+                    for job, made in zip(together, make(pipe, together, chooser), strict=True):
+                        if writes:
+                            note_made(made.path, recipes[job.options.output])
+                        bar.set_postfix_str(made.path.name)
                 except (OSError, ValueError, RuntimeError) as error:
-                    failed.append(f"{job.where}, {job.options.output}: {error}")
-                bar.update()
+                    failed += [f"{job.where}, {job.options.output}: {error}".removeprefix(", ") for job in together]
+                bar.update(sum(job in several for job in together))
             del pipe  # before the next is opened: two large models do not fit side by side
     if writes:
         for line in failed:
             print(f"failed: {line}", file=sys.stderr)
         end = f", {len(failed)} failed" if failed else ""
-        print(f"{len(todo) - len(failed)} clips made in {args.output_dir}{end}")
+        print(f"{max(0, len(todo) - len(failed))} clips made in {args.output_dir}{end}")
+        if not failed and is_set(args):
+            finish(args, jobs)
     return 1 if failed else 0
+
+
+def _together(todo: Sequence[Job], jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """The jobs to be made in one go: each by itself, but all of a character whose seed is chosen by all of them."""
+    done: set[str] = set()
+    for job in todo:
+        if not job.group or job.options.best_of == 1:
+            yield [job]
+        elif job.group not in done:
+            done.add(job.group)
+            yield [other for other in jobs if other.group == job.group]
 
 
 def _open(args: Namespace, kind: str) -> Any:
@@ -87,7 +108,7 @@ def _open(args: Namespace, kind: str) -> Any:
         pipe = load(args, kind)
     except (OSError, ValueError, RuntimeError) as error:
         raise LoadError(str(error)) from error
-    prepare(pipe, args, quiet=True)
+    prepare(pipe, args, args.quiet)
     return pipe
 
 
@@ -96,6 +117,8 @@ def recipe(job: Job, weights: dict[str, Any]) -> dict[str, Any]:
     values = options(job.options)
     values |= {"emotion": str(job.emotion), "avoid": None if job.avoid is None else str(job.avoid)}
     values |= {name: None for name in ("model", "adapter", "lora", "image")}  # by content instead
+    if job.options.best_of == 1:
+        values["judge"] = None
     values["taxonomy"] = list(MIKELS)
     if job.options.image is not None:
         values["image"] = fingerprint_file(job.options.image)

@@ -23,27 +23,32 @@ from emogen.media.pictures import read_picture
 from emogen.media.reader import read_metadata
 
 ALL = "all"
-OF_THE_RUN = ("output", "output_dir", "batch", "source", "trust", "quiet", "device", "max_picture_pixels")
+OF_THE_RUN = (
+    "output", "output_dir", "batch", "characters", "source", "trust", "quiet", "device", "max_picture_pixels",
+)  # fmt: skip
 """Options that do not change what a clip looks like."""
+CHOOSING = ("best_of", "judge")
+"""Options that choose the seed: a clip keeps the seed, and under "chosen" why it was taken."""
 OF_ALL_ROWS = (
     "model", "adapter", "no_lora", "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
     "cache_threshold", "cache_interval", "cache_order", "cache_warmup", "cache_max_skip", "mag_ratios", "compile",
-    "offload", "offload_folder", "fp8", "vae_tiling", "vae_slicing", "ulysses", "ring",
+    "offload", "offload_folder", "fp8", "vae_tiling", "vae_slicing", "ulysses", "ring", "judge",
 )  # fmt: skip
 """Options that decide how the pipeline is opened: a row cannot set them."""
-_NO_COLUMNS = ("batch", "source", "trust", "output_dir", "quiet", "help", "max_picture_pixels")
-_TRUSTED = ("model", "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend")
+_NO_COLUMNS = ("batch", "characters", "source", "trust", "output_dir", "quiet", "help", "max_picture_pixels")
+_TRUSTED = ("model", "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend", "font")
 """What a stranger's clip may not choose by itself: it names files and folders here, or code on the hub."""
 _RANGES = {  # option -> what it may be, both ends included
     "num_frames": (1, 10_000), "height": (1, 16_384), "width": (1, 16_384), "num_inference_steps": (1, 10_000),
-    "max_kb": (1, 10_000_000), "fps": (0.01, 1000), "seed": (0, 2**63 - 1), "emotion_scale": (-1000, 1000),
+    "max_kb": (1, 10_000_000), "fps": (0.01, 1000), "seed": (-1, 2**63 - 1), "emotion_scale": (-1000, 1000),
     "guidance_scale": (0, 1000), "emotion_guidance_scale": (0, 1000), "emotion_lora_weight": (-1000, 1000),
-    "max_picture_pixels": (1, 10**9),
+    "max_picture_pixels": (1, 10**9), "best_of": (1, 1000),
 }  # fmt: skip
 _MAX_INTENSITY = 100
 _LEAST_SIDE, _MOST_ASPECT = 16, 16
 _JSON_TYPES = {bool: (bool,), str: (str,), int: (int, float), float: (int, float)}
-_TEXTS = ("prompt", "negative_prompt")
+_TEXTS = ("prompt", "negative_prompt", "text")
+_SHORT_COLUMNS = {"steps": "num_inference_steps", "negative": "negative_prompt"}
 
 
 class RequestError(ValueError):
@@ -59,12 +64,14 @@ class Job:
         emotion: None for all of them.
         avoid: what to steer away from.
         where: the row it comes from, "" for the command line.
+        group: jobs of one group are one character: they share their noise.
     """
 
     options: argparse.Namespace
     emotion: EmotionState | EmotionArc | None
     avoid: EmotionState | EmotionArc | None = None
     where: str = ""
+    group: str = ""
 
     @property
     def kind(self) -> str:
@@ -84,7 +91,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     made = read_metadata(args.source) if os.path.isfile(args.source) else None
     if not made or "prompt" not in made:
         raise RequestError(f"--from {args.source[:300]}: no clip that says what made it (sample.py writes such)")
-    actions = {action.dest: action for action in parser._actions if action.dest not in (*OF_THE_RUN, "help")}
+    actions = {action.dest: action for action in parser._actions if action.dest not in (*OF_THE_RUN, *CHOOSING)}
     before = {name: _value_of(actions[name], value, args.source) for name, value in made.items() if name in actions}
     named = {name: before.pop(name) for name in _TRUSTED if before.get(name)}
     if args.trust:
@@ -99,6 +106,8 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     parser.set_defaults(**before)
     args = parser.parse_args(argv)
     args.made_with = {name: str(made[name]) for name in ("emogen", "diffusers", "torch") if name in made}
+    if made.get("seed") == args.seed and args.best_of == 1:  # the same clip, chosen by the same judge
+        args.chosen = made.get("chosen")
     return args
 
 
@@ -132,14 +141,15 @@ def _same_picture(made: Mapping[str, Any], source: str) -> None:
         raise RequestError(f"--from {source}: its picture {path} has changed since; --image uses it all the same")
 
 
-def read_job(args: argparse.Namespace, where: str = "") -> Job:
-    """Check options and read what they say, once.
+def read_job(args: argparse.Namespace, where: str = "", group: str = "") -> Job:
+    """Check options and read what they say, once; `where` and `group` are the job's.
 
     Raises:
         RequestError: naming the option.
     """
     if args.prompt is None or not args.prompt.strip():
-        raise RequestError("--prompt is empty; say what the clip shows")
+        what = "missing" if args.prompt is None else "empty"
+        raise RequestError(f'--prompt is {what}; say what the clip shows, such as "a round yellow face"')
     for name in _TEXTS:
         _check_text(name, getattr(args, name))
     for name, (low, high) in _RANGES.items():
@@ -153,14 +163,19 @@ def read_job(args: argparse.Namespace, where: str = "") -> Job:
     if args.guidance_interval is not None and args.emotion_guidance_scale is None:
         raise RequestError("--guidance_interval says when --emotion_guidance_scale holds; give that too")
     everything = args.emotion.strip().lower() == ALL
-    if everything and (args.platform or args.transparent or args.loop):
-        raise RequestError("--emotion all makes a labelled grid; --platform, --transparent and --loop are for one clip")
+    if everything and (args.platform or args.transparent or args.loop or args.text):
+        raise RequestError(
+            "--emotion all makes a labelled grid; --platform, --transparent, --loop and --text are for one clip. "
+            "With --output_dir it makes a sticker set"
+        )
     emotion = None if everything else read_emotion(args.emotion)
     avoid = None if args.avoid is None else read_emotion(args.avoid, "avoid")
     if args.image is not None:
         _check_picture(args.image, picture_limits(args))
     _check_output(args)
-    return Job(args, emotion, avoid, where)
+    if args.text is not None:
+        _check_lettering(args)
+    return Job(args, emotion, avoid, where, group)
 
 
 def read_emotion(text: str, option: str = "emotion") -> EmotionState | EmotionArc:
@@ -232,6 +247,15 @@ def _check_output(args: argparse.Namespace) -> None:
         raise RequestError(f"--output: {error}") from error
 
 
+def _check_lettering(args: argparse.Namespace) -> None:
+    from emogen.stickers.lettering import check_text
+
+    try:
+        check_text(args.text, args.font)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--text: {error}") from error
+
+
 def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:
     """The rows of a table as jobs, all of them checked; the command line's options hold where a row has none.
 
@@ -244,7 +268,7 @@ def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:
     path, taken = Path(path), TakenNames()
     if not os.path.isfile(path):
         raise RequestError(f"--batch: no file {str(path)[:300]}")
-    columns = Columns(needs=tuple(name for name in vars(args) if name not in _NO_COLUMNS))
+    columns = Columns(needs=tuple(name for name in (*vars(args), *_SHORT_COLUMNS) if name not in _NO_COLUMNS))
     lines = path.suffix.lower() in (".jsonl", ".ndjson")
     found: list[Job] = []
     try:
@@ -276,6 +300,7 @@ def _jobs_of_row(where: str, number: int, row: Mapping[str, Any], path: Path, ar
 
 def _options_of_row(number: int, row: Mapping[str, Any], args: argparse.Namespace) -> argparse.Namespace:
     values = vars(args)
+    row = {_SHORT_COLUMNS.get(name, name): value for name, value in row.items()}
     for name in row:
         if name not in values or name in _NO_COLUMNS:
             raise RequestError(f"no option {str(name)[:60]!r}; rows take prompt, emotion, image, seed ...")
@@ -289,7 +314,7 @@ def _options_of_row(number: int, row: Mapping[str, Any], args: argparse.Namespac
 
 
 _CELLS = {
-    **dict.fromkeys(("seed", "num_frames", "height", "width", "num_inference_steps", "max_kb"), int),
+    **dict.fromkeys(("seed", "num_frames", "height", "width", "num_inference_steps", "max_kb", "best_of"), int),
     **dict.fromkeys(("emotion_scale", "guidance_scale", "emotion_guidance_scale", "fps"), float),
 }
 
@@ -323,7 +348,9 @@ def ending(args: argparse.Namespace) -> str:
 
 def description(args: argparse.Namespace) -> dict[str, Any]:
     """What a clip keeps of the options that made it: all that matter for its looks."""
-    values = {name: value for name, value in options(args).items() if value not in (None, False, [])}
+    values = {
+        name: value for name, value in options(args).items() if value not in (None, False, []) and name not in CHOOSING
+    }
     if args.image is not None:
         values["image_sha256"] = fingerprint_file(args.image)
     return values
@@ -331,4 +358,4 @@ def description(args: argparse.Namespace) -> dict[str, Any]:
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
     """Every option that matters for a clip's looks, defaults included."""
-    return {name: value for name, value in vars(args).items() if name not in (*OF_THE_RUN, "made_with")}
+    return {name: value for name, value in vars(args).items() if name not in (*OF_THE_RUN, "made_with", "chosen")}

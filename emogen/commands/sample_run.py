@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +61,100 @@ def prepare(pipe: Any, args: Namespace, quiet: bool) -> None:
             print(line, file=sys.stderr)
 
 
-def make(pipe: Any, job: Job) -> tuple[Path, int, list[str]]:
-    """One clip, or the grid of all emotions: sampled, finished, written. Returns path, seed and what was given up.
+@dataclass(frozen=True)
+class Made:
+    """A written clip.
+
+    Attributes:
+        changes: what was given up to fit, in words.
+        scores: of `--best_of`, seed -> how well the judge read it.
+    """
+
+    path: Path
+    seed: int
+    changes: list[str]
+    scores: Mapping[str, float]
+
+
+class Chooser:
+    """The judge of `--best_of`, loaded when it is first needed."""
+
+    def __init__(self, spec: str):
+        self._spec, self._judge = spec, None
+
+    def load(self) -> None:
+        """Load it now.
+
+        Raises:
+            RequestError: it cannot be had.
+        """
+        from emogen.eval.judges.choose import judge_prints
+        from emogen.eval.judges.registry import load_judge
+        from emogen.eval.judges.spec import JudgeError, read_spec
+
+        if self._judge is None:
+            try:
+                spec = read_spec(self._spec)
+                self._judge, self._prints = load_judge(spec), judge_prints(spec)
+            except (JudgeError, OSError) as error:
+                raise RequestError(f"--judge: {error}") from error
+
+    def best(self, pipe: Any, jobs: Sequence[Job], seeds: Sequence[int]) -> tuple[list[np.ndarray], Any]:
+        """The clips of the seed that the judge reads best on the mean, and the `Choice`."""
+        from emogen.eval.judges.choose import Choice, fit
+
+        self.load()
+        scores: dict[int, list[float]] = {}
+        kept: list[np.ndarray] = []
+        for seed in seeds:
+            clips = [sample(pipe, job, seed) for job in jobs]
+            scores[seed] = [_fit_of(clip, job, lambda *read: fit(self._judge, *read)) for clip, job in
+                            zip(clips, jobs, strict=True)]  # fmt: skip
+            choice = Choice(self._judge.name, self._prints, dict(scores))
+            if choice.seed == seed:
+                kept = clips  # only the best so far: long clips are large
+        return kept, choice
+
+
+def _fit_of(clips: np.ndarray, job: Job, fit: Any) -> float:
+    """The fit of a job's clip; of a grid of all emotions the mean."""
+    if job.emotion is not None:
+        return fit(clips[0], job.emotion)
+    states = [EmotionState.of(name) for name in (NEUTRAL, *MIKELS)]
+    return float(np.mean([fit(clip, state) for clip, state in zip(clips, states, strict=True)]))
+
+
+def make(pipe: Any, jobs: Sequence[Job], chooser: Chooser) -> list[Made]:
+    """Clips that share a seed: sampled, chosen among seeds where `--best_of` says so, finished, written.
+
+    Args:
+        jobs: one, or those of one character of a set.
 
     Raises:
         RequestError: the model cannot make what is asked for.
         OSError, ValueError, RuntimeError: the run failed.
     """
-    args = job.options
-    seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "little") % 2**31
-    name = ALL if job.emotion is None else short_name(args.emotion)
-    path = Path(args.output or Path("outputs") / f"{name}_{seed}{ending(args)}")
-    metadata = description(args) | {"seed": seed, **versions_in_clip()}
+    first = jobs[0].options
+    start = first.seed if first.seed not in (None, -1) else int.from_bytes(os.urandom(4), "little") % 2**31
+    choice = None
     try:
-        clips = sample(pipe, job, seed)
+        if first.best_of > 1:
+            clips, choice = chooser.best(pipe, jobs, [(start + step) % 2**63 for step in range(first.best_of)])
+        else:
+            clips = [sample(pipe, job, start) for job in jobs]
     except ValueError as error:
         raise RequestError(str(error)) from error
-    return path, seed, finish(path, clips, args, args.fps or pipe.fps, metadata)
+    seed = start if choice is None else choice.seed
+    made = []
+    for index, (job, several) in enumerate(zip(jobs, clips, strict=True)):
+        args = job.options
+        chosen = getattr(args, "chosen", None) if choice is None else choice.described(index)
+        metadata = description(args) | {"seed": seed, **versions_in_clip()} | ({"chosen": chosen} if chosen else {})
+        name = ALL if job.emotion is None else short_name(args.emotion)
+        path = Path(args.output or Path(args.output_dir or "outputs") / f"{name}_{seed}{ending(args)}")
+        changes = finish(path, several, args, args.fps or pipe.fps, metadata)
+        made.append(Made(path, seed, changes, {} if choice is None else chosen["scores"]))
+    return made
 
 
 def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
@@ -108,6 +186,7 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
         UnfitError: it does not fit, or has no flat background; the clip is kept beside, and the message says where.
         OSError: it cannot be written.
     """
+    from emogen.stickers.lettering import write_on
     from emogen.stickers.loop import make_seamless
     from emogen.stickers.output import UnfitError, write_clip
     from emogen.stickers.transparent import BackgroundError, key_background
@@ -123,6 +202,8 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
     try:
         if args.transparent:
             frames = key_background(frames)
+        if args.text is not None:
+            frames = write_on(frames, args.text.replace("{emotion}", short_name(args.emotion)), args.font)
     except BackgroundError as error:
         spare = write_video(path.with_name(f"{path.stem[:200]}.whole{path.suffix}"), frames, fps, metadata)
         raise UnfitError(f"{path}: {error}. The clip is kept as it was made in {spare}", spare) from error

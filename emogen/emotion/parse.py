@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from emogen.emotion.lexicon import BUILTIN, lookup
+from emogen.emotion.lexicon import BUILTIN, LEXICON, UnknownEmotionError, lookup, normal_word
 from emogen.emotion.state import EmotionState
 from emogen.emotion.taxonomy import MIKELS, NEUTRAL
 
 TIME = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e-?\d+)?"
 """A keyframe's time, as a regular expression that reads every digit once."""
 _BEGINS_WITH_TIME = re.compile(rf"\s*{TIME}\s*:")
+_JOINED = re.compile(r"\s+(?:and|with|plus)\s+|\s*[&,/]\s*", re.IGNORECASE)
+"""How people join emotions where a mixture has "+"."""
 MAX_LENGTH = 20_000
 """Characters of an emotion's text; the longest arc that says anything has a few thousand."""
 
@@ -99,6 +101,9 @@ def plain_number(value: float) -> str:
 
 def _term(term: str, whole: str) -> tuple[EmotionState, float | None]:
     word, colon, number = term.partition(":")
+    joined = [normal_word(part) for part in _JOINED.split(word)]
+    if len(joined) > 1 and normal_word(word) not in LEXICON and all(part in LEXICON for part in joined):
+        raise UnknownEmotionError(f"unknown emotion {shortened(word)}: did you mean the mixture {'+'.join(joined)}?")
     state = lookup(word)
     return state, _number(number, whole) if colon else None
 

@@ -22,6 +22,21 @@ def lay_on(frames: np.ndarray, colour: tuple[int, int, int] = (255, 255, 255)) -
     return out
 
 
+def lay_on_checks(frames: np.ndarray, side: int = 8) -> np.ndarray:
+    """Frames uint8 `(F, H, W, 4)` on a grey checkerboard, as `(F, H, W, 3)`, so that one sees what is clear; opaque
+    frames come back as they are.
+
+    Args:
+        side: of a field, in pixels.
+    """
+    if frames.shape[-1] == 3:
+        return frames
+    row, column = np.mgrid[0 : frames.shape[1], 0 : frames.shape[2]] // side
+    board = np.where((row + column) % 2, 204, 144).astype(np.float32)[..., None]
+    share = frames[..., 3:].astype(np.float32) / 255
+    return (frames[..., :3] * share + board * (1 - share)).round().astype(np.uint8)
+
+
 def resample_frames(frames: np.ndarray, src_fps: float, dst_fps: float, num_frames: int | None = None) -> np.ndarray:
     """Bring frames to another rate by taking the nearest in time.
 

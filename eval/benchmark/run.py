@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from emogen.eval.benchmark.measure import load_judges, measure, open_metrics
 from emogen.eval.benchmark.summary import summarise
 from emogen.eval.benchmark.systems import clips_in_folder, generate
 from emogen.eval.judges.card import cards_of, warnings_about
+from emogen.eval.judges.choose import chosen_by, judge_prints
+from emogen.eval.judges.spec import judge_name
 from emogen.eval.report.page import write_report
 from emogen.files import FolderInUse, fingerprint_bytes, only_writer, write_json
 from emogen.versions import versions as versions_of
@@ -35,9 +37,10 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     """
     state = launched()
     items = make_items(config)
+    prints = {judge_name(spec): judge_prints(spec) for spec in config.judges}
     for system in config.systems:
         if system.clips not in (None, "stickers"):
-            clips_in_folder(system, items)
+            refuse_chosen(system.name, clips_in_folder(system, items).values(), prints)
     judges, metrics = load_judges(config.judges), open_metrics(config.metrics, config.weights, items)
     described = json.loads(json.dumps(dataclasses.asdict(config)))
     digest = fingerprint_bytes(json.dumps(described, sort_keys=True).encode())
@@ -57,6 +60,24 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
         results = save(results, out)
         write_report(results, out)
     return results
+
+
+def refuse_chosen(system: str, paths: Iterable[Path], judges: Mapping[str, Sequence[str]]) -> None:
+    """Clips that a judge chose are the ones that it likes: what it says of them is no measurement.
+
+    Args:
+        judges: name -> `judge_prints`.
+
+    Raises:
+        EvalConfigError: one of the judges chose clips of the system.
+    """
+    if found := chosen_by(paths, judges):
+        path, name = found[0]
+        count = f"{len(found)} clips were" if len(found) > 1 else "a clip was"
+        raise EvalConfigError(
+            f"systems.{system}: {count} chosen by the judge {name!r} (--best_of), such as {path.name}; a judge cannot "
+            "measure what it chose. Name another judge, or make the clips without --best_of"
+        )
 
 
 def launched() -> Any:
