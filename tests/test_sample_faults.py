@@ -103,7 +103,7 @@ def test_a_clip_s_options_have_the_options_ranges_and_unknown_ones_do_nothing(tm
     given = parse(
         build_parser(), ["--from", clip(tmp_path, output="/etc/x", output_dir="/", trust=True, batch="x", a=1)]
     )
-    assert (given.output, given.output_dir, given.trust, given.batch) == (None, "outputs", False, None)
+    assert (given.output, given.output_dir, given.trust, given.batch) == (None, None, False, None)
 
 
 @pytest.mark.parametrize(
