@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from emogen.training.families import ModelFolderError
     from emogen.training.life.checkpoint import CheckpointError, SaveError
     from emogen.training.outputs.publish import PublishError
+    from emogen.training.parallel.launch import EndedElsewhereError
     from emogen.training.trainer import ExportError, PreviewError, TrainingDiverged
 
     refused = (ConfigError, RecordError, DataError, CheckpointError, ModelFolderError, FileNotFoundError, FolderInUse)
     try:
         judge = load_judge(config.validation.judge) if config.validation.preview_steps else None
-        training.dry_run(config, judge) if known.dry_run else training.run(config, judge)
+        if not known.dry_run:
+            training.run(config, judge)
+        elif os.environ.get("RANK", "0") == "0":  # one of several processes can plan alone
+            training.dry_run(config, judge)
+    except EndedElsewhereError as error:
+        return fail(error, 2, said=True)
     except SaveError as error:
         return fail(error, 1)
     except refused as error:

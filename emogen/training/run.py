@@ -38,7 +38,8 @@ from emogen.training.outputs.export import export_weights
 from emogen.training.outputs.preview_report import PreviewJudge
 from emogen.training.outputs.previews import Previewer, check_previews
 from emogen.training.outputs.publish import check_hub, push_to_hub
-from emogen.training.parallel.deepspeed import ZeroStepper, without_deepspeed, zero_settings
+from emogen.training.parallel.deepspeed import ZeroStepper, zero_settings
+from emogen.training.parallel.launch import describe_world, main_first, open_accelerator
 from emogen.training.parallel.sharing import Sharing, check_sharing, share_clips
 from emogen.training.probe import LatentProbe, load_probe, made_probe
 from emogen.training.remarks import remarks
@@ -113,18 +114,12 @@ def run(config: TrainingConfig, judge: PreviewJudge | None = None) -> Path:
     Raises:
         FolderInUse: another process writes into the output folder.
     """
-    with without_deepspeed():
-        accelerator = Accelerator(
-            mixed_precision=config.run.mixed_precision,
-            log_with=config.run.report_to,
-            project_dir=config.run.output_dir if config.run.report_to else None,
-            cpu=config.run.cpu,
-        )
+    accelerator = open_accelerator(config.run)
     output = Path(config.run.output_dir)
     new = not output.exists()
     try:
-        with only_writer(output) if accelerator.is_main_process else contextlib.nullcontext():
-            return _run(config, judge, accelerator)
+        with contextlib.ExitStack() as held:
+            return _run(config, judge, accelerator, held)
     except Exception:
         if new and accelerator.is_main_process:  # what is refused leaves no empty folder
             with contextlib.suppress(OSError):
@@ -132,22 +127,26 @@ def run(config: TrainingConfig, judge: PreviewJudge | None = None) -> Path:
         raise
 
 
-def _run(config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accelerator) -> Path:
+def _run(
+    config: TrainingConfig, judge: PreviewJudge | None, accelerator: Accelerator, held: contextlib.ExitStack
+) -> Path:
     output, main = Path(config.run.output_dir), accelerator.is_main_process
     say: Say = accelerator.print
-    with accelerator.main_process_first():  # the others find the stickers drawn and the model downloaded
+    say(describe_world(accelerator))
+    with main_first(accelerator):
         if main:
+            held.enter_context(only_writer(output))
             for name in remove_leftovers(output):
                 say(f"removed {output / name}, which a run that died had begun to write")
         door = check_door(config, say)
         if config.run.push_to_hub:
             check_hub(config.run.hub_model_id)
         plan = make_plan(config, say)
+        check_sharing(plan, accelerator.num_processes)
         images = check_previews(config.validation, plan.family, judge)
         if main:
             write_text(output / "training_config.yaml", config.to_yaml())
     sharing = Sharing.of(accelerator, config.run.ulysses)
-    check_sharing(plan, sharing.processes)
     cache = make_cache(plan)
     plan, train, held_out = prepare_data(plan, cache, accelerator)
     set_seed(config.run.seed)

@@ -58,12 +58,17 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print, listed
     """
     model = config.model
     check_same_labels(config)
+    drawn = config.data.dataset_name == STICKERS and not Path(STICKERS).is_dir()
+    if not drawn:  # what is wrong in the metadata is said before a model of many gigabytes is fetched
+        dataset = config.data.dataset_name
+        records = read_records(dataset)
     family = family_of(resolve_model(model.pretrained_model_name_or_path, model.revision))
     geometry = resolve_geometry(family.clip_defaults, config.data)
     family.check_text_length(geometry.max_sequence_length)
     buckets = _buckets(config, family, geometry)
-    dataset = _dataset(config, family, geometry, say)
-    records = read_records(dataset)
+    if drawn:
+        dataset = _stickers(config, family, geometry, say)
+        records = read_records(dataset)
     if is_curated(dataset):
         for why, count in curated_rows(dataset)[1].most_common():
             say(f"left out: {count} ({why})")
@@ -128,11 +133,9 @@ def _placebo(records: list[ClipRecord], seed: int, say: Callable[[str], None]) -
     return records
 
 
-def _dataset(config: TrainingConfig, family: Family, geometry: ClipGeometry, say: Callable[[str], None]) -> str:
-    """Where the metadata are; stickers are drawn first, for image-to-video such that change."""
+def _stickers(config: TrainingConfig, family: Family, geometry: ClipGeometry, say: Callable[[str], None]) -> str:
+    """Draw stickers, for image-to-video such that change. Returns their folder."""
     data = config.data
-    if data.dataset_name != STICKERS or Path(STICKERS).is_dir():
-        return data.dataset_name
     size, frames, fps = geometry.height, geometry.num_frames, round(geometry.fps)
     if geometry.width != size:
         raise ConfigError(f"data.dataset_name: stickers are square, not {size}x{geometry.width}")
