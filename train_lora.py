@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train an emotion adapter and a LoRA for a Wan2.1 model.
 
-accelerate launch train_lora.py --config configs/embedded_t2v.yaml --output_dir out
+accelerate launch --quiet train_lora.py --config configs/embedded_t2v.yaml --output_dir out
 """
 
 from emogen.commands.train import main
