@@ -28,6 +28,8 @@ from emogen.curation.stage import Row, Stage, StageError
 from emogen.curation.store import Parts
 
 TRIES = 2
+RENEWED = 1000
+"""Rows after which a worker is replaced: what decoders leak must not add up. Those that hold a model stay."""
 _CONTEXT = "spawn"  # a forked child of a process with threads (torch, PyAV) may hang
 
 
@@ -197,9 +199,11 @@ class _Worker:
         theirs.close()
         self.task: _Task | None = None
         self.begun = 0.0
+        self.rows = 0
 
     def give(self, task: _Task) -> None:
         self.task, self.begun = task, time.monotonic()
+        self.rows += len(task.rows)
         self.pipe.send(task.rows)
 
     def left(self, stage: Stage) -> float:
@@ -256,7 +260,11 @@ def _carry(stage: Stage, tasks: _Tasks, output: Path, workers: int, keep: Callab
 
 
 def _given(worker: _Worker, task: _Task, stage: Stage, output: Path) -> _Worker:
-    """Give a worker a task; one that died while it had nothing to do is replaced first. Returns who has the task."""
+    """Give a worker a task; one that died while it had nothing to do, or has done its share, is replaced first. Returns
+    who has the task."""
+    if worker.rows >= RENEWED and stage.many is None:
+        worker.end()
+        worker = _Worker(stage, output)
     try:
         worker.give(task)
     except (OSError, ValueError):

@@ -272,5 +272,11 @@ def rows_for(workspace: Workspace, wanted: Callable[[Row], bool] = lambda row: T
     read = workspace.clips if stage is None else lambda: workspace.clips_before(stage)
     rows = Rows(read, lambda row: bool(row.get("clip_id")) and not row.get("error") and wanted(row))
     if next(iter(rows), None) is None:
-        raise WorkspaceError(f"{workspace.folder}: holds no clips; run `emogen data ingest` and `emogen data scenes`")
+        why = Counter(row.get("error") or row.get("dropped") or "no scenes yet" for row in read() if row.get("stage"))
+        if not why:
+            raise WorkspaceError(
+                f"{workspace.folder}: holds no clips; run `emogen data ingest` and `emogen data scenes`"
+            )
+        said = ", ".join(f"{reason}: {number}" for reason, number in why.most_common(3))
+        raise WorkspaceError(f"{workspace.folder}: none of its {why.total()} rows is a clip to work on ({said})")
     return rows

@@ -33,3 +33,8 @@ def many(rows, settings, output):
         except StageError as error:
             found.append(error)
     return found
+
+
+def whose(row, settings, output):
+    """Which process works on it."""
+    return [{"clip_id": row["clip_id"], "process": os.getpid()}]

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import poison
 
+from emogen.curation import runner
 from emogen.curation.runner import How, run_stage
 from emogen.curation.stage import Stage
 from emogen.curation.store import Parts, Result
@@ -58,6 +59,15 @@ def test_of_a_batch_only_the_guilty_row_is_lost(tmp_path):
     found = Parts(tmp_path, batched).read()
     assert found["c1"].tries == 1 and found["c5"].error.endswith("exit status 9, 2 times")
     assert begun(tmp_path)["c0"] == 1 and found["c6"].rows[0]["value"] == 1
+
+
+def test_a_worker_is_replaced_after_its_share(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "RENEWED", 3)
+    one = replace(stage(timeout=30.0), work=poison.whose)
+    rows = [{"clip_id": f"c{number}", "how": "fine"} for number in range(8)]
+    assert run_stage(one, rows, tmp_path, How(workers=1, quiet=True)).done == 8
+    by = [Parts(tmp_path, one).read()[row["clip_id"]].rows[0]["process"] for row in rows]
+    assert [by.count(process) for process in dict.fromkeys(by)] == [3, 3, 2]
 
 
 def test_other_settings_are_other_work(tmp_path):

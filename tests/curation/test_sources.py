@@ -142,9 +142,17 @@ def test_what_failed_is_tried_again_and_what_was_deleted_is_made_again(tmp_path)
 @pytest.mark.parametrize("part", ["", "--shard"])
 def test_a_recipe_is_not_shared(part, tmp_path, capsys):
     recipe = tmp_path / "r.yaml"
-    draw(tmp_path / "films" / "a.mp4", 0)
+    draw(tmp_path / "films" / "a.mp4", 0, seconds=1 if part else 5)
     (tmp_path / "films" / "b.mp4").write_bytes(b"x")
     recipe.write_text(f"sources:\n  - {{folder: {tmp_path}/films}}\n")
     words = ["run", str(recipe), "--output_dir", str(tmp_path / "o"), *QUIET, *([part, "1/2"] if part else [])]
     assert main(words) == (2 if part else 3)
     assert ("share stages one by one" in capsys.readouterr().err) == bool(part)
+
+
+def test_where_every_clip_was_dropped_the_reason_is_said(tmp_path, capsys):
+    draw(tmp_path / "films" / "a.mp4", 0)
+    out = str(tmp_path / "set")
+    assert main(["ingest", str(tmp_path / "films"), "--output_dir", out, *QUIET]) == 0
+    assert main(["scenes", out, *QUIET]) == 0 and main(["attributes", out, *QUIET]) == 2
+    assert "none of its 1 rows is a clip to work on (shorter than 4 s: 1)" in capsys.readouterr().err
