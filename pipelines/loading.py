@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import WanTransformer3DModel
 
+from emogen.pipelines.model_files import ModelFiles, is_in_files
+
 if TYPE_CHECKING:
     from emogen.pipelines.composition import LoraOptions
+    from emogen.pipelines.single_file import Plan
     from emogen.pipelines.speed_options import SpeedOptions
 
 HUB_ARGUMENTS = ("cache_dir", "token", "revision", "local_files_only", "force_download")
@@ -27,7 +30,7 @@ def best_device() -> str:
 
 
 def open_pipeline(
-    model: str | Path,
+    model: str | Path | ModelFiles,
     adapter: str | Path | None = None,
     *,
     kind: str | None = None,
@@ -42,7 +45,8 @@ def open_pipeline(
     diffusers and transformers are told to be quiet.
 
     Args:
-        model: "embedded", "embedded_i2v", a folder, or a hub id.
+        model: "embedded", "embedded_i2v", a folder, or a hub id; or files: the transformer as Wan, ComfyUI or GGUF have
+            it, with the other parts beside it or named (see `ModelFiles`).
         adapter: the same of the emotion adapter; None or "none" loads none.
         kind: "text" or "image" (to video); None asks the model. Another name is a pipeline class of diffusers, which
             takes no adapter.
@@ -62,13 +66,11 @@ def open_pipeline(
 
     _check_arguments(adapter, kind, dtype, load)
     _be_quiet()
-    folder = find_model(model, kind)
-    kind = kind or kind_of(folder)
     device = torch.device(device or best_device())
-    settings = {}
+    numbers = None
     if dtype != "stored":
-        settings["dtype"] = getattr(torch, dtype or ("float32" if device.type == "cpu" else "bfloat16"))
-    pipe = _class_of(kind).from_pretrained(folder, **settings)
+        numbers = getattr(torch, dtype or ("float32" if device.type == "cpu" else "bfloat16"))
+    pipe, kind = _open_model(model, kind, numbers)
     found = find_adapter(adapter, kind)
     if found is not None and load == "lora":
         if Path(found).exists():  # what diffusers and peft would make of a strange header is found out before
@@ -80,12 +82,48 @@ def open_pipeline(
         add_loras(pipe, loras.specs, loras.emotion_weight)
     if speed is None or not speed.places_model:
         pipe.to(device)
-    pipe.switched_on = []
     if speed is not None:
         from emogen.pipelines.speed import apply_speed
 
-        pipe.switched_on = apply_speed(pipe, speed, device)
+        pipe.switched_on += apply_speed(pipe, speed, device)
     return pipe
+
+
+def _open_model(model: str | Path | ModelFiles, kind: str | None, dtype: torch.dtype | None) -> tuple[Any, str]:
+    """A pipeline without adapter and LoRAs, and its kind; `switched_on` says which files it is made of."""
+    plan = plan_in_files(model)
+    if plan is None:
+        folder = find_model(str(model), kind)
+        kind = kind or kind_of(folder)
+        pipe = _class_of(kind).from_pretrained(folder, **({} if dtype is None else {"dtype": dtype}))
+        pipe.switched_on = []
+        return pipe, kind
+    kind = kind or plan.kinds[0]
+    if kind in KINDS and kind not in plan.kinds:
+        check_kind(plan.config, plan.expands_timesteps, kind == "image", str(plan.files))
+    cls = _class_of(kind)
+    pipe = cls(**plan.load("image" if plan.takes_first_frame or kind == "image" else "text", dtype))
+    if plan.files.base is not None and kind in KINDS:
+        from emogen.pipelines.defaults import GenerationDefaults
+
+        pipe.generation_defaults = GenerationDefaults.from_pretrained(plan.files.base)
+    pipe.switched_on = [plan.taken]
+    return pipe, kind
+
+
+def plan_in_files(model: str | Path | ModelFiles) -> Plan | None:
+    """What a model that lies in files is made of, by their headers; None for one in diffusers' format or by a name.
+
+    Raises:
+        OSError, ValueError: a file is not what it is given for; says what it is.
+    """
+    if not isinstance(model, ModelFiles):
+        if str(model) in ("embedded", "embedded_i2v") or not is_in_files(str(model)):
+            return None
+        model = ModelFiles(str(model))
+    from emogen.pipelines.single_file import plan_of
+
+    return plan_of(model)
 
 
 def find_model(model: str | Path, kind: str | None = None) -> str:
@@ -118,8 +156,15 @@ def find_adapter(adapter: str | Path | None, kind: str | None = None) -> str | N
     return str(adapter)
 
 
-def kinds_of(folder: str | Path) -> tuple[str, ...]:
-    """What a model on this machine can make: "text", "image", or both (Wan2.2's TI2V)."""
+def kinds_of(model: str | Path | ModelFiles) -> tuple[str, ...]:
+    """What a model on this machine can make: "text", "image", or both (Wan2.2's TI2V).
+
+    Raises:
+        OSError, ValueError: it lies in files that are none of a model; says what they are.
+    """
+    if (plan := plan_in_files(model)) is not None:
+        return plan.kinds
+    folder = str(model)
     try:
         index = json.loads((Path(folder) / "model_index.json").read_text(encoding="utf-8"))
         both = bool(index.get("expand_timesteps"))

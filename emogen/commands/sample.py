@@ -9,13 +9,16 @@ import time
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import ALL, Job, RequestError, parse, read_batch, read_job
 from emogen.commands.sample_set import emotions_of, is_set, set_jobs
 from emogen.failure import fail
 from emogen.versions import versions_in_clip
+
+if TYPE_CHECKING:
+    from emogen.pipelines.model_files import ModelFiles
 
 _EXPECTED = (OSError, ValueError, RuntimeError)
 
@@ -90,21 +93,25 @@ def _check_run(args: Namespace, jobs: Sequence[Job]) -> None:
         if speed.parallel > 1 and job.options.seed is None:
             raise RequestError("--ulysses and --ring need a --seed: all processes must begin with the same noise")
         speed.check_emotion([job.emotion, job.avoid])
-    if args.model is not None:
-        _check_kinds(args.model, jobs)
+    from emogen.pipelines.model_files import model_from_args
+
+    _check_kinds(model_from_args(args), jobs)
     if any(job.options.best_of > 1 for job in jobs):
         from emogen.eval.judges.spec import read_spec, refuse_remote_code
 
         refuse_remote_code(read_spec(args.judge), "--judge")
 
 
-def _check_kinds(model: str, jobs: Sequence[Job]) -> None:
+def _check_kinds(model: str | ModelFiles | None, jobs: Sequence[Job]) -> None:
     """See that a model on this machine can make what the rows ask for."""
-    if model.startswith("embedded") or not os.path.isdir(model):
+    if model is None or (isinstance(model, str) and (model.startswith("embedded") or not os.path.isdir(model))):
         return
     from emogen.pipelines.loading import kinds_of
 
-    kinds = kinds_of(model)
+    try:
+        kinds = kinds_of(model)
+    except OSError as error:
+        raise RequestError(str(error)) from error
     for job in jobs:
         if job.kind not in kinds:
             where = f"{job.where}: " if job.where else ""

@@ -16,9 +16,10 @@ from emogen.commands.sample_request import Job, RequestError, options
 from emogen.commands.sample_set import finish, is_set
 from emogen.emotion import MIKELS
 from emogen.failure import fail
-from emogen.files import FolderInUse, fingerprint_file, fingerprint_folder, only_writer
+from emogen.files import FolderInUse, fingerprint_file, fingerprint_folder, fingerprint_sample, only_writer
 from emogen.made import note_made, why_not_made
 from emogen.media.reader import read_metadata
+from emogen.pipelines.model_files import FLAGS, model_from_args
 from emogen.versions import versions_in_clip
 
 
@@ -116,7 +117,7 @@ def recipe(job: Job, weights: dict[str, Any]) -> dict[str, Any]:
     """All that decides what comes out: every option with its value, the picture, the weights by content, versions."""
     values = options(job.options)
     values |= {"emotion": str(job.emotion), "avoid": None if job.avoid is None else str(job.avoid)}
-    values |= {name: None for name in ("model", "adapter", "lora", "image")}  # by content instead
+    values |= {name: None for name in ("model", *FLAGS, "adapter", "lora", "image")}  # by content instead
     if job.options.best_of == 1:
         values["judge"] = None
     values["taxonomy"] = list(MIKELS)
@@ -132,14 +133,20 @@ def weights_of(args: Namespace, kind: str) -> dict[str, Any]:
         RequestError: the embedded weights are not installed.
     """
     from emogen.commands.sample_run import adapter_of
-    from emogen.pipelines.loading import find_adapter, find_model
+    from emogen.pipelines.loading import find_adapter, find_model, plan_in_files
 
     try:
-        model, adapter = find_model(args.model or "embedded", kind), find_adapter(adapter_of(args), kind)
+        model = model_from_args(args) or "embedded"
+        plan, adapter = plan_in_files(model), find_adapter(adapter_of(args), kind)
+        if plan is None:
+            content: Any = _fingerprint(find_model(str(model), kind))
+        else:
+            content = {part: [fingerprint_sample(path) for path in paths] for part, paths in plan.paths.items()}
+            content |= {"base": plan.files.base and _fingerprint(plan.files.base)}
     except OSError as error:
         raise RequestError(str(error)) from error
     loras = [{"file": _fingerprint(source), "weight": weight} for source, weight in _loras(args)]
-    return {"model": _fingerprint(model), "adapter": adapter and _fingerprint(adapter), "lora": loras}
+    return {"model": content, "adapter": adapter and _fingerprint(adapter), "lora": loras}
 
 
 def _loras(args: Namespace) -> list[tuple[str, float]]:

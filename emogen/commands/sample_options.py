@@ -7,6 +7,7 @@ import argparse
 from emogen.emotion import NEUTRAL
 from emogen.finite import float_text, whole_text
 from emogen.pipelines.composition import add_lora_arguments
+from emogen.pipelines.model_files import add_model_arguments
 from emogen.pipelines.speed_options import add_speed_arguments
 
 ENLARGE_TO = 384
@@ -97,9 +98,10 @@ def build_parser() -> argparse.ArgumentParser:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
-        help="folder or hub id of a Wan2.1 text-to-video model, with --image of an "
-        "image-to-video one (default: the embedded ones)",
+        help="a Wan text-to-video model, with --image an image-to-video one: a folder or hub id in diffusers' format, "
+        "or a file or folder as Wan and ComfyUI have it (docs/compatibility.md; default: the embedded ones)",
     )
+    add_model_arguments(model)
     model.add_argument(
         "--adapter",
         help='folder or hub id of an emotion adapter, or "none" (default: the embedded '

@@ -21,6 +21,7 @@ from emogen.finite import float_text, whole_text
 from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.media.pictures import read_picture
 from emogen.media.reader import read_metadata
+from emogen.pipelines.model_files import FLAGS
 
 ALL = "all"
 OF_THE_RUN = (
@@ -30,13 +31,14 @@ OF_THE_RUN = (
 CHOOSING = ("best_of", "judge")
 """Options that choose the seed: a clip keeps the seed, and under "chosen" why it was taken."""
 OF_ALL_ROWS = (
-    "model", "adapter", "no_lora", "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
+    "model", "model_2", "vae", "text_encoder", "image_encoder", "base", "adapter", "no_lora",
+    "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
     "cache_threshold", "cache_interval", "cache_order", "cache_warmup", "cache_max_skip", "mag_ratios", "compile",
     "offload", "offload_folder", "fp8", "vae_tiling", "vae_slicing", "ulysses", "ring", "judge",
 )  # fmt: skip
 """Options that decide how the pipeline is opened: a row cannot set them."""
 _NO_COLUMNS = ("batch", "characters", "source", "trust", "output_dir", "quiet", "help", "max_picture_pixels")
-_TRUSTED = ("model", "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend", "font")
+_TRUSTED = ("model", *FLAGS, "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend", "font")
 """What a stranger's clip may not choose by itself: it names files and folders here, or code on the hub."""
 _RANGES = {  # option -> what it may be, both ends included
     "num_frames": (1, 10_000), "height": (1, 16_384), "width": (1, 16_384), "num_inference_steps": (1, 10_000),

@@ -34,10 +34,11 @@ def load(args: Namespace, kind: str) -> Any:
     """
     from emogen.pipelines.composition import loras_from_args
     from emogen.pipelines.loading import open_pipeline
+    from emogen.pipelines.model_files import model_from_args
     from emogen.pipelines.speed_options import speed_from_args
 
     return open_pipeline(
-        args.model or "embedded",
+        model_from_args(args) or "embedded",
         adapter_of(args),
         kind=kind,
         device=args.device,

@@ -6,16 +6,12 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from parts import TINY_WAN
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from tokenizer_parts import WORDS, tiny_tokenizer
+from transformers import UMT5Config, UMT5EncoderModel
 
 from emogen.models import EmotionAdapterConfig
 from emogen.pipelines import EmotionWanPipeline
 
-WORDS = ("a", "red", "ball", "on", "the", "table", "The", "video", "is", "in", "awe", "fear", "emotion")
 CALL = {
     "height": 16,
     "width": 16,
@@ -30,14 +26,6 @@ CALL = {
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    vocabulary = {word: index for index, word in enumerate(("<pad>", "</s>", "<unk>", ".", '"', *WORDS))}
-    words = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    words.pre_tokenizer = Whitespace()
-    words.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
 def tiny_transformer(**overrides) -> WanTransformer3DModel:
