@@ -4,7 +4,19 @@ import importlib
 
 from emogen.analysis.interface import REGISTRY, Analysis, Found, NotPossible, Picture, Result, Settings, register
 
-_ORDER = ("distribution", "look", "hue", "prediction", "time", "words", "space", "people", "priors")
+_ORDER = (
+    "distribution",
+    "look",
+    "hue",
+    "prediction",
+    "time",
+    "curves",
+    "annotated",
+    "words",
+    "space",
+    "people",
+    "priors",
+)
 """Modules that register an analysis, in the order of the page."""
 
 for _name in _ORDER:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emogen.analysis.clips import Clips
+    from emogen.analysis.curve_store import CurveSet
 
 
 class NotPossible(ValueError):
@@ -87,6 +88,8 @@ class Settings:
         seed: of every draw.
         max_gap: seconds between two clips of a film that still count as adjoining.
         confusion: a CSV of counts that says how the labels err (rows: true, columns: as labelled).
+        curves: what a judge says of each second of the clips.
+        annotations: a folder of what people say of each frame (`annotations.py`).
         features: `.npy` (one row a clip, in the order of the table) or `.parquet` (`clip_id` and numbers).
     """
 
@@ -95,6 +98,8 @@ class Settings:
     max_gap: float = 2.0
     confusion: Path | None = None
     features: Path | None = None
+    curves: CurveSet | None = None
+    annotations: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ dictionary a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,22 @@ from emogen.data.records import ClipRecord, read_records
 from emogen.data.tables import Columns, RecordError, good_rows
 from emogen.emotion import parse_emotion
 
-_OTHER_NAMES = {"model_emotion": "judge_emotion", "file": "file_name"}
-"""Column -> what the working table calls it, where it has no column of that name."""
+_OTHER_NAMES = {"model_emotion": ("judge_emotion",), "file": ("file_name", "source_path"), "folder": ("source_folder",)}
+"""Column -> what else it is called; the first that is there counts."""
 
 
 def clips_of(rows: Sequence[Mapping[str, Any]], answers: Mapping | None = None, source: str = "") -> Clips:
     """The clips of rows with the columns of the working table (`clips.parquet`); columns may be missing."""
-    texts = {name: _texts([row.get(name) for row in rows]) for name in TEXTS}
+    there = {name for row in rows for name, value in row.items() if value not in (None, "")}
+    called = {name: _called(name, there) for name in TEXTS}
+    texts = {name: _texts([row.get(other) for row in rows]) for name, other in called.items()}
     values = {name: np.array([_number(row.get(name)) for row in rows]) for name in NUMBERS}
-    for name, other in _OTHER_NAMES.items():
-        if not any(texts[name]):
-            texts[name] = _texts([row.get(other) for row in rows])
     return _filled(Clips(texts, values, dict(answers or {}), source))
+
+
+def _called(name: str, there: Container[str]) -> str:
+    """What a column of text is called where these columns are there."""
+    return next((one for one in (name, *_OTHER_NAMES.get(name, ())) if one in there), name)
 
 
 def _texts(values: Sequence[Any]) -> np.ndarray:
@@ -112,24 +116,15 @@ def _working_columns(table: Path) -> tuple[dict[str, np.ndarray], dict[str, np.n
 
             texts = {}
             for name in TEXTS:
-                other = _OTHER_NAMES.get(name, name)
-                read = name if name in names else other if other in names else None
-                texts[name] = _texts(column(read)) if read else np.full(rows, None, object)
+                other = _called(name, names)
+                texts[name] = _texts(column(other)) if other in names else np.full(rows, None, object)
             values = {
                 name: np.array([_number(value) for value in column(name)]) if name in names else np.full(rows, np.nan)
                 for name in NUMBERS
             }
-            return _with_places(texts, column("source_folder") if "source_folder" in names else None), values
+            return texts, values
     except (OSError, ArrowException) as error:
         raise RecordError(f"{table}: cannot be read as Parquet ({error})") from error
-
-
-def _with_places(texts: dict[str, np.ndarray], folders: list[Any] | None) -> dict[str, np.ndarray]:
-    """With the place of each clip's file, by which it is read again, and its path below the ingested folder as name."""
-    texts["folder"] = _texts(folders) if folders is not None else np.full(len(texts["clip_id"]), None, object)
-    if not any(texts["file"]):
-        texts["file"] = texts["source_path"].copy()
-    return texts
 
 
 def _row(record: ClipRecord) -> dict[str, Any]:
@@ -137,6 +132,8 @@ def _row(record: ClipRecord) -> dict[str, Any]:
     kind = str(row.get("label_kind") or record.label_source or "").lower()
     return {
         **row,
+        # the clip as it lies here, not the film that it was cut from
+        "source_folder": None,
         "clip_id": row.get("clip_id") or record.file_name,
         "file": str(record.path),
         "caption": record.caption,

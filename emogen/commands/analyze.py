@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emogen.commands.analyze_curves import add_curve_arguments, analyze_one_film, check, curves_of, is_film
 from emogen.extras import how_to_install
 from emogen.failure import fail
 
@@ -16,6 +17,8 @@ _EXAMPLES = """\
   emogen analyze set --output_dir page              (the folder of `emogen data`)
   emogen analyze stickers/metadata.jsonl --output_dir page --only distribution,words
   emogen analyze set --output_dir page --confusion confusion.csv --max_gap 1
+  emogen analyze set --output_dir page --curves all --annotations rating_averaged
+  emogen analyze film.mp4 --output_dir page         (one film: a player with its curves, CSV, an arc)
 """
 
 
@@ -24,7 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="emogen analyze", description="Analyse a labelled set: a page, pictures and tables, with intervals.",
         epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # fmt: skip
-    parser.add_argument("data", metavar="DATA", help="folder of `emogen data`, metadata file or folder, or hub id")
+    parser.add_argument(
+        "data", metavar="DATA", help="folder of `emogen data`, metadata file or folder, hub id; or one film"
+    )
     parser.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
     parser.add_argument("--only", metavar="NAME,...", help="run these analyses alone")
     parser.add_argument("--own", type=Path, action="append", default=[], metavar="FILE.py", help="analyses of your own")
@@ -35,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resamples", type=int, default=2000, help="of every bootstrap")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true")
+    add_curve_arguments(parser)
     return parser
 
 
@@ -46,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: analysis needs {', '.join(missing)}: {how_to_install('analysis')}", file=sys.stderr)
         return 2
     from emogen.analysis import Settings
+    from emogen.analysis.annotations import read_annotations
     from emogen.analysis.run import analyze, chosen
     from emogen.analysis.sources import read_clips
     from emogen.files import FolderInUse
@@ -53,6 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.resamples < 100 or args.max_gap < 0 or args.seed < 0:
             raise ValueError("--resamples is at least 100, --max_gap and --seed are not negative")
+        check(args)
+        if is_film(args.data):
+            return analyze_one_film(args)
+        if args.start or args.end is not None:
+            raise ValueError("--start and --end are of one film; a set's clips have spans of their own")
         for path in args.own:
             _load(path)
         only = [name.strip() for name in args.only.split(",") if name.strip()] if args.only is not None else None
@@ -63,8 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             path = getattr(args, flag)
             if path is not None and not path.is_file():
                 raise ValueError(f"--{flag} {path}: no such file")
-        settings = Settings(args.resamples, args.seed, args.max_gap, args.confusion, args.features)
+        if args.annotations is not None:
+            read_annotations(args.annotations)  # refused here, before a judge reads for hours
         clips = read_clips(args.data, args.votes)
+        settings = Settings(args.resamples, args.seed, args.max_gap, args.confusion, args.features,
+                            curves_of(clips, args), args.annotations)  # fmt: skip
         say = (lambda name: None) if args.quiet else (lambda name: print(f"  {name}", file=sys.stderr))
         parts = analyze(clips, args.output_dir, settings, only, say)
     except (ValueError, OSError, FolderInUse) as error:
