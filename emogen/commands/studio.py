@@ -108,7 +108,7 @@ def _engine(args: argparse.Namespace) -> Any:
         raise ValueError(missing)
     if args.image_model is not None and (missing := sources[IMAGE].status()):
         raise ValueError(missing)
-    return Engine(sources, _judge(args.judge), args.device, args.output_dir)
+    return Engine(sources, _judge(args.judge), args.device, args.output_dir, judge_spec=args.judge or "embedded")
 
 
 def _judge(folder: str | None) -> Callable[[], Any] | None:

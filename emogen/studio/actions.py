@@ -1,22 +1,30 @@
-"""What the page's buttons do. Every method takes values of components and returns values for components."""
+"""What the buttons of the Make tab do. Every method takes values of components and returns values for components."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from emogen.studio import cards
+from emogen.studio import cards, notices
+from emogen.studio.again import settings_of
+from emogen.studio.arc_editor import editor_value
 from emogen.studio.downloads import size_text, write_download
 from emogen.studio.drawing import emotion_html
-from emogen.studio.emotion_input import WORDS, Emotion, in_words, number_or_none, plain_text, read, read_avoid
-from emogen.studio.engine import Busy, Engine, Job, Progress, Stopped
-from emogen.studio.models import IMAGE, ModelMissing
+from emogen.studio.emotion_input import WORDS, arc_points, named, plain_text, points_text, read, read_avoid
+from emogen.studio.engine import Busy, Engine, Stopped
+from emogen.studio.job import Job
+from emogen.studio.models import IMAGE, TEXT, Defaults, ModelMissing, defaults_of
+from emogen.studio.request import AMOUNTS, EMOTION_FIELDS, FIELDS, Request, read_emotion, read_request
+from emogen.studio.result import Result
+from emogen.studio.work import watch
 
 NO_FILE = "No file yet"
 _EXPECTED = (ValueError, TypeError, OSError, RuntimeError)
+SHOWN = 7
+"""Components that `show` gives values for."""
 
 
 def status_html(engine: Engine, kind: str) -> str:
@@ -27,43 +35,78 @@ def status_html(engine: Engine, kind: str) -> str:
     if source.resolve()[1] is None:
         return (f'<div class="notice bad">{escape(source.name())}, without an emotion adapter: an emotion becomes a '
                 "sentence of the prompt; arcs and avoid need an adapter.</div>")  # fmt: skip
-    return f'<div class="notice good">Ready: {escape(source.name())}, with its emotion adapter.</div>'
+    adapter = "its" if source.adapter is None else escape(str(source.adapter))
+    return f'<p class="hint">Made by {escape(source.name())}, with {adapter} emotion adapter.</p>'
 
 
 class Actions:
-    """The page's actions over an engine."""
+    """The tab's actions over an engine."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
 
-    def preview(self, source: str, point: str, *rest: Any) -> str:
-        """What the emotion's inputs say, as a picture, or what is wrong with them."""
+    def preview(self, *values: Any) -> tuple[str, str]:
+        """What the emotion's inputs say, as a picture, or what is wrong with them; and the emotion's name if it is one
+        of the eight. `values` are those of `EMOTION_FIELDS`."""
         try:
-            emotion = self._emotion(source, point, *rest)
+            emotion = read_emotion(dict(zip(EMOTION_FIELDS, values, strict=True)))
         except _EXPECTED as error:
-            return f'<div class="asked"><div class="notice bad">{escape(str(error))}</div></div>'
-        return emotion_html(emotion, plain_text(emotion), in_words(emotion))
+            return f'<div class="asked"><div class="notice bad">{escape(str(error))}</div></div>', ""
+        name = "" if not hasattr(emotion, "distribution") else named(emotion) or ""
+        return emotion_html(emotion, plain_text(emotion)), name
 
     @staticmethod
-    def _emotion(source: str, point: str, *rest: Any) -> Emotion:
-        *amounts, rows, words, intensity = rest
-        return read(source, point=point, amounts=amounts, rows=rows, words=words, intensity=intensity)
+    def dragged(points: str) -> Any:
+        """The arc's text of points that were dragged; nothing changes where they are none."""
+        import json
 
-    def generate(self, progress=gr.Progress(), *values: Any):  # noqa: B008, the default is how gradio hands it in
-        """The Generate button: one clip, shown with its reading. `values` are those of `Inputs.all`, in its order."""
-        kind, prompt, image, *emotion, scale, guidance, emotion_guidance, avoid, steps, seed, frames = values
+        try:
+            return points_text(json.loads(points))
+        except _EXPECTED:
+            return gr.skip()
 
-        def job() -> Job:
-            if kind == IMAGE and (missing := self.engine.sources[IMAGE].status()):
-                raise ModelMissing(missing)
-            if kind == IMAGE and not image:
-                raise ValueError('give the picture that the clip begins with, or choose "From text"')
-            return Job(prompt, self._emotion(*emotion), image if kind == IMAGE else None, read_avoid(avoid), scale,
-                       guidance, number_or_none(emotion_guidance, "emotion guidance scale"), steps, frames,
-                       number_or_none(seed, "seed", whole=True))  # fmt: skip
+    @staticmethod
+    def written(text: str) -> Any:
+        """The points of an arc's text; nothing changes while it is none."""
+        try:
+            return editor_value(arc_points(text))
+        except _EXPECTED:
+            return gr.skip()
 
-        result = self._run(job, lambda share, text: progress(share, text))
-        return self.show(result.number)
+    def generate(self, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The Generate button: notice and `show`'s values, again and again. The clip that is shown stays until there
+        is another. `values` are those of `FIELDS`."""
+        nothing = (gr.skip(),) * SHOWN
+        made: tuple[Result, ...] = ()
+        yield notices.progress_html(0, "beginning", 0), *nothing
+        try:
+            request = read_request(dict(zip(FIELDS, values, strict=True)))
+            work = lambda progress: self.engine.make(request.jobs, request.best_of, progress)  # noqa: E731
+            for step in watch(work):
+                shown = self._shown(step.found, step.found[-1].number) if len(step.found) > len(made) else nothing
+                made = step.found
+                yield notices.progress_html(step.share, step.text, step.seconds), *shown
+            yield self._end(request, made), *self._shown(made, made[-1].number)
+        except Stopped:
+            kept = f"{len(made)} clips were finished before." if made else ""
+            yield notices.said_html("Stopped", kept), *nothing
+        except Busy as error:
+            yield notices.error_html("Busy", error), *nothing
+        except ModelMissing as error:
+            yield notices.error_html("Not available", error), *nothing
+        except _EXPECTED as error:
+            yield notices.error_html("Cannot make this", error), *nothing
+
+    def _end(self, request: Request, made: tuple[Result, ...]) -> str:
+        """What is said at the end; a sticker set is written then."""
+        if request.platform is None:
+            seconds = sum(result.seconds or 0 for result in made)
+            return notices.said_html("Done" if len(made) == 1 else f"{len(made)} clips", f"in {seconds:.0f} s")
+        from emogen.studio.sets import write_set
+
+        done = write_set(made, request.platform, self.engine.folder / "sets")
+        zipped = self.engine.serve(done.archive, f"{done.folder.name}.zip")
+        return cards.set_html(done, zipped, self.engine.serve(done.sheet, f"{done.folder.name}.png"))
 
     def make(self, prompt: str, emotion: str = "neutral", intensity: float = 1.0, emotion_scale: float = 1.0,
              guidance_scale: float | None = None, emotion_guidance_scale: float | None = None,
@@ -71,52 +114,84 @@ class Actions:
              num_frames: int | None = None) -> dict[str, Any]:  # fmt: skip
         """The same for programs (`gradio_client`), from text alone: the clip's file on the studio's machine, its
         metadata and its reading. A picture's path would let whoever calls read files here, so none is taken."""
-
-        def job() -> Job:
-            return Job(prompt, read(WORDS, words=emotion, intensity=intensity), None, read_avoid(avoid), emotion_scale,
-                       guidance_scale, emotion_guidance_scale, steps, num_frames, seed)  # fmt: skip
-
-        result = self._run(job, lambda share, text: None)
+        try:
+            job = Job(prompt, read(WORDS, words=emotion, strength=intensity), None, read_avoid(avoid), emotion_scale,
+                      guidance_scale, emotion_guidance_scale, steps, num_frames, seed)  # fmt: skip
+            result = self.engine.generate(job)
+        except (Stopped, *_EXPECTED) as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
         # "served" can be fetched from the page; gradio takes a key "path" for a file of its own
         return {"clip": str(result.path), "served": str(result.shown), "number": result.number, **result.metadata}
-
-    def _run(self, job: Callable[[], Job], progress: Progress) -> Any:
-        try:
-            return self.engine.generate(job(), progress)
-        except Stopped:
-            raise gr.Error("The clip was stopped.", title="Stopped", duration=4, print_exception=False) from None
-        except Busy as error:
-            raise gr.Error(str(error), title="Busy", print_exception=False) from None
-        except ModelMissing as error:
-            raise gr.Error(escape(str(error)), title="Not available", duration=None, print_exception=False) from None
-        except _EXPECTED as error:
-            text = escape(str(error))
-            raise gr.Error(text, title="Cannot make this", duration=None, print_exception=False) from error
 
     def show(self, number: int | None) -> tuple[Any, ...]:
         """Number, clip, reading, gallery, download group, link and note with the result of that number chosen."""
         result = self.engine.result(number)
-        return (result and result.number, cards.clip_html(result), cards.reading_html(result),
-                cards.gallery_html(self.engine.results, result and result.number), gr.Group(visible=result is not None),
-                gr.DownloadButton(NO_FILE, value=None, interactive=False), "")  # fmt: skip
+        return self._shown((result,) if result else (), result and result.number)
+
+    def _shown(self, results: tuple[Result, ...], number: int | None) -> tuple[Any, ...]:
+        result = self.engine.result(number)
+        stage = cards.clip_html(result) if len(results) < 2 else cards.several_html(results)
+        return (number, stage, cards.reading_html(result), cards.gallery_html(self.engine.results, number),
+                gr.Group(visible=result is not None), gr.DownloadButton(NO_FILE, value=None, interactive=False),
+                "")  # fmt: skip
 
     def latest(self) -> tuple[Any, ...]:
         """`show` for the newest result: what a page that is opened again begins with."""
-        return self.show(len(self.engine.results))
+        return self.show(max((result.number for result in self.engine.results), default=None))
 
     def pick(self, event: gr.EventData) -> tuple[Any, ...]:
         """A card of the gallery was pressed."""
         return self.show(int(event.number))
 
+    def again(self, number: int | None) -> tuple[Any, ...]:
+        """ "Use these settings": notice, the open tab, and values for every input, in the order of `FIELDS`."""
+        result = self.engine.result(number)
+        if result is None:
+            return notices.error_html("No clip", "Choose a clip first."), gr.skip(), *(gr.skip() for _ in FIELDS)
+        settings = settings_of(result)
+        emotion, numbers = settings.emotion, settings.numbers
+        own = defaults_of(self.engine.sources[IMAGE if settings.image else TEXT])
+        values = self._usual(own) | {
+            "prompt": settings.prompt, "image": settings.image, "seed": str(settings.seed), "source": emotion.source,
+            "point": emotion.point, **dict(zip(AMOUNTS, emotion.amounts, strict=True)), "words": emotion.words,
+            "strength": emotion.strength, **({"arc": emotion.arc} if emotion.arc else {"arc": gr.skip()}),
+        }  # fmt: skip
+        renamed = {"num_inference_steps": "steps", "lora": "loras"}
+        for name, value in numbers.items():
+            values[renamed.get(name, name)] = _as_input(name, value)
+        said = notices.said_html("Settings are back", "Generate makes the same clip, seed included.")
+        return said, gr.Tabs(selected=emotion.source), *(values.get(name, gr.skip()) for name in FIELDS)
+
+    @staticmethod
+    def _usual(own: Defaults) -> dict[str, Any]:
+        """What inputs stand at that a clip does not name."""
+        return {
+            "what": "one clip", "best_of": 1, "emotion_scale": 1, "guidance_scale": own.guidance_scale,
+            "emotion_guidance_scale": "", "guidance_interval": "", "avoid": "neutral", "negative_prompt": "",
+            "steps": own.steps, "num_frames": own.num_frames, "height": "", "width": "", "loras": "", "cache": "none",
+            "offload": "none", "fp8": False, "compile": False, "vae_tiling": False,
+        }  # fmt: skip
+
     def save(self, number: int | None, form: str, transparent: bool, loop: bool) -> tuple[Any, str]:
         """Write the chosen clip in another form: the link that gives it away, and what was done to the clip."""
         result = self.engine.result(number)
         if result is None:
-            raise gr.Error("There is no clip to download yet.", print_exception=False)
+            return gr.skip(), notices.error_html("No clip", "There is no clip to download yet.")
         try:
             made = write_download(result, form, self.engine.folder / "downloads", transparent=transparent, loop=loop)
         except _EXPECTED as error:
-            raise gr.Error(escape(str(error)), title="Cannot write this", print_exception=False) from error
+            return gr.skip(), notices.error_html("Cannot write this", error)
         label = f"{made.path.suffix[1:].upper()}, {size_text(made.path)}"
         link = gr.DownloadButton(label, value=str(self.engine.serve(made.path)), interactive=True)
         return link, f'<p class="hint">{escape("; ".join(made.changes))}</p>' if made.changes else ""
+
+
+def _as_input(name: str, value: Any) -> Any:
+    """A clip's value as its input takes it."""
+    if name == "lora":
+        return "\n".join(str(one) for one in value)
+    if name == "guidance_interval":
+        return " to ".join(f"{share:g}" for share in value)
+    if name in ("emotion_guidance_scale", "height", "width"):
+        return f"{value:g}"
+    return value

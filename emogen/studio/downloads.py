@@ -48,7 +48,7 @@ def write_download(result: Result, choice: str, folder: str | Path, *, transpare
         raise ValueError(f"there is no form {choice!r}; there are {', '.join(choices())}")
     if transparent and choice == "MP4":
         raise ValueError("MP4 has no transparency; choose WebP, GIF, APNG or a sticker")
-    frames, changes = result.frames(), []
+    (frames, fps), changes = result.frames(), []
     if loop:
         looped = make_seamless(frames)
         frames, jump = looped.frames, f"seam of {looped.seam_before:.1f} ordinary steps"
@@ -61,11 +61,11 @@ def write_download(result: Result, choice: str, folder: str | Path, *, transpare
     marks = "".join(f"_{name}" for name, on in (("loop", loop), ("transparent", transparent)) if on)
     stem = Path(folder) / f"{result.path.stem}{marks}"
     if choice in FORMATS:
-        fitted = write_clip(stem.with_name(stem.name + FORMATS[choice]), frames, result.fps, about)
+        fitted = write_clip(stem.with_name(stem.name + FORMATS[choice]), frames, fps, about)
     else:
         platform = choice.removeprefix("Sticker for ").lower()
         path = stem.with_name(f"{stem.name}_{platform}{PLATFORMS[platform].endings[0]}")
-        fitted = write_clip(path, frames, result.fps, about | {"platform": platform}, platform=platform)
+        fitted = write_clip(path, frames, fps, about | {"platform": platform}, platform=platform)
     return Download(fitted.path, (*changes, *fitted.changes))
 
 

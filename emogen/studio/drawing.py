@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from emogen.emotion import MIKELS, MIKELS_VA, EmotionArc, EmotionState
+from emogen.emotion import MIKELS, MIKELS_VA, NEUTRAL, EmotionArc, EmotionState
 from emogen.studio.colours import COLOURS
 
 SIZE = 320
@@ -57,6 +57,10 @@ def plane_svg(mark: str = "") -> str:
             f'<g class="point"><circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[name]}"/>'
             f'<text x="{x + dx:.1f}" y="{y + dy:.1f}" text-anchor="{anchor}">{name}</text></g>'
         )
+    parts.append(
+        f'<g class="point"><circle cx="{middle}" cy="{middle}" r="4" fill="{COLOURS[NEUTRAL]}"/>'
+        f'<text class="quiet" x="{middle}" y="{middle + 18}" text-anchor="middle">{NEUTRAL}</text></g>'
+    )
     return "".join(parts) + mark + "</svg>"
 
 
@@ -92,10 +96,7 @@ def bars_html(distribution: Sequence[float], asked: Sequence[float] | None = Non
         if asked is not None and asked[index] >= 0.01:
             place = min(1.0, asked[index])
             tick = f'<i class="tick" style="left:{place:.1%}" title="asked: {asked[index]:.0%}"></i>'
-        rows.append(
-            f'<div class="bar"><span>{name}</span><div class="track"><b style="width:{min(1.0, share):.1%};'
-            f'background:{COLOURS[name]}"></b>{tick}</div><em>{share:.0%}</em></div>'
-        )
+        rows.append(_bar(name, share, tick))
     return f'<div class="bars">{"".join(rows)}</div>'
 
 
@@ -142,13 +143,24 @@ def arc_svg(arc: EmotionArc, samples: int = 64) -> str:
     return "".join(parts) + "</svg>"
 
 
-def emotion_html(emotion: EmotionState | EmotionArc, text: str, words: str) -> str:
-    """What will be asked of the model: its text, in words, and a picture of it."""
+def emotion_html(emotion: EmotionState | EmotionArc, text: str) -> str:
+    """What will be asked of the model: its text, and a picture of it. Of a state the shares of the eight that it holds,
+    which add up to 100 %, and its intensity; of an arc each emotion's strength over the clip."""
     if isinstance(emotion, EmotionArc):
-        picture = arc_svg(emotion)
-    else:
-        strengths = [share * emotion.intensity for share in emotion.distribution]
-        picture = bars_html([max(0.0, s) for s in strengths])
-        if emotion.intensity < 0:
-            picture = '<p class="hint">Negative intensity: away from the emotion.</p>'
-    return f'<div class="asked"><code>{escape(text)}</code><p class="hint">{escape(words)}</p>{picture}</div>'
+        return f'<div class="asked"><code>{escape(text)}</code>{arc_svg(emotion)}</div>'
+    if emotion.is_neutral:
+        return (f'<div class="asked"><code>{escape(text)}</code><p class="hint">No emotion: the adapter adds nothing.'
+                "</p></div>")  # fmt: skip
+    away = ", away from the emotion" if emotion.intensity < 0 else ""
+    shares = [(name, share) for name, share in zip(MIKELS, emotion.distribution, strict=True) if share >= 0.005]
+    return (
+        f'<div class="asked"><p><code>{escape(text)}</code> <span class="hint">intensity {emotion.intensity:.2f}{away}'
+        f'</span></p><div class="bars">{"".join(_bar(name, share) for name, share in shares)}</div></div>'
+    )
+
+
+def _bar(name: str, share: float, tick: str = "") -> str:
+    return (
+        f'<div class="bar"><span>{name}</span><div class="track"><b style="width:{min(1.0, share):.1%};'
+        f'background:{COLOURS[name]}"></b>{tick}</div><em>{share:.0%}</em></div>'
+    )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from emogen.emotion import (
@@ -15,7 +14,6 @@ from emogen.emotion import (
     EmotionArc,
     EmotionState,
     Keyframe,
-    UnknownEmotionError,
     parse_emotion,
     parse_emotion_or_arc,
 )
@@ -28,14 +26,18 @@ SOURCES = (PLANE, MIXTURE, ARC, WORDS)
 
 
 def plane_text(point: str | Sequence[float]) -> str:
-    """A point as `va:valence,arousal`, to two decimals, moved onto the plane where it lies beside it.
+    """A point as `va:valence,arousal`, to two decimals, moved onto the plane where it lies beside it. A named dot is
+    that emotion and nothing else, and not the mixture that its place would come to.
 
     Args:
-        point: valence and arousal, as two numbers or as text "0.62,-0.3" (what the plane on the page sends).
+        point: an emotion's name, or valence and arousal, as two numbers or as text "0.62,-0.3" (what the plane on the
+            page sends).
 
     Raises:
-        ValueError: not two finite numbers.
+        ValueError: neither a name nor two finite numbers.
     """
+    if point in (*MIKELS, NEUTRAL):
+        return str(point)
     parts = point.split(",") if isinstance(point, str) else list(point)
     try:
         valence, arousal = (float(x) for x in parts)
@@ -67,76 +69,83 @@ def mixture_text(amounts: Sequence[float]) -> str:
     return "+".join(terms) or NEUTRAL
 
 
-def arc_text(rows: Iterable[Sequence[Any]]) -> str:
-    """A table of keyframes as an arc's text, such as `0:fear@hold 0.6:fear 1:amusement`; empty rows are left out.
-
-    Rows may stand in any order of time; they are sorted.
-
-    Args:
-        rows: (time in 0-1, emotion, easing), where the easing may be empty for "linear".
+def arc_points(text: str) -> list[dict[str, Any]]:
+    """An arc's keyframes as points to drag: time, emotion, strength, easing. The strength of a point can be changed
+    where its emotion is a single one; of others it is given for looking, and `text` is what they are.
 
     Raises:
-        ValueError: no row that says anything, or one that is wrong; names the row, counted from 1.
+        ValueError: the text is no arc.
     """
-    found = []
-    for number, row in enumerate(rows, 1):
-        cells = [_cell(cell) for cell in row]
-        if not any(cells):
-            continue
-        time, emotion, easing = (*cells, "", "", "")[:3]
-        if not time or not emotion:
-            raise ValueError(f"row {number} of the arc has no {'emotion' if time else 'time'}")
+    return [
+        {"time": k.time, "emotion": named(k.state) or plain_text(k.state), "strength": k.state.intensity,
+         "easing": k.easing, "text": None if named(k.state) else str(k.state)}
+        for k in EmotionArc.parse(text).keyframes
+    ]  # fmt: skip
+
+
+def points_text(points: Iterable[Mapping[str, Any]]) -> str:
+    """The arc of points in any order: the inverse of `arc_points`.
+
+    Raises:
+        ValueError: no point, or one that is wrong; names the point, counted from 1.
+    """
+    found: dict[float, str] = {}
+    for number, point in enumerate(points, 1):
         try:
-            keyframe = Keyframe(float(time), parse_emotion(emotion), easing or "linear")
-        except UnknownEmotionError as error:
-            raise UnknownEmotionError(f"row {number} of the arc: {error}") from error
-        except ValueError as error:
-            what = error if _is_number(time) else f"{time!r} is not a time between 0 and 1"
-            raise ValueError(f"row {number} of the arc: {what}") from error
-        found.append((keyframe.time, number, f"{keyframe.time:.12g}:{emotion}" + (f"@{easing}" if easing else "")))
+            time, strength = round(float(point["time"]), 3), round(float(point["strength"]), 2)
+            easing = str(point.get("easing") or "linear")
+            state = (
+                parse_emotion(str(point["text"])) if point.get("text") else EmotionState.of(point["emotion"], strength)
+            )
+            keyframe = Keyframe(time, state, easing)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"point {number} of the arc: {error}") from error
+        found[time] = f"{keyframe.time:.12g}:{state}" + ("" if easing == "linear" else f"@{easing}")
     if not found:
-        raise ValueError("the arc has no keyframe; give a time and an emotion in the table")
-    found.sort()
-    for (time, number, _), (after, later, _) in pairwise(found):
-        if after <= time:
-            raise ValueError(f"rows {number} and {later} of the arc have the same time, {time:g}")
-    return " ".join(text for _, _, text in found)
+        raise ValueError("the arc has no point; click into the picture to put one there")
+    return " ".join(found[time] for time in sorted(found))
 
 
-def arc_rows(text: str) -> list[list[Any]]:
-    """The table of an arc's text: the inverse of `arc_text`."""
-    return [[k.time, str(k.state), k.easing] for k in EmotionArc.parse(text).keyframes]
+def named(emotion: EmotionState) -> str | None:
+    """The one of the eight that a state is, at whatever strength, or neutral; None for mixtures and points."""
+    if emotion.is_neutral:
+        return NEUTRAL
+    name = emotion.dominant
+    return name if emotion == EmotionState.of(name, emotion.intensity) else None
 
 
 def read(source: str, *, point: str | Sequence[float] = "0,0", amounts: Sequence[float] = (0.0,) * len(MIKELS),
-         rows: Iterable[Sequence[Any]] = (), words: str = "", intensity: float = 1.0) -> Emotion:  # fmt: skip
-    """The emotion that one of the page's four inputs says, times `intensity`; the other inputs do not count.
+         arc: str = "", words: str = "", strength: float = 1.0) -> Emotion:  # fmt: skip
+    """The emotion that one of the page's four inputs says, times `strength`; the other inputs do not count.
 
     Args:
         source: "plane", "mixture", "arc" or "words".
+        arc: an arc's text.
         words: what `parse_emotion` takes, or an arc's text; empty is neutral.
-        intensity: factor; 0 gives neutral, and less than 0 points away from the emotion.
+        strength: factor on the intensity; 0 gives neutral, and less than 0 points away from the emotion.
 
     Raises:
         UnknownEmotionError: a word is no known emotion.
-        ValueError: what the input holds is none; an arc of a negative intensity that moves.
+        ValueError: what the input holds is none; an arc of a negative strength that moves.
     """
     if source not in SOURCES:
         raise ValueError(f"there is no input {source!r}; there are {', '.join(SOURCES)}")
     text = {
-        PLANE: lambda: plane_text(point), MIXTURE: lambda: mixture_text(amounts), ARC: lambda: arc_text(rows),
+        PLANE: lambda: plane_text(point), MIXTURE: lambda: mixture_text(amounts), ARC: lambda: (arc or "").strip(),
         WORDS: lambda: (words or "").strip() or NEUTRAL,
     }[source]()  # fmt: skip
-    return with_intensity(parse_emotion_or_arc(text), intensity)
+    if not text:
+        raise ValueError("the arc is empty; click into the picture, or write one such as 0:fear 1:amusement")
+    return with_strength(parse_emotion_or_arc(text), strength)
 
 
-def with_intensity(emotion: Emotion, factor: float) -> Emotion:
+def with_strength(emotion: Emotion, factor: float) -> Emotion:
     """The emotion, or every keyframe of it, with its intensity times `factor`.
 
     Raises:
         ValueError: the factor is not finite, or negative for an arc that moves.
     """
-    factor = finite(factor, "the intensity", 100)
+    factor = finite(factor, "the strength", 100)
     if factor == 1:
         return emotion
     if isinstance(emotion, EmotionState):
@@ -172,17 +181,6 @@ def plain_text(emotion: Emotion) -> str:
     return "+".join(terms)
 
 
-def in_words(emotion: Emotion) -> str:
-    """What an emotion is, for reading: "61 % amusement, 39 % awe, intensity 0.80"."""
-    if isinstance(emotion, EmotionArc):
-        return " → ".join(f"{k.state.dominant} at {k.time:.0%}" for k in emotion.keyframes)
-    if emotion.is_neutral:
-        return "neutral: the emotion adapter adds nothing"
-    shares = sorted(zip(emotion.distribution, MIKELS, strict=True), reverse=True)
-    named = [f"{share:.0%} {name}" for share, name in shares if share >= 0.05][:3]
-    return f"{', '.join(named)}, intensity {emotion.intensity:.2f}"
-
-
 def number_or_none(text: str | float | None, name: str, whole: bool = False) -> float | int | None:
     """A number from a field that may stay empty.
 
@@ -211,11 +209,3 @@ def _cell(cell: Any) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     return str(cell).strip()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emogen.studio.job import Opening
+
 TEXT, IMAGE = "text", "image"
 KINDS = (TEXT, IMAGE)
 
@@ -117,16 +119,17 @@ def defaults_of(source: Source) -> Defaults:
                     given.num_frames or stock.num_frames)  # fmt: skip
 
 
-def load_pipeline(source: Source, device: str | None = None) -> Any:
-    """The pipeline with its adapter and LoRA, on the device (default: the best there is).
+def load_pipeline(source: Source, device: str | None = None, opening: Opening | None = None) -> Any:
+    """The pipeline with its adapter and LoRAs, on the device (default: the best there is).
 
     Raises:
         ModelMissing: see `Source.resolve`.
         OSError, ValueError: diffusers cannot read it, or it is a model of the other kind.
     """
     model, adapter = source.resolve()
+    loras, speed = (opening or Opening()).options()
     from emogen.pipelines.loading import open_pipeline
 
-    pipe = open_pipeline(model, adapter, kind=source.kind, device=device)
+    pipe = open_pipeline(model, adapter, kind=source.kind, device=device, loras=loras, speed=speed)
     pipe.set_progress_bar_config(disable=True)
     return pipe

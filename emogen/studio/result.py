@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from emogen.emotion import MIKELS, EmotionArc, EmotionState
+from emogen.media.reader import read_video
 from emogen.studio.emotion_input import plain_text
 
 
@@ -52,13 +53,15 @@ def read_clip(judge: Any, frames: np.ndarray) -> Reading:
 
 @dataclass(frozen=True)
 class Result:
-    """A clip of this session.
+    """A clip that the studio made, in this session or before.
 
     Attributes:
         number: counted from 1.
         emotion: as asked for, intensity included.
         path: the clip as a looping WebP, for looking.
-        frames_path: its frames as sampled, a `.npy` of uint8 `[F, H, W, 3]`: other formats are made from these.
+        frames_path: its frames as sampled, a `.npy` of uint8 `[F, H, W, 3]`: other formats are made from these. None
+            for a clip of before, whose frames are read from `path`.
+        fps, seconds: frames a second, and what making it took; None for a clip of before.
         metadata: what made it; `sample.py --from` reads it from the file.
         served: the copy that the page shows.
     """
@@ -68,9 +71,9 @@ class Result:
     emotion: EmotionState | EmotionArc
     seed: int
     path: Path
-    frames_path: Path
-    fps: float
-    seconds: float
+    frames_path: Path | None
+    fps: float | None
+    seconds: float | None
     reading: Reading | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     served: Path | None = None
@@ -85,6 +88,12 @@ class Result:
         """The emotion as text for people; `metadata` has the exact one."""
         return plain_text(self.emotion)
 
-    def frames(self) -> np.ndarray:
-        """uint8 `[F, H, W, 3]`, as sampled."""
-        return np.load(self.frames_path)
+    def frames(self) -> tuple[np.ndarray, float]:
+        """uint8 `[F, H, W, 3]`, and frames a second.
+
+        Raises:
+            OSError, ValueError: the clip is not there any more, or is damaged.
+        """
+        if self.frames_path is not None and self.fps is not None:
+            return np.load(self.frames_path), self.fps
+        return read_video(self.path)

@@ -23,17 +23,60 @@ def theme() -> Any:
 
 CSS = """
 .gradio-container {max-width: 1380px !important; width: 100% !important; margin: 0 auto !important}
-.gradio-container main {max-width: none !important; padding: 12px 24px !important}
-#head {display: flex; align-items: baseline; gap: 14px; padding: 4px 2px}
-#head h1 {font-size: 1.5rem; font-weight: 700; margin: 0; color: var(--body-text-color)}
+.gradio-container .main.fillable {padding: 8px clamp(4px, 1.5vw, 24px) !important}
+.gradio-container main {max-width: none !important; padding: 4px clamp(4px, 1.5vw, 24px) !important}
+#head {display: flex; align-items: baseline; gap: 14px; padding: 2px}
+#head h1 {font-size: 1.3rem; font-weight: 700; margin: 0; color: var(--body-text-color)}
 #head p {margin: 0; color: var(--body-text-color-subdued)}
 .hint {color: var(--body-text-color-subdued); font-size: .85rem; margin: 4px 0 0; line-height: 1.45}
 .hint code, .asked code, .card code {overflow-wrap: anywhere}
-.notice {border-radius: 10px; padding: 10px 12px; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere}
+.notice {border-radius: 10px; padding: 8px 12px; font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere}
+.notice p {margin: 0}
 .notice.bad {background: #fdf0d5; color: #6b4700; border: 1px solid #f0cf8a}
 .notice.good {background: #e3f6ee; color: #11543e; border: 1px solid #a6dfc8}
+.notice.good a {color: inherit; font-weight: 600}
+.notice .sheet {width: 100%; margin-top: 8px; border-radius: 8px}
 .dark .notice.bad {background: #3d2f10; color: #f5d48f; border-color: #6b5216}
 .dark .notice.good {background: #10352a; color: #a6e6cd; border-color: #1d5b48}
+.notice.leaving {animation: leave .6s forwards; outline: none}
+.notice.leaving:hover, .notice.leaving:focus {animation: none}
+@keyframes leave {
+  to {opacity: 0; max-height: 0; padding-top: 0; padding-bottom: 0; border-width: 0; visibility: hidden}
+}
+.working .track {height: 8px; border-radius: 4px; overflow: hidden; background: var(--border-color-primary)}
+.working .track b {display: block; height: 100%; min-width: 3%; background: var(--color-accent); transition: width .2s}
+.working p {margin: 4px 0 0; font-size: .85rem; color: var(--body-text-color-subdued)}
+
+#make {display: grid; grid-template-columns: minmax(0, 6fr) minmax(0, 5fr); gap: 14px 22px; align-items: start;
+  grid-template-areas: "first clip" "rest clip"; grid-template-rows: auto 1fr}
+#make-first {grid-area: first; gap: 10px} #make-clip {grid-area: clip; gap: 10px} #make-rest {grid-area: rest}
+.emotions {display: grid; grid-template-columns: repeat(4, 1fr); gap: 6px}
+.emotions button, .palette button {margin: 0 !important; display: flex; align-items: center;
+  justify-content: center; gap: 6px; padding: 8px 4px;
+  border: 1px solid var(--border-color-primary); border-radius: 9px; cursor: pointer;
+  font-size: .88rem; color: var(--body-text-color); background: var(--block-background-fill); min-width: 0}
+.emotions i, .palette i {width: 10px; height: 10px; border-radius: 50%; background: var(--own); flex: none}
+.emotions button:hover, .palette button:hover {border-color: var(--own, var(--color-accent))}
+.emotions button.on, .palette button.on {border-color: var(--own, var(--color-accent)); font-weight: 700;
+  box-shadow: inset 0 0 0 1px var(--own, var(--color-accent))}
+.suggestions {display: flex; gap: 6px; overflow-x: auto; scrollbar-width: none}
+.suggestions button {flex: none; padding: 3px 10px; border-radius: 99px; font-size: .8rem; cursor: pointer;
+  border: 1px solid var(--border-color-primary); background: none; color: var(--body-text-color-subdued)}
+.suggestions button:hover {border-color: var(--color-accent)}
+#what .wrap {flex-wrap: nowrap; gap: 6px} #what label {padding: 6px 10px; white-space: nowrap}
+.palette {display: flex; flex-wrap: wrap; gap: 5px; margin-top: 6px}
+.palette button {padding: 4px 9px; font-size: .8rem} .palette button:disabled {opacity: .4; cursor: default}
+svg.edit {touch-action: none; cursor: crosshair; user-select: none}
+svg.edit .curve {fill: none; stroke: var(--body-text-color-subdued); stroke-width: 2}
+svg.edit .dot {cursor: grab; outline: none} svg.edit .reach {fill: transparent}
+svg.edit .dot circle:nth-child(2) {stroke: #fff; stroke-width: 1.5}
+svg.edit .dot.chosen circle:nth-child(2), svg.edit .dot:focus circle:nth-child(2) {stroke: var(--body-text-color);
+  stroke-width: 2.5}
+svg.edit .name {fill: var(--body-text-color)}
+.several {display: grid; grid-template-columns: repeat(4, 1fr); gap: 8px}
+.several button {padding: 0; border: 1px solid var(--border-color-primary); border-radius: 10px; overflow: hidden;
+  cursor: pointer; background: var(--block-background-fill); font-size: .8rem; color: var(--body-text-color)}
+.several img {width: 100%; display: block; aspect-ratio: 1; object-fit: contain}
 
 svg.plane {display: block; width: 100%; max-width: 380px; margin: 0 auto; touch-action: none; cursor: crosshair;
   user-select: none; outline: none}
@@ -90,7 +133,17 @@ svg.arc .name {font-size: 12px; font-weight: 600; paint-order: stroke; stroke: v
 .card .read {color: var(--body-text-color-subdued)}
 .empty {padding: 34px; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 14px;
   color: var(--body-text-color-subdued)}
-#sliders {gap: 6px 14px}
-.notice.good {padding: 5px 12px}
-@media (max-width: 640px) {.bars {grid-template-columns: 1fr} #head {display: block}}
+.sliders {gap: 6px 14px} .numbers {gap: 10px}
+.plane .quiet {font-size: 10px; font-weight: 400 !important; opacity: .6}
+.gradio-container .tab-container button {padding-left: 12px; padding-right: 12px}
+@media (max-width: 900px) {
+  #make {grid-template-columns: minmax(0, 1fr); grid-template-areas: "first" "clip" "rest"; grid-template-rows: none}
+}
+@media (max-width: 640px) {
+  .bars {grid-template-columns: 1fr} #head p {display: none} #head h1 {font-size: 1.05rem}
+  .emotions {gap: 4px} .emotions button {flex-direction: column; gap: 3px; font-size: .74rem; padding: 6px 0}
+  .emotions button.on {font-weight: 600} #what label {padding: 5px 7px; font-size: .8rem; gap: 4px}
+  .stage {min-height: 180px} .several {grid-template-columns: repeat(4, 1fr); gap: 4px}
+  .tab-container button {padding-left: 9px; padding-right: 9px; font-size: .9rem}
+}
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,15 +19,18 @@ class PaintingPipe:
     """Takes what `EmotionWanPipeline.__call__` takes; its clips depend on the seed alone."""
 
     fps = 12
+    pace = 0.0
+    """Seconds a step takes."""
 
-    def __init__(self, source: Source, device: str | None):
-        self.source, self.device, self.calls = source, device, []
+    def __init__(self, source: Source, device: str | None, opening=None):
+        self.source, self.device, self.opening, self.calls = source, device, opening, []
         self.generation_defaults = GenerationDefaults(num_inference_steps=3, guidance_scale=2.5, num_frames=5)
 
     def __call__(self, *, callback_on_step_end, generator, num_inference_steps, num_frames, **call):
         self.calls.append(call | {"num_inference_steps": num_inference_steps, "num_frames": num_frames})
         self.num_timesteps = num_inference_steps
         for step in range(num_inference_steps):
+            time.sleep(self.pace)
             callback_on_step_end(self, step, torch.tensor(0), {})
         noise = torch.rand(1, num_frames, 16, 16, 3, generator=generator[0])
         return SimpleNamespace(frames=noise.numpy())
@@ -58,11 +62,11 @@ def engine(tmp_path, model_folder):
     """Over painting pipelines (`engine.loaded`) for both kinds, with a judge."""
     loaded = []
 
-    def load(source, device):
-        loaded.append(PaintingPipe(source, device))
+    def load(source, device, opening):
+        loaded.append(PaintingPipe(source, device, opening))
         return loaded[-1]
 
     sources = {kind: Source(kind, model_folder) for kind in (TEXT, IMAGE)}
-    made = Engine(sources, FearfulJudge, "cpu", tmp_path / "out", load=load)
+    made = Engine(sources, FearfulJudge, "cpu", tmp_path / "out", load=load, judge_spec="fearful")
     made.loaded = loaded
     return made

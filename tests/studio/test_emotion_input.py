@@ -4,14 +4,15 @@ import pytest
 
 from emogen.emotion import MIKELS, EmotionArc, EmotionState, UnknownEmotionError, parse_emotion
 from emogen.studio.emotion_input import (
-    arc_rows,
-    arc_text,
-    in_words,
+    arc_points,
     mixture_text,
+    named,
+    plain_text,
     plane_text,
+    points_text,
     read,
     read_avoid,
-    with_intensity,
+    with_strength,
 )
 
 
@@ -52,39 +53,46 @@ def test_wrong_sliders_are_refused_by_name():
         mixture_text([0, 0, 0, -0.5, 0, 0, 0, 0])
 
 
-def test_table_is_an_arc_in_the_order_of_time_without_its_empty_rows():
-    rows = [["1", "amusement", None], [0, "fear", "hold"], ["", "", ""], [None, float("nan"), ""], [0.6, "fear", ""]]
-    assert arc_text(rows) == "0:fear@hold 0.6:fear 1:amusement"
-    assert read("arc", rows=rows) == EmotionArc.parse("0:fear@hold 0.6:fear 1:amusement")
+def test_a_named_dot_is_that_emotion_and_nothing_else():
+    for name in MIKELS:
+        assert read("plane", point=name) == EmotionState.of(name)
+    assert read("plane", point="neutral").is_neutral
+    assert read("plane", point="-0.65,0.85").distribution[MIKELS.index("fear")] < 0.6  # why a dot is no mere point
 
 
-def test_arc_to_table_and_back():
-    text = "0:neutral@ease 0.3:sadness:0.5 1:va:0.5,-0.2"
-    assert EmotionArc.parse(arc_text(arc_rows(text))) == EmotionArc.parse(text)
-
-
-@pytest.mark.parametrize(("rows", "message"), [
-    ([], "no keyframe"),
-    ([["", "", ""]], "no keyframe"),
-    ([[0, "fear", ""], [1, "", ""]], "row 2 of the arc has no emotion"),
-    ([["", "fear", ""]], "row 1 of the arc has no time"),
-    ([["soon", "fear", ""]], "row 1 of the arc: 'soon' is not a time"),
-    ([[0, "fear", ""], [1.5, "joy", ""]], "row 2 of the arc: keyframe time 1.5 is outside"),
-    ([[0, "fear", "bounce"]], "row 1 of the arc: easing 'bounce'"),
-    ([[0.5, "fear", ""], [0, "awe", ""], [0.5, "joy", ""]], "rows 1 and 3 of the arc have the same time, 0.5"),
+@pytest.mark.parametrize(("emotion", "name"), [
+    ("fear", "fear"), ("fear:0.3", "fear"), ("fear:-1", "fear"), ("neutral", "neutral"), ("awe:0.5+fear:0.5", None),
+    ("va:-0.65,0.85", None),
 ])  # fmt: skip
-def test_wrong_rows_are_refused_by_their_number(rows, message):
+def test_what_is_one_of_the_eight(emotion, name):
+    assert named(parse_emotion(emotion)) == name
+
+
+def test_arc_to_points_and_back():
+    text = "0:neutral@ease 0.3:sadness:0.5@hold 0.6:awe:0.5+fear:0.5 1:va:0.5,-0.2"
+    points = arc_points(text)
+    assert [point["emotion"] for point in points[:2]] == ["neutral", "sadness"]
+    assert [(point["strength"], point["easing"]) for point in points[:2]] == [(0, "ease"), (0.5, "hold")]
+    assert EmotionArc.parse(points_text(reversed(points))) == EmotionArc.parse(text)
+    points[1] |= {"time": 0.4, "strength": 1.2}
+    assert "0.4:sadness:1.2@hold" in points_text(points)
+
+
+@pytest.mark.parametrize(("points", "message"), [
+    ([], "no point"),
+    ([{"time": 0, "emotion": "fear", "strength": 1}, {"time": 0.5, "emotion": "fearr", "strength": 1}], "point 2 of"),
+    ([{"time": 1.5, "emotion": "fear", "strength": 1}], "point 1 of the arc: keyframe time 1.5 is outside"),
+    ([{"time": 0, "emotion": "fear", "strength": 1, "easing": "bounce"}], "easing 'bounce'"),
+    ([{"time": "soon", "emotion": "fear", "strength": 1}], "point 1 of the arc"),
+    ([{"emotion": "fear"}], "point 1 of the arc"),
+])  # fmt: skip
+def test_wrong_points_are_refused_by_their_number(points, message):
     with pytest.raises(ValueError, match=message):
-        arc_text(rows)
-
-
-def test_unknown_word_in_a_row_is_an_unknown_emotion():
-    with pytest.raises(UnknownEmotionError, match="row 2 of the arc"):
-        arc_text([[0, "fear", ""], [1, "amusment", ""]])
+        points_text(points)
 
 
 def test_only_the_chosen_input_counts():
-    given = {"point": "0.5,0.5", "amounts": [1, *[0] * 7], "rows": [[0, "no emotion at all", ""]], "words": "fear"}
+    given = {"point": "0.5,0.5", "amounts": [1, *[0] * 7], "arc": "0:no emotion at all", "words": "fear"}
     assert read("words", **given) == EmotionState.of("fear")
     assert read("mixture", **given) == EmotionState.of("amusement")
     with pytest.raises(ValueError, match="no input 'dream'"):
@@ -98,17 +106,17 @@ def test_words_may_be_an_arc_and_nothing_is_neutral():
         read("words", words="fearr")
 
 
-def test_intensity_is_a_factor_on_states_and_on_every_keyframe():
-    assert read("words", words="sadness:0.5", intensity=0.5).intensity == 0.25
-    assert read("words", words="sadness", intensity=0) == EmotionState.neutral()
-    assert read("words", words="sadness", intensity=-1).intensity == -1
-    arc = with_intensity(EmotionArc.parse("0:fear 1:joy@hold"), 0.5)
+def test_strength_is_a_factor_on_states_and_on_every_keyframe():
+    assert read("words", words="sadness:0.5", strength=0.5).intensity == 0.25
+    assert read("words", words="sadness", strength=0) == EmotionState.neutral()
+    assert read("words", words="sadness", strength=-1).intensity == -1
+    arc = with_strength(EmotionArc.parse("0:fear 1:joy@hold"), 0.5)
     assert [k.state.intensity for k in arc.keyframes] == [0.5, 0.5 * parse_emotion("joy").intensity]
     assert [k.easing for k in arc.keyframes] == ["linear", "hold"]
     with pytest.raises(ValueError, match="negative"):
-        with_intensity(EmotionArc.parse("0:fear 1:joy"), -1)
-    with pytest.raises(ValueError, match="intensity"):
-        with_intensity(EmotionState.of("fear"), float("nan"))
+        with_strength(EmotionArc.parse("0:fear 1:joy"), -1)
+    with pytest.raises(ValueError, match="strength"):
+        with_strength(EmotionState.of("fear"), float("nan"))
 
 
 def test_emotion_to_avoid():
@@ -118,8 +126,11 @@ def test_emotion_to_avoid():
         read_avoid("feer")
 
 
-def test_in_words():
-    assert in_words(parse_emotion("amusement:0.6+awe:0.2")) == "75% amusement, 25% awe, intensity 0.80"
-    assert "intensity 0.50" in in_words(parse_emotion("sadness:0.5"))
-    assert "adds nothing" in in_words(EmotionState.neutral())
-    assert in_words(EmotionArc.parse("0:fear 1:amusement")) == "fear at 0% → amusement at 100%"
+def test_an_empty_arc_says_what_to_do():
+    with pytest.raises(ValueError, match="the arc is empty"):
+        read("arc", arc=" ")
+
+
+def test_text_for_people():
+    assert plain_text(parse_emotion("amusement:0.6+awe:0.2")) == "amusement:0.6+awe:0.2"
+    assert plain_text(EmotionArc.parse("0:fear@hold 1:amusement")) == "0:fear@hold 1:amusement"

@@ -28,6 +28,7 @@ def test_plane_has_the_eight_at_their_places():
     assert plane_position(1, 1)[0] > SIZE / 2 > plane_position(1, 1)[1], "pleasant is right, stirred is up"
     found = {g.find("text").text: (float(g.find("circle").get("cx")), float(g.find("circle").get("cy")))
              for g in tree.iter("g") if g.get("class") == "point"}  # fmt: skip
+    assert found.pop("neutral") == plane_position(0, 0)
     assert set(found) == set(MIKELS)
     for name, place in found.items():
         assert place == pytest.approx(plane_position(*MIKELS_VA[name]), abs=0.06)
@@ -65,14 +66,22 @@ def test_arc_draws_the_emotions_that_it_has_and_no_others():
 def test_neutral_and_negative_emotions_have_pictures_too():
     ElementTree.fromstring(arc_svg(EmotionArc.constant("neutral")))
     ElementTree.fromstring(arc_svg(EmotionArc.constant(EmotionState.of("fear", -0.5))))
-    assert "away from" in emotion_html(EmotionState.of("fear", -1), "fear:-1", "")
+    assert "away from" in emotion_html(EmotionState.of("fear", -1), "fear:-1")
     ElementTree.fromstring(small_plane_svg({"asked": (0, 1), "read": (-1, -1)}))
+
+
+def test_one_number_for_one_thing():
+    html = emotion_html(parse_emotion("amusement:0.6+awe:0.2"), "text")
+    assert re.findall(r"<span>(\w+)</span>", html) == ["amusement", "awe"]
+    assert re.findall(r"<em>([\d%]+)</em>", html) == ["75%", "25%"]
+    assert re.findall(r"width:([\d.]+)%", html) == ["75.0", "25.0"]
+    assert html.count("%</em>") == html.count("intensity 0.80") * 2
 
 
 def test_whatever_is_typed_is_text_on_the_page():
     bad = '<img src=x onerror="alert(1)">'
     result = _result(prompt=bad, reading=READING)
-    for html in (cards.gallery_html([result]), cards.clip_html(result), emotion_html(result.emotion, bad, bad)):
+    for html in (cards.gallery_html([result]), cards.clip_html(result), emotion_html(result.emotion, bad)):
         assert bad not in html and "onerror=&quot;" in html
 
 

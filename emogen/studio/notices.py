@@ -1,0 +1,39 @@
+"""What the page says of work: how far it is, that it has ended, or why it failed. Each in its own place.
+
+A message leaves by itself, the later the longer it is; it stays while the pointer or the focus is on it.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+_READING = 18.0  # characters a second, slowly read
+_SHORTEST = 6.0  # seconds
+
+
+def progress_html(share: float, text: str, seconds: float) -> str:
+    """A bar with what is being done and for how long."""
+    width = f"{max(0.0, min(1.0, share)):.1%}"
+    return (
+        f'<div class="working" role="status"><div class="track"><b style="width:{width}"></b></div>'
+        f"<p>{escape(text)} · {seconds:.0f} s</p></div>"
+    )
+
+
+def error_html(title: str, text: object) -> str:
+    """What went wrong, with a title. Read out at once by screen readers."""
+    return _leaving("bad", title, str(text), "alert")
+
+
+def said_html(title: str, text: object = "") -> str:
+    """What has ended well."""
+    return _leaving("good", title, str(text), "status")
+
+
+def _leaving(kind: str, title: str, text: str, role: str) -> str:
+    stays = max(_SHORTEST, len(title + text) / _READING)
+    body = f"<p>{escape(text)}</p>" if text else ""
+    return (
+        f'<div class="notice leaving {kind}" role="{role}" tabindex="0" style="animation-delay:{stays:.1f}s">'
+        f"<b>{escape(title)}</b>{body}</div>"
+    )
