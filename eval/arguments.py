@@ -75,17 +75,6 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     return args
 
 
-def check_device(text: str) -> None:
-    """Refuse a `--device` that this machine or this PyTorch does not have (`ConfigError`)."""
-    import torch
-
-    try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).partition("\n")[0][:160]
-        raise ConfigError(f"--device {text[:40]}: cannot be used here ({reason}); take cpu") from None
-
-
 def finished(folder: Path, kind: type) -> dict[str, Any]:
     """The results of `--report`, checked.
 

@@ -139,8 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from emogen.data.tables import RecordError
     from emogen.files import FolderInUse, only_writer
     from emogen.settings import ConfigError
+    from emogen.settings.device import check_device
 
     try:
+        if "device" in args:
+            check_device(args.device)
         if args.stage in ("status", "agree", "doctor"):
             return STAGES[args.stage](args)
         begins = args.stage in ("ingest", "run", "fetch-stickers")

@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.command == "train" and args.frames < 1:
         parser.error(f"--frames must be 1 or more, not {args.frames}")
-    from emogen.eval.arguments import check_device
     from emogen.settings import ConfigError
+    from emogen.settings.device import check_device
     from emogen.settings.paths import check_output_folder
 
     try:

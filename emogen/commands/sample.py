@@ -15,6 +15,7 @@ from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import ALL, Job, RequestError, parse, read_batch, read_job
 from emogen.commands.sample_set import emotions_of, is_set, set_jobs
 from emogen.failure import fail
+from emogen.settings.device import check_device
 from emogen.versions import versions_in_clip
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(parser, argv)
         jobs = _jobs(args)
         _check_run(args, jobs)
+        check_device(args.device)
     except ValueError as error:
         parser.error(str(error))
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -161,6 +161,7 @@ def make(pipe: Any, jobs: Sequence[Job], chooser: Chooser) -> list[Made]:
 def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     """uint8 `[B, F, H, W, 3]`: one clip, or one for neutral and each emotion."""
     args = job.options
+    _check_size(pipe, args)
     every = [EmotionState.of(name) for name in (NEUTRAL, *MIKELS)]
     emotions = every if job.emotion is None else [job.emotion]
     call = {name: getattr(args, name) for name in _CALL if getattr(args, name) is not None}
@@ -175,6 +176,17 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
         generator=[torch.Generator().manual_seed(seed) for _ in emotions], **call,
     ).frames  # fmt: skip
     return to_uint8(clips)
+
+
+def _check_size(pipe: Any, args: Namespace) -> None:
+    patch = getattr(getattr(pipe, "transformer", None), "config", {}).get("patch_size") or (1, 1, 1)
+    step = getattr(pipe, "vae_scale_factor_spatial", 1) * patch[-1]
+    for name in ("height", "width"):
+        value = getattr(args, name)
+        if value is not None and value % step:
+            below = value - value % step
+            near = f"{below} or {below + step}" if below else str(step)
+            raise RequestError(f"--{name} {value}: this model makes multiples of {step}; take {near}")
 
 
 def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from emogen.extras import how_to_install
 from emogen.failure import fail
+from emogen.settings.device import check_device
 
 PASSWORD = "EMOGEN_STUDIO_PASSWORD"
 _SHORTEST = 8
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
+        check_device(args.device)
         password = _password(args.host)
         engine = _engine(args)
         from emogen.studio.page import build_page, launch

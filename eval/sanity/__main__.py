@@ -73,13 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from emogen.eval.arguments import check_device
     from emogen.eval.benchmark.config import EvalConfigError
     from emogen.eval.benchmark.measure import load_judges
     from emogen.eval.sanity.corruptions import check_strengths
     from emogen.eval.sanity.report import markdown
     from emogen.eval.sanity.run import PLOT, run_sanity, sanity_networks, sanity_records
     from emogen.files import only_writer
+    from emogen.settings.device import check_device
 
     check_device(args.device)
     if not 0 <= args.seed < 2**63:
