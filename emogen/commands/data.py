@@ -58,6 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
     one.add_argument("--domain", default="movie", help="such as movie, animation, sticker")
     one.add_argument("--group_by", default="file", choices=("file", "folder"), help="what never stands in two splits")
+    one.add_argument("--sequence_fps", type=float, metavar="FPS",
+                     help="numbered pictures of one folder are one clip of so many a second")  # fmt: skip
     one.add_argument("--license", help="of all these files")
     one.add_argument("--origin", help="where they come from")
     one.add_argument("--no_audio", action="store_true", help="do not keep the sound")

@@ -32,7 +32,7 @@ from emogen.files import fingerprint_value
 def ingest(args: argparse.Namespace) -> int:
     workspace, how = Workspace(args.output_dir), how_to_run(args)
     about = {name: value for name in ("license", "origin") if (value := getattr(args, name))}
-    files = SourceFiles(args.folder, args.domain, args.group_by, about, apart=args.output_dir, shard=how.shard)
+    files = SourceFiles(args.folder, args.domain, args.group_by, about, args.output_dir, args.sequence_fps, how.shard)
     rows = SourceList(workspace.folder, files)
     status = run_rows(ingest_stage(not args.no_audio), rows, workspace, replace(how, shard=(1, 1)))
     for folder in rows.forgotten:
@@ -169,6 +169,7 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
         steps.append(("ingest", {
             "folder": folder, "output_dir": args.output_dir, "domain": source.domain,
             "group_by": source.group_by, "license": source.license, "origin": source.origin,
+            "sequence_fps": source.sequence_fps,
             "no_audio": not recipe.keep_audio,
         }))  # fmt: skip
     steps.append(("scenes", vars(recipe.scenes)))

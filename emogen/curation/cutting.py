@@ -38,7 +38,8 @@ def cut(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
     """
     source = Path(row["source_folder"]) / row["source_path"]
     try:
-        frames = cut_clip(source, float(row["start"]), float(row["end"]), cut_path(row, output / CUTS))
+        target = cut_path(row, output / CUTS)
+        frames = cut_clip(source, float(row["start"]), float(row["end"]), target, row.get("fps"))
     except (VideoError, OSError, av.FFmpegError) as error:
         raise StageError(str(error)) from error
     return [{"clip_id": row["clip_id"], "frames_cut": frames}]
@@ -68,13 +69,14 @@ def whole_source(row: Row) -> Path | None:
     return Path(row["source_folder"]) / row["source_path"] if alone else None
 
 
-def cut_clip(source: str | Path, start: float, end: float, target: str | Path) -> int:
+def cut_clip(source: str | Path, start: float, end: float, target: str | Path, fps: float | None = None) -> int:
     """Cut a span out of a video into an MP4, frame by frame, so that memory does not grow with it.
 
     Every frame keeps its own time, so a variable rate stays one. Sound that MP4 can hold is copied as it is.
 
     Args:
         start, end: seconds; frames shown in [start, end) are taken.
+        fps: the source's mean rate.
 
     Returns:
         How many frames were written.
@@ -91,11 +93,9 @@ def cut_clip(source: str | Path, start: float, end: float, target: str | Path) -
                 break
             if stream is None:
                 height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
-                stream = _video_stream(sink, height, width)
+                stream = video_stream(sink, height, width, _CRF, fps)
                 sound = _sound(sounding, sink, start, end)
-            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
-            shown = shown.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
-            shown.pts, shown.time_base = round((time - start) / _TICK), _TICK
+            shown = picture_of(frame[:height, :width], time - start)
             for packet in sound:
                 sink.mux(packet)
                 if packet.pts * packet.time_base > time - start:
@@ -110,8 +110,29 @@ def cut_clip(source: str | Path, start: float, end: float, target: str | Path) -
     return count
 
 
-def _video_stream(sink: av.container.OutputContainer, height: int, width: int) -> Any:
-    stream = sink.add_stream("libx264", rate=Fraction(30), options={"crf": _CRF, "preset": "veryfast"})
+def picture_of(pixels: np.ndarray, time: float) -> av.VideoFrame:
+    """A frame for `video_stream`.
+
+    Args:
+        pixels: uint8 `(H, W, 3)` of even sides.
+        time: seconds after the clip's beginning.
+    """
+    shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    shown = shown.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
+    shown.pts, shown.time_base = round(time / _TICK), _TICK
+    return shown
+
+
+def video_stream(
+    sink: av.container.OutputContainer, height: int, width: int, crf: str, fps: float | None = None
+) -> Any:
+    """An H.264 stream in which every frame has a time of its own, with BT.709's matrix.
+
+    Args:
+        fps: the mean rate, which says how long the last frame is shown; None: 30.
+    """
+    rate = Fraction(fps or 30).limit_denominator(10_000)
+    stream = sink.add_stream("libx264", rate=rate, options={"crf": crf, "preset": "veryfast"})
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.time_base = stream.codec_context.time_base = _TICK
     stream.codec_context.colorspace = stream.codec_context.color_primaries = 1  # BT.709

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from emogen.curation.declared import declared
+from emogen.curation.sequences import Sequence, make_clip, missing_numbers
 from emogen.curation.stage import Row, Stage, StageError
 from emogen.files import atomic
 from emogen.media import VideoError, probe
@@ -15,7 +16,15 @@ from emogen.media.reader import open_clip
 
 def ingest_stage(keep_audio: bool = True) -> Stage:
     """The stage; its rows come from `sources.SourceFiles`."""
-    return Stage("ingest", 3, ingest, {"keep_audio": keep_audio}, key="source_key")
+    return Stage("ingest", 3, ingest, {"keep_audio": keep_audio}, key="source_key", there=_is_there)
+
+
+def _is_there(row: Row, output: Path) -> bool:
+    return "frames_from" not in row or _path(row).is_file()
+
+
+def _path(row: Row) -> Path:
+    return Path(row["source_folder"]) / row["source_path"]
 
 
 def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
@@ -28,47 +37,44 @@ def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
     """
     if row.get("unusable"):
         raise StageError(row["unusable"])
-    path = Path(row["source_folder"]) / row["source_path"]
+    path, numbers = _path(row), []
+    if "frames_from" in row:
+        sequence = Sequence.from_text(row["frames_from"])
+        numbers = list(sequence.frames())
+        make_clip(sequence, path)
     try:
         about = probe(path)
         with open_clip(path) as clip:
-            declared = clip.declared_frames
+            frames, timing = clip.declared_frames, getattr(clip, "timing", None)
             first = next(iter(clip.frames(0.0)), None)
+        says = declared(path)
     except (VideoError, OSError) as error:
         raise StageError(str(error).replace(f"{path}: ", "")) from error
+    damaged = about.damaged
+    if missing := missing_numbers(numbers):
+        frames, damaged = numbers[-1] - numbers[0] + 1, f"truncated: pictures {missing} of the sequence are missing"
     return [
         {
             "kind": about.kind,
             "width": about.width,
             "height": about.height,
             "fps": about.fps or None,
-            "variable_rate": _varies(path) if about.kind == "video" else None,
+            # of our own writing, which merges frames that are alike, the rate stands in the file
+            "variable_rate": (timing is None and says.variable_rate) if about.kind == "video" else None,
+            "rotation": says.rotation,
+            "sample_aspect": says.sample_aspect,
+            "codec": about.codec,
+            "transfer": about.hdr or "SDR",
             "duration": about.duration,
-            "frames_declared": declared,
+            "frames_declared": frames,
             "frames_decoded": about.frames,
-            "truncated": about.damaged is not None and about.damaged.startswith("truncated"),
-            "damaged": about.damaged,
+            "truncated": damaged is not None and damaged.startswith("truncated"),
+            "damaged": damaged,
             "alpha": bool(first is not None and _has_alpha(first)),
             "has_audio": about.has_audio,
             "audio_file": _keep_audio(path, row, output) if about.has_audio and settings["keep_audio"] else None,
         }
     ]
-
-
-def _varies(path: Path) -> bool | None:
-    """Whether frames come at unequal times, by the stamps of the packets, which are not decoded; None for animated
-    pictures. Stamps are rounded to the container's grain: less than two of these is no difference."""
-    import av
-
-    try:
-        with av.open(str(path)) as file:
-            stream = file.streams.video[0]
-            grain = 2 * float(stream.time_base) + 1e-6
-            stamps = sorted(float(p.pts * p.time_base) for p in file.demux(stream) if p.pts is not None)
-    except (av.FFmpegError, IndexError, ValueError):
-        return None
-    gaps = [after - before for before, after in pairwise(stamps)]
-    return bool(gaps) and max(gaps) - min(gaps) > grain
 
 
 def _has_alpha(shown: Any) -> bool:

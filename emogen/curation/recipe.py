@@ -14,13 +14,14 @@ from emogen.settings.types import Count, Flag, Name, Number, Whole
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
 class Source:
-    """A folder of files to ingest; see `ingest.files_below`.
+    """A folder of files to ingest; see `sources.SourceFiles`.
 
     Attributes:
         folder: of the files; relative to where the command runs.
         fetch: in place of a folder: "fluent" brings the animated Fluent stickers into OUT/fetched/fluent.
         about: a table (or for some layouts a folder) that says something of these files; see `imported`.
         layout, label_kind: of that table.
+        sequence_fps: numbered pictures of one folder are the frames of one clip, so many a second.
     """
 
     folder: Name | None = None
@@ -30,6 +31,7 @@ class Source:
     label_kind: Literal["curated", "human", "model"] = "human"
     domain: Name = "movie"
     group_by: Literal["file", "folder"] = "file"
+    sequence_fps: Number | None = Field(None, gt=0)
     license: Name | None = None
     origin: Name | None = None
 

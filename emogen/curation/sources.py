@@ -13,13 +13,14 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emogen.curation.held import Met
 from emogen.curation.runner import is_mine
+from emogen.curation.sequences import MADE, Sequence, numbered
 from emogen.curation.stage import Row, StageError
 from emogen.files import fingerprint_bytes, fingerprint_file
 
@@ -28,6 +29,22 @@ BESIDE = (".csv", ".json", ".jsonl", ".log", ".md", ".parquet", ".pdf", ".srt", 
 
 GROUPS = ("file", "folder")
 LISTS = "sources"
+FASTEST = 1000.0
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file below the folder, or the first picture of a sequence.
+
+    Attributes:
+        name: below the folder, as text.
+        problem: what is wrong with it already.
+    """
+
+    name: str
+    path: Path
+    problem: str | None = None
+    sequence: Sequence | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +56,9 @@ class SourceFiles:
         domain: such as movie, animation, sticker.
         group_by: "file": a file's clips are a group (a film); "folder": all files of one folder are (a character).
         about: further columns for all rows, such as `license` and `origin`.
-        apart: a folder that is left out: the output's, if it lies below.
+        output: the output folder. It is left out if it lies below, and takes the clips that are made of sequences.
+        sequence_fps: numbered pictures of one folder and name are the frames of one clip, so many a second; None: each
+            is a still of its own.
         shard: the share of the files that is taken (see `runner.How`); others are not even opened.
 
     Raises:
@@ -50,13 +69,16 @@ class SourceFiles:
     domain: str
     group_by: str = "file"
     about: Mapping[str, str] = field(default_factory=dict)
-    apart: Path | None = None
+    output: Path | None = None
+    sequence_fps: float | None = None
     shard: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder).resolve())
-        if self.apart is not None:
-            object.__setattr__(self, "apart", Path(self.apart).resolve())
+        if self.output is not None:
+            object.__setattr__(self, "output", Path(self.output).resolve())
+        if self.sequence_fps is not None and not (0 < self.sequence_fps <= FASTEST and self.output is not None):
+            raise StageError(f"the pictures of a sequence a second are {self.sequence_fps:g}; give 0 to {FASTEST:g}")
         if not self.folder.is_dir():
             raise StageError(f"{self.folder}: no such folder")
         if self.group_by not in GROUPS:
@@ -68,53 +90,72 @@ class SourceFiles:
         return sum(1 for _ in self._mine())
 
     def __iter__(self) -> Iterator[Row]:
-        for name, path, problem in self._mine():
-            digest = "unusable"
+        for found in self._mine():
+            problem, digest, made = found.problem, "unusable", {}
             try:
-                problem = problem or _problem(path)
-                digest = fingerprint_file(path) if problem is None else digest
+                problem = problem or _problem(found.path)
+                if problem is None and found.sequence is not None:
+                    digest, made = found.sequence.fingerprint(), self._made(found)
+                elif problem is None:
+                    digest = fingerprint_file(found.path)
             except OSError as error:
                 problem = f"cannot be read: {error.strerror or error}"
+            except StageError as error:
+                problem = str(error)
             row: Row = {
-                "source_key": f"{name}|{digest}",
-                "source_path": name,
+                "source_key": f"{found.name}|{digest}",
+                "source_path": found.name,
                 "source_folder": str(self.folder),
                 "source_sha256": digest,
                 "domain": self.domain,
-                "group": name if self.group_by == "file" else os.path.dirname(name) or ".",
+                "group": found.name if self.group_by == "file" else os.path.dirname(found.name) or ".",
+                **made,
                 **self.about,
             }
             yield row if problem is None else row | {"unusable": problem}
 
-    def _mine(self) -> Iterator[tuple[str, Path, str | None]]:
+    def _made(self, found: _Found) -> Row:
+        """Where the clip will lie that is made of a sequence."""
+        base = self.output / MADE / fingerprint_bytes(str(self.folder).encode())[:12]
+        return {"source_folder": str(base), "source_path": found.name + found.sequence.ending(),
+                "frames_from": found.sequence.to_text()}  # fmt: skip
+
+    def _mine(self) -> Iterator[_Found]:
         for found in self._all():
-            if self.shard[1] == 1 or is_mine(fingerprint_bytes(found[0].encode()), self.shard):
+            if self.shard[1] == 1 or is_mine(fingerprint_bytes(found.name.encode()), self.shard):
                 yield found
 
-    def _all(self) -> Iterator[tuple[str, Path, str | None]]:
-        """(name below the folder, path, what is wrong with it already)."""
+    def _all(self) -> Iterator[_Found]:
         seen: set[tuple[int, int]] = set()  # a link may lead back up
 
-        def below(folder: Path, inside: str) -> Iterator[tuple[str, Path, str | None]]:
+        def below(folder: Path, inside: str) -> Iterator[_Found]:
             try:
                 about = folder.stat()
-                names = sorted(os.listdir(folder))
+                names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
             except OSError as error:
-                yield _said(inside.rstrip("/")), folder, f"the folder cannot be read: {error.strerror or error}"
+                yield _Found(_said(inside.rstrip("/")), folder, f"the folder cannot be read: {error.strerror or error}")
                 return
             if (about.st_dev, about.st_ino) in seen:
                 return
             seen.add((about.st_dev, about.st_ino))
+            sequences = numbered(names) if self.sequence_fps is not None else {}
+            frames = {name: key for key, several in sequences.items() for name in several}
+            told = set()
             for name in names:
-                path = folder / name
-                if name.startswith(".") or path == self.apart:
+                path, whole = folder / name, f"{inside}{name}"
+                if path == self.output:
                     continue
                 if path.is_dir():
-                    yield from below(path, f"{inside}{name}/")
+                    yield from below(path, f"{whole}/")
+                elif name in frames:
+                    if frames[name] not in told:
+                        told.add(frames[name])
+                        sequence = Sequence(str(folder), *frames[name], float(self.sequence_fps))
+                        alone = len(sequences) == 1 and inside
+                        word = inside.rstrip("/") if alone else inside + (frames[name][0].rstrip("_-. ") or "frames")
+                        yield _Found(_said(word), path, _no_text(word), sequence)
                 elif not name.lower().endswith(BESIDE):
-                    whole = f"{inside}{name}"
-                    said = _said(whole)
-                    yield said, path, None if said == whole else "its name is no UTF-8 text; rename it"
+                    yield _Found(_said(whole), path, _no_text(whole))
 
         yield from below(self.folder, "")
 
@@ -122,6 +163,10 @@ class SourceFiles:
 def _said(name: str) -> str:
     """The name as text that every table can hold."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _no_text(name: str) -> str | None:
+    return None if _said(name) == name else "its name is no UTF-8 text; rename it"
 
 
 def _problem(path: Path) -> str | None:
@@ -191,7 +236,7 @@ def count_files(output: str | Path) -> int:
     return sum(newest.values())
 
 
-def _lists(output: str | Path) -> Sequence[Path]:
+def _lists(output: str | Path) -> list[Path]:
     """The newest first."""
     return sorted((Path(output) / LISTS).glob("*.jsonl"), key=lambda path: (path.stat().st_mtime, path.name))[::-1]
 

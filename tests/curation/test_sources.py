@@ -2,17 +2,20 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+from PIL import Image
 
 from emogen.commands.data import main
+from emogen.curation.ingest import ingest, ingest_stage
 from emogen.curation.runner import How, run_stage
 from emogen.curation.sources import SourceFiles, SourceList, count_files, listed_sources
 from emogen.curation.stage import Stage
 from emogen.curation.workspace import Workspace
-from emogen.media import write_video
+from emogen.media import read_frames, write_video
 
 QUIET = ["--workers", "0", "--quiet"]
 
@@ -94,8 +97,6 @@ def test_a_list_that_was_not_finished_counts_as_far_as_it_goes(tmp_path):
     first = [next(rows), next(rows)]
     assert [row["source_path"] for row in listed_sources(out)] == ["0.mp4", "1.mp4"]
     workspace = Workspace(out)
-    from emogen.curation.ingest import ingest_stage
-
     workspace.register(ingest_stage())
     run_stage(ingest_stage(), first, out, How(workers=0, quiet=True))
     assert [(one.stage, one.done, one.pending) for one in workspace.status()] == [("ingest", 2, 2)]
@@ -156,3 +157,73 @@ def test_where_every_clip_was_dropped_the_reason_is_said(tmp_path, capsys):
     assert main(["ingest", str(tmp_path / "films"), "--output_dir", out, *QUIET]) == 0
     assert main(["scenes", out, *QUIET]) == 0 and main(["attributes", out, *QUIET]) == 2
     assert "none of its 1 rows is a clip to work on (shorter than 4 s: 1)" in capsys.readouterr().err
+
+
+def pictures(folder, numbers, name="f_{:03}.png", alpha=None, size=(33, 50)):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        pixels = np.full((*size, 3 if alpha is None else 4), 10 * number + 5, np.uint8)
+        if alpha is not None:
+            pixels[..., 3] = alpha
+        Image.fromarray(pixels).save(folder / name.format(number))
+
+
+def test_numbered_pictures_are_one_clip(tmp_path):
+    films, out = tmp_path / "films", tmp_path / "set"
+    pictures(films / "walk", range(12))
+    pictures(films / "walk" / "ghost", range(9, 12), "{}.png", alpha=128)  # 9 comes before 10
+    pictures(films / "holes", (1, 2, 5), "p{}.jpg")
+    pictures(films / "two", (1, 2), "a-{}.png")
+    pictures(films / "two", (1, 2), "b-{}.png")
+    pictures(films / "sizes", (1, 2))
+    pictures(films / "sizes", (3,), size=(20, 20))
+    pictures(films / "twice", (1, 2), "{}.png")
+    pictures(films / "twice", (1,), "{:02}.png")
+    pictures(films / "alone", (7,))
+    draw(films / "film.mp4", 0)
+    assert ingested(films, out, "--sequence_fps", "8") == 3
+    rows = table(out)
+    assert {name: row["error"] for name, row in rows.items() if row["error"]} == {
+        "sizes.mp4": "f_003.png is of 20x20 pixels, the first of 50x33",
+        "twice": "01.png and 1.png are both number 1",
+    }
+    assert {n: (r["kind"], r["frames_decoded"], r["end"], r["alpha"]) for n, r in rows.items() if not r["error"]} == {
+        "walk.mp4": ("video", 12, 1.5, False), "walk/ghost.webp": ("video", 3, 0.375, True),
+        "holes.mp4": ("video", 3, 0.375, False), "two/a.mp4": ("video", 2, 0.25, False),
+        "two/b.mp4": ("video", 2, 0.25, False), "alone/f_007.png": ("image", 1, 0.0, False),
+        "film.mp4": ("video", 4, 1.0, False),
+    }  # fmt: skip
+    holes = rows["holes.mp4"]
+    assert (holes["truncated"], holes["frames_declared"]) == (True, 5) and "3 to 4" in holes["damaged"]
+    frames, times = read_frames(Path(rows["walk.mp4"]["source_folder"]) / "walk.mp4")
+    assert list(times) == pytest.approx([n / 8 for n in range(12)], abs=1e-4) and frames.shape[1:3] == (34, 50)
+    assert [int(frame.mean()) for frame in frames] == pytest.approx([10 * n + 5 for n in range(12)], abs=2)
+    ghost, _ = read_frames(Path(rows["walk/ghost.webp"]["source_folder"]) / "walk/ghost.webp", alpha=True)
+    assert [tuple(frame[5, 5]) for frame in ghost] == [(n, n, n, 128) for n in (95, 105, 115)]
+    assert main(["attributes", str(out), *QUIET]) == 0 and table(out)["walk.mp4"]["brightness"]
+    shutil.rmtree(out / "sequences")
+    pictures(films / "holes", (3, 4), "p{}.jpg")
+    assert ingested(films, out, "--sequence_fps", "8") == 0  # known failures stay
+    assert table(out)["holes.mp4"]["frames_decoded"] == 5 and list((out / "sequences").rglob("walk.mp4"))
+
+
+def test_what_a_file_says_of_its_frames(tmp_path):
+    stills = [Image.fromarray(np.full((16, 16, 3), 40 * n, np.uint8)) for n in range(4)]
+    for name, durations in (("even", [100] * 4), ("odd", [100, 200, 50, 100])):
+        for ending in ("gif", "webp", "png"):
+            stills[0].save(tmp_path / f"{name}.{ending}", save_all=True, append_images=stills[1:], duration=durations)
+    merged = np.stack([np.full((16, 16, 3), 40 * n, np.uint8) for n in (0, 0, 0, 1, 2)])
+    write_video(tmp_path / "merged.webp", merged, 10)  # three frames become one of thrice the time
+    media = Path(__file__).parents[1] / "fixtures" / "media"
+    for name in ("bar_vfr.mp4", "bar_cfr.mp4", "sar_16_9_circle.mp4", "exif6.jpg"):
+        shutil.copy(media / name, tmp_path / name)
+    found = {}
+    for row in SourceFiles(tmp_path, "movie"):
+        found[row["source_path"]] = ingest(row, {"keep_audio": False}, tmp_path)[0]
+    assert {name: row["variable_rate"] for name, row in found.items()} == {
+        "even.gif": False, "even.webp": False, "even.png": False, "odd.gif": True, "odd.webp": True, "odd.png": True,
+        "merged.webp": False, "bar_vfr.mp4": True, "bar_cfr.mp4": False, "sar_16_9_circle.mp4": False,
+        "exif6.jpg": None,
+    }  # fmt: skip
+    assert found["sar_16_9_circle.mp4"]["sample_aspect"] != 1 and found["bar_cfr.mp4"]["rotation"] == 0
+    assert found["bar_cfr.mp4"]["codec"] == "h264" and found["bar_cfr.mp4"]["transfer"] == "SDR"
