@@ -24,6 +24,7 @@ EXTRAS = (
     "lpips",
     "studio",
     "ray",
+    "sound",
     "analysis",
 )
 """The extras that `pyproject.toml` declares."""

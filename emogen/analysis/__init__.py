@@ -8,6 +8,7 @@ _ORDER = (
     "distribution",
     "look",
     "hue",
+    "sound",
     "prediction",
     "time",
     "curves",

@@ -21,7 +21,7 @@ TEXTS = (
 NUMBERS = (
     "order", "start", "end", "duration", "gap_before", "paper_hue", "paper_colourfulness", "paper_brightness", "hue",
     "hue_strength", "saturation", "brightness", "contrast", "motion", "agreement", "confidence", "votes", "valence",
-    "arousal", "fps",
+    "arousal", "fps", "loudness", "tempo", "spectral_centroid",
 )  # fmt: skip
 
 

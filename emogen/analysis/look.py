@@ -9,23 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from emogen.analysis.clips import Clips
+from emogen.analysis.compare import Comparison, compare_all, draw_means, effect_results
 from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
 from emogen.analysis.intervals import group_interval, wilson
-from emogen.analysis.plots import INK, QUIET, SERIES, dots, draw, picture
-from emogen.analysis.variance import (
-    equal_means,
-    eta_bounds,
-    eta_squared,
-    hedges,
-    holm,
-    moments,
-    omega_squared,
-    one_way,
-    pair_tests,
-    robust_means,
-    welch,
-)
-from emogen.emotion import MIKELS
+from emogen.analysis.plots import INK, QUIET, SERIES, draw, picture
 
 MEASURES = {
     "saturation": "colourfulness, raw",
@@ -50,87 +37,19 @@ def run(clips: Clips, settings: Settings) -> Found:
         raise NotPossible("All clips have one emotion, so that looks cannot be compared between emotions.")
     if len(clips) < 16:
         raise NotPossible(f"Only {len(clips)} clips are labelled, which is too few to compare looks.")
-    effects, means, pairs, skipped = [], [], [], []
-    for name in there:
-        values = clips.numbers(name)
-        part = clips.where(np.isfinite(values))
-        values = values[np.isfinite(values)]
-        if len(part) < 16 or values.std() < 1e-12 or len(np.unique(part.label)) < 2:
-            skipped.append(f"{MEASURES[name]} (the same in all clips, or in too few)")
-            continue
-        effect, mean, pair = _measure(name, values, part, settings)
-        effects.append(effect)
-        means += mean
-        pairs += pair
-    if not effects:
+    found = compare_all(MEASURES, there, clips, settings)
+    if not found.effects:
         raise NotPossible("No attribute differs between the clips.")
     ratios, trends = _ratios(clips, settings)
     agree = [_rounding(clips, raw, paper, settings) for raw, paper in _PAPERS.items()]
-    results = [result for effect in effects for result in _effect_results(effect)]
+    results = effect_results(found.effects)
     results += [*trends, *(result for result in agree if result)]
-    results += [
-        Result(f"{r['measure']}: mean, {r['emotion']}", r["mean"], r["low"], r["high"], r["clips"]) for r in means
-    ]
-    pictures = {"look_means": _draw_means(means)}
+    results += found.mean_results()
+    pictures = {"look_means": _draw_means(found.means)}
     if ratios:
         pictures["positive_ratio"] = _draw_ratios(ratios, float((clips.label < 4).mean()))
-    warnings = [f"Left out: {', '.join(skipped)}."] if skipped else []
-    tables = {"look_effects": effects, "look_means": means, "look_pairs": pairs, "positive_ratio": ratios}
-    return Found(_say(effects, trends), results, pictures, tables, warnings)
-
-
-def _measure(name: str, values: np.ndarray, clips: Clips, settings: Settings) -> tuple[dict, list, list]:
-    """Effects, means and pairs of one measure."""
-    middle = values.mean()
-    each = moments(values - middle, clips.label)
-    sums = each.sum(0)
-    robust = robust_means(values[:, None], clips.label, clips.group)
-    fisher, unequal, grouped = one_way(sums), welch(sums), equal_means(robust)
-    omega, low, high = group_interval(each, clips.group, omega_squared, settings)
-    eta_low, eta_high = eta_bounds(fisher, len(values))
-    effect = {
-        "measure": MEASURES[name], "clips": len(values), "F": fisher.statistic, "p": fisher.p,
-        "Welch_F": unequal.statistic if unequal else None, "Welch_p": unequal.p if unequal else None,
-        "p_over_groups": grouped.p if grouped else None, "eta_squared": float(eta_squared(sums)), "eta_low": eta_low,
-        "eta_high": eta_high, "omega_squared": float(omega), "omega_low": float(low), "omega_high": float(high),
-    }  # fmt: skip
-    mean, low, high = group_interval(each[:, :, :2], clips.group, lambda s: s[..., 1] / s[..., 0] + middle, settings)
-    rows = [
-        {"measure": MEASURES[name], "emotion": MIKELS[k], "clips": int(sums[k, 0]), "mean": mean[k], "low": low[k],
-         "high": high[k], "sd": float(values[clips.label == k].std(ddof=1)) if sums[k, 0] > 1 else None}
-        for k in range(8) if sums[k, 0]
-    ]  # fmt: skip
-    return effect, rows, _pairs(name, each, clips, pair_tests(robust), settings)
-
-
-def _pairs(name: str, each: np.ndarray, clips: Clips, p: dict, settings: Settings) -> list[dict]:
-    sums = each.sum(0)
-    there = [pair for pair in p if sums[pair[0], 0] > 1 and sums[pair[1], 0] > 1]
-    if not there:
-        return []
-
-    def sizes(s: np.ndarray) -> np.ndarray:
-        return np.stack([hedges(s, *pair) for pair in there], -1)
-
-    size, low, high = group_interval(each, clips.group, sizes, settings)
-    corrected = holm(np.array([p[pair] for pair in there]))
-    return [
-        {"measure": MEASURES[name], "one": MIKELS[a], "other": MIKELS[b], "hedges_g": size[k], "low": low[k],
-         "high": high[k], "p": p[a, b], "p_holm": corrected[k]}
-        for k, (a, b) in enumerate(there)
-    ]  # fmt: skip
-
-
-def _effect_results(effect: dict) -> list[Result]:
-    name, n = effect["measure"], effect["clips"]
-    grouped = effect["p_over_groups"]
-    tests = f"F = {effect['F']:.3g}, p = {effect['p']:.2g} taking clips as independent"
-    tests += f"; p = {grouped:.2g} over films or characters" if grouped is not None else "; too few groups for a test"
-    eta_note = "noncentral F, takes clips as independent"
-    return [
-        Result(f"{name}: omega squared", effect["omega_squared"], effect["omega_low"], effect["omega_high"], n, tests),
-        Result(f"{name}: eta squared", effect["eta_squared"], effect["eta_low"], effect["eta_high"], n, eta_note),
-    ]
+    tables = {**found.tables("look"), "positive_ratio": ratios}
+    return Found(_say(found, trends), results, pictures, tables, found.warnings())
 
 
 def _correlation(s: np.ndarray) -> np.ndarray:
@@ -186,12 +105,8 @@ def _rounding(clips: Clips, raw: str, paper: str, settings: Settings) -> Result 
     return Result(f"{MEASURES[raw]} against the paper's: r", r, low, high, int(known.sum()), note)
 
 
-def _say(effects: list[dict], trends: list[Result]) -> str:
-    best = max(effects, key=lambda effect: effect["omega_squared"])
-    said = (
-        f"Of these measures {best['measure'].split(',')[0]} tells the emotions apart best, and explains "
-        f"{max(best['omega_squared'], 0):.1%} of its variance (omega squared)."
-    )
+def _say(found: Comparison, trends: list[Result]) -> str:
+    said = found.sentence()
     for trend in trends:
         if "raw" in trend.name and trend.low is not None and np.isfinite(trend.low):
             word = trend.name.removeprefix("positive share with ").split(",")[0]
@@ -203,24 +118,13 @@ def _say(effects: list[dict], trends: list[Result]) -> str:
 def _draw_means(means: list[dict]) -> Picture:
     shown = [name for name in ("saturation", "brightness", "contrast", "motion", "duration")
              if any(row["measure"] == MEASURES[name] for row in means)]  # fmt: skip
-    lines = -(-len(shown) // 2)
-    figure, axes = draw(6.6, 2.35 * lines, lines, 2, sharey=True)
-    for place, name in zip(axes.flat, shown, strict=False):
-        for column, shift, marker in ((name, -0.14, "o"), (_PAPERS.get(name), 0.2, "s")):
-            mine = {row["emotion"]: row for row in means if column and row["measure"] == MEASURES[column]}
-            if not mine:
-                continue
-            value, low, high = (
-                [mine[word][key] if word in mine else np.nan for word in MIKELS] for key in ("mean", "low", "high")
-            )
-            colours = None if marker == "o" else [QUIET] * 8
-            dots(place, list(MIKELS), value, low, high, colours=colours, shift=shift, marker=marker)
-        title = MEASURES[name].split(", raw")[0]
-        greys = any(row["measure"] == MEASURES[_PAPERS[name]] for row in means) if name in _PAPERS else False
-        place.set_title(title + (" (grey: the paper's)" if greys else ""), fontsize=9.5, loc="left")
-    for place in axes.flat[len(shown) :]:
-        place.set_visible(False)
-    return picture(figure, "Means by emotion with 95 % intervals over films or characters.")
+    panels = {}
+    for name in shown:
+        grey = MEASURES.get(_PAPERS.get(name, ""), "")
+        greys = any(row["measure"] == grey for row in means)
+        title = MEASURES[name].split(", raw")[0] + (" (grey: the paper's)" if greys else "")
+        panels[title] = (MEASURES[name], grey)
+    return draw_means(means, panels)
 
 
 def _draw_ratios(rows: list[dict], base: float) -> Picture:

@@ -74,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--label_kind", default="human", choices=("curated", "human", "model"), help="of its labels")
     one.add_argument("--folder", type=Path, help="only for sources that were ingested from this folder")
     on_set("attributes", "measure hue, colourfulness, brightness, motion ...", runs=True)
+    on_set("sound", "measure loudness, tempo and spectral centroid of the clips that have sound", runs=True)
     one = on_set("caption", "take captions from a table, or let a model write them", runs=True)
     one.add_argument("--captions", type=Path, help="a table with clip_id or source_path, and caption")
     one.add_argument("--model", help="an image- or video-text-to-text model of transformers (folder or Hub name)")

@@ -23,6 +23,7 @@ from emogen.curation.imported import About
 from emogen.curation.ingest import ingest_stage
 from emogen.curation.recipe import CurationRecipe, load_recipe
 from emogen.curation.scenes import scenes_stage
+from emogen.curation.sound import sound_stage
 from emogen.curation.sources import SourceFiles, SourceList
 from emogen.curation.split import benchmark, beyond, clusters, near_duplicates, split
 from emogen.curation.workspace import Workspace, is_kept, rows_for, source_rows
@@ -55,6 +56,15 @@ def attributes(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
     rows = rows_for(workspace, is_kept, "attributes")
     status = run_rows(attributes_stage(), rows, workspace, how_to_run(args))
+    workspace.join()
+    return status
+
+
+def sound(args: argparse.Namespace) -> int:
+    workspace = Workspace(args.set)
+    stage = sound_stage()
+    rows = rows_for(workspace, is_kept)
+    status = run_rows(stage, rows, workspace, how_to_run(args))
     workspace.join()
     return status
 
@@ -176,6 +186,8 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
     if tables:
         steps.append(("about", {"tables": tables}))
     steps.append(("attributes", {}))
+    if recipe.sound:
+        steps.append(("sound", {}))
     if recipe.captions:
         steps.append(("caption", {"captions": Path(recipe.captions), "model": None}))
     if recipe.caption_model:
@@ -197,7 +209,7 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
 
 STAGES: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run, "fetch-stickers": fetch, "ingest": ingest, "scenes": scenes, "about": about, "attributes": attributes,
-    "caption": caption, "suggest": suggest_emotions, "judge": judge, "probe": probe,
+    "sound": sound, "caption": caption, "suggest": suggest_emotions, "judge": judge, "probe": probe,
     "label": label, "votes": votes, "merge": merge_votes,
     "agree": agree, "split": split_clips, "export": export, "card": card, "doctor": doctor, "join": join,
     "status": status,

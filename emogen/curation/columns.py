@@ -57,6 +57,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "letterbox": ("float64", "share of bars"),
     "transparent": ("float64", "share of transparent pixels"),
     "frames_sampled": ("int32", "for the attributes"),
+    # sound
+    "loudness": ("float64", "LUFS, integrated (ITU-R BS.1770); null where there is no sound"),
+    "tempo": ("float64", "beats a minute; null where there is no beat"),
+    "spectral_centroid": ("float64", "Hz"),
     # text
     "caption": ("string", ""),
     "caption_by": ("string", "imported, unicode name, or the model"),

@@ -101,6 +101,7 @@ class CurationRecipe:
         sources: folders to ingest.
         captions: a table with `clip_id` or `source_path`, and `caption`.
         caption_model: a model that writes captions, in place of the table.
+        sound: measure loudness, tempo and spectral centroid.
         suggest: read an emotion from the captions, as a suggestion.
         judge: models that label the clips; people's votes stay above them.
         votes: a table with `clip_id`, `annotator`, `emotion`. Without it, a judge and labels of
@@ -113,6 +114,7 @@ class CurationRecipe:
     scenes: SceneSettings = Field(default_factory=SceneSettings)
     captions: Name | None = None
     caption_model: CaptionSettings | None = None
+    sound: Flag = False
     suggest: Flag = False
     judge: JudgeSettings | None = None
     votes: Name | None = None

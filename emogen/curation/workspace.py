@@ -25,7 +25,7 @@ from emogen.curation.stage import Row, Stage
 from emogen.curation.store import PARTS, Parts
 from emogen.files import atomic, fingerprint_value, write_json
 
-STAGES = ("ingest", "scenes", "about", "attributes", "caption", "suggest", "judge", "merge", "split")
+STAGES = ("ingest", "scenes", "about", "attributes", "sound", "caption", "suggest", "judge", "merge", "split")
 """In the order of work. `ingest` makes a row a source, `scenes` a row a clip; the others add columns to clips, so that
 of labels those of people (`merge`) come after a model's (`judge`), and these after imported ones (`about`)."""
 
