@@ -54,19 +54,24 @@ def write_metadata(folder: Path, *rows: object) -> Path:
     return folder
 
 
+def torchrun_command(processes: int, *words: object) -> list[str]:
+    """The command that starts processes which train together, in the way of `torchrun`; for one use."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", processes, "--master_addr",
+               "127.0.0.1", "--master_port", port, *words]  # fmt: skip
+    return list(map(str, command))
+
+
 def torchrun(*words: object, processes: int = 2, cwd: Path | None = None, **environment: str) -> str:
     """What `torchrun --nproc_per_node PROCESSES WORDS` prints, one thread a process; it must end well, and in time.
 
     With a port of its own in place of `--standalone`, whose heartbeat shares a connection with the agent's last words
     and now and then makes it wait for ever (pytorch/pytorch#69520).
     """
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", processes, "--master_addr",
-               "127.0.0.1", "--master_port", port, *words]  # fmt: skip
     done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, cwd=cwd, timeout=500,
+        torchrun_command(processes, *words), capture_output=True, text=True, cwd=cwd, timeout=500,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

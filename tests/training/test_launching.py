@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from parts import torchrun_command
 from safetensors.torch import load_file
 
 from emogen.commands.train import main
@@ -44,11 +45,8 @@ def environment(**more):
 
 
 def launched(*words, processes=2, **more):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes,
-               ROOT / "train_lora.py", "--config", *words]  # fmt: skip
-    return subprocess.run(
-        [*map(str, command)], capture_output=True, text=True, cwd=ROOT, env=environment(**more), timeout=240
-    )
+    command = torchrun_command(processes, ROOT / "train_lora.py", "--config", *words)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(**more), timeout=400)
 
 
 def weights(folder, step):
