@@ -171,6 +171,7 @@ def draw(house: dict[str, Module], output: Path) -> None:
 
     matplotlib.use("svg" if output.suffix == ".svg" else "agg")
     matplotlib.rcParams["svg.hashsalt"] = "emogen"  # the same picture from the same house
+    matplotlib.rcParams["svg.fonttype"] = "none"  # words as text, not as outlines: a tenth of the bytes
     from matplotlib import pyplot
 
     place = {

@@ -1,10 +1,10 @@
 """The contact sheets of the README: all eight emotions for a few prompts, every blend of two, every frame of clips that
 change.
 
-    python -m emogen.embedded.sheet --output docs/emotions.jpg
-    python -m emogen.embedded.sheet --blends --output docs/blends.jpg
-    python -m emogen.embedded.sheet --arcs --output docs/arcs.jpg
-    python -m emogen.embedded.sheet --random 64 --seed 1 --output docs/random_1.jpg
+    python -m emogen.embedded.sheet --output docs/emotions.webp
+    python -m emogen.embedded.sheet --blends --output docs/blends.webp
+    python -m emogen.embedded.sheet --arcs --output docs/arcs.webp
+    python -m emogen.embedded.sheet --random 64 --seed 1 --output docs/random_1.webp
 
 A sheet of random prompts, emotions and seeds is unpicked and has no labels, so that one can look first and read the
 answers, in a .csv beside it, afterwards.
@@ -115,7 +115,7 @@ def _write(
 def main(argv: Sequence[str] | None = None) -> None:
     """Generate and write a sheet."""
     parser = argparse.ArgumentParser(prog="python -m emogen.embedded.sheet", description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, help="a .png or .jpg file")
+    parser.add_argument("--output", type=Path, required=True, help="a .png, .jpg or .webp file")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--blends", action="store_true", help="every blend of two of the eight")
     what.add_argument("--arcs", action="store_true", help="clips whose emotion changes")
