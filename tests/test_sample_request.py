@@ -8,7 +8,7 @@ from PIL import Image
 
 from emogen.commands.sample import main as sample
 from emogen.commands.sample_options import build_parser
-from emogen.commands.sample_request import RequestError, description, parse, read_batch, read_job
+from emogen.commands.sample_request import RequestError, description, parse, prompt_of, read_batch, read_job
 from emogen.emotion import MIKELS
 from emogen.media.writer import write_video
 
@@ -146,6 +146,23 @@ def test_the_options_of_a_clip(tmp_path):
     for wrong in (clip, tmp_path / "none.webp"):
         with pytest.raises(RequestError, match="no clip that says what made it"):
             arguments("--from", str(wrong))
+
+
+def test_a_prompt_is_enriched_where_it_is_asked_for(tmp_path):
+    look = {name: {"brightness": {"n": 40, "mean": 0.3 if name == "sadness" else 0.6, "sd": 0.1}} for name in MIKELS}
+    (tmp_path / "p.json").write_text(json.dumps({"emotions": look}))
+    line = ("--prompt", "a cat", "--emotion", "sadness")
+    plain, rich = arguments(*line), arguments(*line, "--enrich", str(tmp_path / "p.json"))
+    assert prompt_of(plain, read_job(plain).emotion) == "a cat", "off unless it is asked for"
+    assert prompt_of(rich, read_job(rich).emotion) == "a cat, dark"
+    assert description(rich)["prompt"] == "a cat" and description(rich)["enrich"].endswith("p.json")
+    (tmp_path / "p.json").write_text("{}")
+    with pytest.raises(RequestError, match=r"--enrich .*p\.json: holds no priors"):
+        read_job(rich)
+    clip = write_video(tmp_path / "a.mp4", np.zeros((2, 16, 16, 3), np.uint8), 8.0,
+                       {"prompt": "a cat", "emotion": "sadness", "enrich": "/etc/p.json"})  # fmt: skip
+    with pytest.raises(RequestError, match=r"--enrich '/etc/p\.json'; --trust takes"):
+        arguments("--from", str(clip))
 
 
 def test_a_picture_that_changed_is_told(tmp_path):

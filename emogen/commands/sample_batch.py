@@ -117,12 +117,14 @@ def recipe(job: Job, weights: dict[str, Any]) -> dict[str, Any]:
     """All that decides what comes out: every option with its value, the picture, the weights by content, versions."""
     values = options(job.options)
     values |= {"emotion": str(job.emotion), "avoid": None if job.avoid is None else str(job.avoid)}
-    values |= {name: None for name in ("model", *FLAGS, "adapter", "lora", "image")}  # by content instead
+    values |= {name: None for name in ("model", *FLAGS, "adapter", "lora", "image", "enrich")}  # by content instead
     if job.options.best_of == 1:
         values["judge"] = None
     values["taxonomy"] = list(MIKELS)
     if job.options.image is not None:
         values["image"] = fingerprint_file(job.options.image)
+    if job.options.enrich is not None:
+        values["enrich"] = fingerprint_file(job.options.enrich)
     return {"options": values, "weights": weights, "versions": versions_in_clip()}
 
 

@@ -56,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--avoid", metavar="TEXT", help="an emotion to steer away from, in the same forms")
     what.add_argument("--emotion_scale", type=float_text, default=1.0, help="factor on the adapter; 0 is the base")
+    what.add_argument("--enrich", metavar="FILE", help="say the emotion's look in the prompt, of the "
+                      "emogen_priors.json of `emogen analyze` (for models without an adapter)")  # fmt: skip
     what.add_argument("--negative_prompt", "--negative", metavar="TEXT", help="what the clip should not show")
     what.add_argument(
         "--seed",

@@ -16,6 +16,7 @@ from typing import Any
 from emogen.data.safe_names import TakenNames, safe_name
 from emogen.data.tables import Columns, RecordError, good_rows, typed
 from emogen.emotion import MIKELS, NEUTRAL, EmotionArc, EmotionState, parse_emotion_or_arc
+from emogen.emotion.look import Look, enrich, read_look
 from emogen.files import fingerprint_file
 from emogen.finite import float_text, whole_text
 from emogen.media.limits import DEFAULT_LIMITS, Limits
@@ -38,7 +39,7 @@ OF_ALL_ROWS = (
 )  # fmt: skip
 """Options that decide how the pipeline is opened: a row cannot set them."""
 _NO_COLUMNS = ("batch", "characters", "source", "trust", "output_dir", "quiet", "help", "max_picture_pixels")
-_TRUSTED = ("model", *FLAGS, "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend", "font")
+_TRUSTED = ("enrich", "model", *FLAGS, "adapter", "lora", "offload_folder", "mag_ratios", "attention_backend", "font")
 """What a stranger's clip may not choose by itself: it names files and folders here, or code on the hub."""
 _RANGES = {  # option -> what it may be, both ends included
     "num_frames": (1, 10_000), "height": (1, 16_384), "width": (1, 16_384), "num_inference_steps": (1, 10_000),
@@ -177,6 +178,8 @@ def read_job(args: argparse.Namespace, where: str = "", group: str = "") -> Job:
     _check_output(args)
     if args.text is not None:
         _check_lettering(args)
+    if args.enrich is not None:
+        _read_look(args)
     return Job(args, emotion, avoid, where, group)
 
 
@@ -256,6 +259,18 @@ def _check_lettering(args: argparse.Namespace) -> None:
         check_text(args.text, args.font)
     except (OSError, ValueError) as error:
         raise RequestError(f"--text: {error}") from error
+
+
+def _read_look(args: argparse.Namespace) -> Look:
+    try:
+        return read_look(args.enrich)
+    except ValueError as error:
+        raise RequestError(f"--enrich {error}") from error
+
+
+def prompt_of(args: argparse.Namespace, emotion: EmotionState | EmotionArc) -> str:
+    """The prompt as the model is given it: with the look of the emotion where `--enrich` asks for it."""
+    return args.prompt if args.enrich is None else enrich(args.prompt, emotion, _read_look(args))
 
 
 def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:

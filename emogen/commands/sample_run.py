@@ -14,7 +14,16 @@ import numpy as np
 import torch
 
 from emogen.commands.sample_options import ENLARGE_TO
-from emogen.commands.sample_request import ALL, Job, RequestError, description, ending, picture_limits, short_name
+from emogen.commands.sample_request import (
+    ALL,
+    Job,
+    RequestError,
+    description,
+    ending,
+    picture_limits,
+    prompt_of,
+    short_name,
+)
 from emogen.emotion import MIKELS, NEUTRAL, EmotionState
 from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
@@ -151,6 +160,8 @@ def make(pipe: Any, jobs: Sequence[Job], chooser: Chooser) -> list[Made]:
         args = job.options
         chosen = getattr(args, "chosen", None) if choice is None else choice.described(index)
         metadata = description(args) | {"seed": seed, **versions_in_clip()} | ({"chosen": chosen} if chosen else {})
+        if args.enrich is not None and job.emotion is not None:
+            metadata["enriched_prompt"] = prompt_of(args, job.emotion)
         name = ALL if job.emotion is None else short_name(args.emotion)
         path = Path(args.output or Path(args.output_dir or "outputs") / f"{name}_{seed}{ending(args)}")
         changes = finish(path, several, args, args.fps or pipe.fps, metadata)
@@ -171,8 +182,9 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
         call["negative_emotion"] = [job.avoid] * len(emotions)
     if args.image is not None:
         call["image"] = read_picture(args.image, picture_limits(args))
+    prompts = [prompt_of(args, emotion) for emotion in emotions]
     clips = pipe(
-        prompt=[args.prompt] * len(emotions), emotion=emotions, emotion_scale=args.emotion_scale, output_type="np",
+        prompt=prompts, emotion=emotions, emotion_scale=args.emotion_scale, output_type="np",
         generator=[torch.Generator().manual_seed(seed) for _ in emotions], **call,
     ).frames  # fmt: skip
     return to_uint8(clips)

@@ -164,6 +164,7 @@ class ValidationConfig:
     num_inference_steps: Count | None = None
     guidance_scale: Number | None = Field(None, ge=0)
     judge: Name | None = None  # "embedded" or a judge's folder
+    look_prior: Name | None = None  # emogen_priors.json of `emogen analyze`, which previews' looks are held against
 
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
@@ -333,6 +334,11 @@ def _check_previews(config: TrainingConfig, document: Document) -> None:
         bool(pictures) and len(pictures) != len(prompts),
         "validation.validation_images",
         f"validation.validation_images holds {len(pictures)} images for {len(prompts)} prompts; give one for each",
+    )
+    refuse(
+        checks.look_prior is not None and not checks.preview_steps,
+        "validation.look_prior",
+        "validation.look_prior is held against previews; set validation.preview_steps too",
     )
     for emotion in checks.validation_emotions or []:
         try:

@@ -5,7 +5,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from emogen.curation.attributes import attributes_of
+from emogen.data.paper_look import attributes_of
 
 YELLOW, BLUE = (255, 200, 0), (40, 80, 220)
 

@@ -84,6 +84,7 @@ MISTAKES = [
     ("", ["--output_dir", ""], r"--output_dir: run\.output_dir must be text|must not be empty"),
     # keys together
     ("", ["--attention_backend", "sage"], r"--attention_backend: .*no backward pass"),
+    ("", ["--look_prior", "p.json"], r"look_prior is held against previews"),
     ("", ["--preview_steps", "5"], r"needs validation\.validation_prompts"),
     ("", ["--validation_prompts", "[a, b]", "--validation_images", "[x.png]"], r"1 images for 2 prompts"),
     ("validation:\n  validation_prompts: [a cat, on a mat]\n", [], r'c\.yaml:9: .*\["a cat, on a mat"\]'),

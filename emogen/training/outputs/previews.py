@@ -25,6 +25,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from emogen.data.attributes import clip_attributes
 from emogen.emotion import MIKELS, NEUTRAL
+from emogen.emotion.look import read_look
 from emogen.media.pictures import read_picture
 from emogen.media.pixels import to_uint8
 from emogen.models.compat import EXECUTION_DEVICE, PROGRESS_BAR
@@ -33,6 +34,7 @@ from emogen.training.data.cache import LatentCache
 from emogen.training.data.encode import free_memory
 from emogen.training.data.plan import Plan
 from emogen.training.families import EmotionModel, Family
+from emogen.training.outputs.look_prior import against_prior
 from emogen.training.outputs.preview_report import (
     Preview,
     PreviewClip,
@@ -69,6 +71,11 @@ def check_previews(settings: ValidationConfig, family: Family, judge: PreviewJud
             raise ConfigError(f"validation.{name}: {error}") from error
     if settings.judge is not None and judge is None:
         raise ConfigError(f"validation.judge: {settings.judge!r} was not loaded; use the command that trains")
+    if settings.look_prior is not None:
+        try:
+            read_look(settings.look_prior)
+        except ValueError as error:
+            raise ConfigError(f"validation.look_prior: {error}") from error
     images = [_picture(path) for path in settings.validation_images or []]
     if family.kind == "i2v" and not images:
         raise ConfigError("validation.preview_steps needs validation.validation_images for an image-to-video model")
@@ -94,6 +101,7 @@ class Previewer:
         self._plan, self._model, self._cache, self._accelerator = plan, model, cache, accelerator
         self._sharing, self._judge, self._images = sharing, judge, images
         self._settings = plan.config.validation
+        self._prior = read_look(self._settings.look_prior) if self._settings.look_prior is not None else None
         self.agreement: dict[str, Any] | None = None
         """The judge's on the newest samples."""
 
@@ -127,7 +135,10 @@ class Previewer:
         self.agreement = preview.agreement
         save_preview(preview, Path(self._plan.config.run.output_dir) / FOLDER, f"step-{step:06d}")
         log_to_trackers(self._accelerator, preview, step)
-        return preview.values
+        if self._prior is None:
+            return preview.values
+        asked = asked_categories(preview.emotions)
+        return preview.values | against_prior([(asked[c.emotion], c.frames) for c in preview.clips], self._prior)
 
     def _padded(self, prompt: str) -> torch.Tensor:
         """[L, D], as `encode_prompt` pads it."""
