@@ -29,10 +29,14 @@ from emogen.media.pictures import read_picture
 from emogen.media.pixels import enlarge, to_uint8
 from emogen.media.sheets import label_grid
 from emogen.media.writer import write_video
+from emogen.models.text_limit import not_known, unknown_words
 from emogen.versions import versions_in_clip
 
 _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale", "negative_prompt",
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip
+
+
+_SAID: set[Any] = set()  # a prompt's words are named once, however many clips it becomes
 
 
 def load(args: Namespace, kind: str) -> Any:
@@ -173,6 +177,7 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     """uint8 `[B, F, H, W, 3]`: one clip, or one for neutral and each emotion."""
     args = job.options
     _check_size(pipe, args)
+    _say_unknown(pipe, args)
     every = [EmotionState.of(name) for name in (NEUTRAL, *MIKELS)]
     emotions = every if job.emotion is None else [job.emotion]
     call = {name: getattr(args, name) for name in _CALL if getattr(args, name) is not None}
@@ -188,6 +193,14 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
         generator=[torch.Generator().manual_seed(seed) for _ in emotions], **call,
     ).frames  # fmt: skip
     return to_uint8(clips)
+
+
+def _say_unknown(pipe: Any, args: Namespace) -> None:
+    words = unknown_words(getattr(pipe, "tokenizer", None), args.prompt)
+    if words and (args.prompt, words) not in _SAID:
+        _SAID.add((args.prompt, words))
+        more = "; `emogen info --model` lists what it knows" if args.model is None else ""
+        print(f"warning: {not_known(words)}{more}", file=sys.stderr)
 
 
 def _check_size(pipe: Any, args: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What a text encoder reads of a text: its tokens up to a limit, and what falls off beyond it."""
+"""What a text encoder reads of a text: its tokens up to a limit, what falls off, and words that it does not know."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ from typing import Any
 
 _WORD_END = re.compile(r"\S(?=\s|$)|[\u2e80-\U0003ffff]")
 """Where a text may be cut: after a word, and after any character of a script that writes without spaces."""
+
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+
+
+def unknown_words(tokenizer: Any, text: str) -> tuple[str, ...]:
+    """The words of a text that a tokenizer does not know: its unknown token stands for them, or for a part of them.
+
+    The published Wan models' tokenizer knows nearly all, a small model's only those of its captions. Of each word once,
+    in the text's order; none where the tokenizer is None or has no unknown token.
+    """
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if unknown is None:
+        return ()
+    words = dict.fromkeys(_WORD.findall(text))
+    return tuple(word for word in words if unknown in tokenizer(word, add_special_tokens=False)["input_ids"])
 
 
 @dataclass(frozen=True)
@@ -87,7 +103,8 @@ def fit_prompts(
     tokenizer: Any, limit: int, prompts: Sequence[str], sentences: Sequence[str] | None = None
 ) -> list[str]:
     """Prompts with a sentence after each ("" for none), so that the encoder reads every sentence; warns of what it does
-    not read. Prompts without a sentence come back as they are: the encoder itself leaves off what is too long.
+    not read, and of words that the tokenizer does not know. Prompts without a sentence come back as they are: the
+    encoder itself leaves off what is too long.
 
     Args:
         tokenizer: the pipeline's; None (prompts embedded elsewhere) takes no part in this.
@@ -100,6 +117,9 @@ def fit_prompts(
     if tokenizer is None:
         return [f"{p.rstrip()} {s}".strip() if s else p for p, s in zip(prompts, sentences, strict=True)]
     text_limit, found = TextLimit(tokenizer, limit), []
+    for prompt in dict.fromkeys(prompts):
+        if unknown := unknown_words(tokenizer, prompt):
+            warnings.warn(not_known(unknown), stacklevel=4)
     for prompt, sentence in zip(prompts, sentences, strict=True):
         fitted = text_limit.fit(prompt, sentence)
         if fitted.lost:
@@ -111,6 +131,11 @@ def fit_prompts(
             )
         found.append(fitted.text if sentence else prompt)
     return found
+
+
+def not_known(words: Sequence[str]) -> str:
+    """The sentence that names words of `unknown_words`."""
+    return f"the model does not know: {', '.join(words)}. What it draws owes nothing to {'them' if words[1:] else 'it'}"
 
 
 def shortened(text: str, length: int = 80) -> str:
