@@ -11,6 +11,7 @@ _EXAMPLES = """\
   python -m emogen.eval --config configs/eval/tiny.yaml --output_dir out
   accelerate launch -m emogen.eval --config configs/eval/emovid240.yaml --output_dir out   (several GPUs)
   python -m emogen.eval --config FILE --output_dir out --metrics agreement,clip_score --weights clip=DIR
+  python -m emogen.eval --config configs/eval/own_set.yaml --data set --split benchmark --output_dir out
   python -m emogen.eval --metrics list
   python -m emogen.eval --report out    (the page anew, from results.json)
 """
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--weights", action="append", default=[], metavar="KEY=PATH", help="beside the configuration's: clip=FOLDER ..."
     )
+    add("--data", metavar="FOLDER", help="ask for the clips of a labelled data set, each with its own label")
+    add("--split", metavar="NAME", help="of --data: benchmark (the default, where there is one), test, val or train")
     words = list(sys.argv[1:] if argv is None else argv)
     if words in (["--metrics", "list"], ["--metrics=list"]):
         from emogen.eval.metrics.choose import listing
@@ -45,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             with drawing(out):
                 write_report(results, out)
         else:
-            config = load_eval_config(args.config, args.trust_remote_code)
+            of_data = {key: getattr(args, key) for key in ("data", "split") if getattr(args, key) is not None}
+            config = load_eval_config(args.config, args.trust_remote_code, of_data)
             if args.metrics or args.weights:
                 metrics = args.metrics.split(",") if args.metrics else None
                 config = with_metrics(config, metrics, key_values("--weights", args.weights))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +82,12 @@ def split_clips(args: argparse.Namespace) -> int:
     hashes: dict[str, str] = {}
     rows = []
     for row in rows_for(workspace, is_kept, "split"):
-        rows.append({name: row.get(name) for name in ("clip_id", "group", "domain", "emotion", "label_kind")})
+        words = {name: _shared(row.get(name)) for name in ("group", "domain", "emotion", "label_kind")}
+        rows.append({"clip_id": row["clip_id"], **words})
         if row.get("phash"):
             hashes[row["clip_id"]] = row["phash"]
     pairs = near_duplicates(hashes)
+    hashes.clear()
     shares = dict(zip(("train", "val", "test"), args.shares, strict=True))
     domains = sorted({str(row["domain"]) for row in rows})
     chosen = benchmark(rows, pairs, domains, args.benchmark, args.seed) if args.benchmark else set()
@@ -94,7 +98,8 @@ def split_clips(args: argparse.Namespace) -> int:
                 "of": fingerprint_value(sorted(parts))}  # fmt: skip
     why = dict.fromkeys(touched - chosen, "its film, character or near-duplicate is in the benchmark")
     why |= dict.fromkeys(beyond(rows, parts, most, args.seed), "more of its domain than are trained on")
-    like = {clip: names[0] for names in clusters([{"clip_id": clip} for clip in hashes], pairs) for clip in names[1:]}
+    paired = [{"clip_id": clip} for clip in sorted(set(chain.from_iterable(pairs)))]
+    like = {clip: names[0] for names in clusters(paired, pairs) for clip in names[1:]}
     workspace.put(table_stage("split", settings), [
         {"clip_id": clip, "split": None if clip in why else parts[clip], "dropped": why.get(clip),
          "near_duplicate_of": like.get(clip)}
@@ -109,6 +114,11 @@ def split_clips(args: argparse.Namespace) -> int:
     for reason, number in Counter(why.values()).items():
         print(f"  left out: {number} ({reason})")
     return 0
+
+
+def _shared(word: str | None) -> str | None:
+    """The same text in the same place of memory, however many rows have it."""
+    return sys.intern(word) if isinstance(word, str) else word
 
 
 def _at_most(words: list[str]) -> dict[str, int]:

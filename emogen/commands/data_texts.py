@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from emogen.commands.data_common import SHOWN, how_to_run, run_rows, table_stage
 from emogen.curation.captions import PROMPT, PROMPT_EMOTIONAL, caption_stage
@@ -22,7 +23,8 @@ def about(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace, tables: list[About]) -> int:
     workspace = Workspace(args.set)
-    clips = [{name: row[name] for name in ("clip_id", "source_path", "source_folder")}
+    clips = [{"clip_id": row["clip_id"], "source_path": row["source_path"],
+              "source_folder": sys.intern(row["source_folder"])}
              for row in rows_for(workspace, stage="about")]  # fmt: skip
     rows, counts = import_about(clips, tables)
     workspace.put(table_stage("about", {"of": fingerprint_value(rows)}), rows)

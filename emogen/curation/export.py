@@ -87,9 +87,10 @@ def export_folder(
                 failed.append(f"{row['clip_id']} ({row['source_path']}): {made}: {why}")
             done()
     for part in PARTS:
-        for path in (folder / part).glob("*"):
-            if _OURS.fullmatch(path.name) and f"{part}/{path.name}" not in kept:
-                path.unlink()
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder / part) as entries:
+            for entry in entries:
+                if _OURS.fullmatch(entry.name) and f"{part}/{entry.name}" not in kept:
+                    os.unlink(entry.path)
     return count, failed
 
 

@@ -60,7 +60,8 @@ def _where(folder: Path, row: Mapping[str, Any]) -> Path | None:
     start, end = row.get("start") or 0.0, row.get("end")
     if row.get("kind") != "video" or (start < 1e-3 and (end is None or whole is None or abs(end - whole) < 1e-3)):
         return Path(row["source_folder"]) / row["source_path"]
-    return next(iter(sorted((folder / "export").glob(f"*/{row['clip_id']}.*"))), None)
+    cut = folder / "cuts" / f"{row['clip_id']}.mp4"
+    return cut if cut.is_file() else None
 
 
 def _metadata(row: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class SystemConfig:
         load: what of the adapter folder: "both", "adapter" or "lora".
         emotion: "adapter" (`emotion=`), "sentence" (EmoVid's sentence in the prompt) or "none".
         clips: a folder of finished clips with a metadata.jsonl (`file_name`, `prompt`, `emotion`, `seed`), or
-            "stickers", which draws the stickers that the prompts name: what a perfect model would make.
+            "stickers", which draws the stickers that the prompts name: what a perfect model would make; or "data", the
+            data set's own clips.
         call: further arguments of the pipeline's call.
     """
 
@@ -69,6 +70,9 @@ class EvalConfig:
     Attributes:
         prompts: "stickers" (held-out stickers, see `eval.heldout`), or a JSONL file with `prompt` and perhaps `domain`
             and `image`.
+        data: in place of prompts, a labelled data set (an output folder of `emogen data`, or what `train_lora.py`
+            reads): of every clip of the split its caption is asked, with its own label. split: which; without it the
+            benchmark, or the test part if there is none.
         num_prompts: of each domain, at most; "stickers" has the domains "rendered" and "real".
         emotions: which of the eight are asked of every prompt.
         seeds: of the sampling; every system gets the same.
@@ -84,6 +88,8 @@ class EvalConfig:
     name: Text
     systems: tuple[SystemConfig, ...]
     prompts: Name = "stickers"
+    data: Name | None = None
+    split: Name | None = None
     num_prompts: dict[Name, Annotated[Whole, Field(ge=0)]] = Field(default_factory=lambda: {"rendered": 4, "real": 0})
     emotions: Several[Text] = tuple(MIKELS)
     seeds: Several[SampleSeed] = (0,)
@@ -104,16 +110,23 @@ class EvalConfig:
         return next(system for system in self.systems if system.name == name)
 
 
-def load_eval_config(path: str | Path, trust_remote_code: bool = False) -> EvalConfig:
+def load_eval_config(
+    path: str | Path, trust_remote_code: bool = False, of_data: Mapping[str, str] | None = None
+) -> EvalConfig:
     """Read and check a YAML file.
 
     Args:
         trust_remote_code: whether a judge may ask for its repository's code to be run.
+        of_data: `data` and `split` of a command line, which win over the file's.
 
     Raises:
         ConfigError: naming the file, line and key, and the nearest known one.
     """
-    return _checked(read_yaml(path), trust_remote_code)
+    document = read_yaml(path)
+    if of_data and isinstance(document.values, dict):
+        document.values = {**document.values, **of_data}
+        document.places |= {(key,): f"--{key}" for key in of_data}
+    return _checked(document, trust_remote_code)
 
 
 def eval_config(raw: Mapping[str, Any], source: str = "configuration", trust_remote_code: bool = False) -> EvalConfig:
@@ -156,17 +169,20 @@ def _checked(document: Document, trust_remote_code: bool) -> EvalConfig:
     for place, spec in enumerate(config.judges):
         refuse(isinstance(spec, Mapping) and not spec.get("name"), "judges", f"judges[{place}]: a mapping needs a name")
     check_judges(config.judges, document, trust_remote_code)
-    refuse(
-        config.prompts != "stickers" and not os.path.isfile(config.prompts),
-        "prompts",
-        f"prompts: no file {config.prompts}",
-    )
-    refuse(
-        any(system.clips == "stickers" for system in config.systems) and config.prompts != "stickers",
-        "prompts",
-        "clips: stickers can be drawn only for prompts: stickers",
-    )
+    _check_prompts(config, refuse)
     return config
+
+
+def _check_prompts(config: EvalConfig, refuse: Callable[[bool, str, str], None]) -> None:
+    file = config.data is None and config.prompts != "stickers"
+    refuse(file and not os.path.isfile(config.prompts), "prompts", f"prompts: no file {config.prompts}")
+    drawn = config.prompts == "stickers" and config.data is None
+    for system in config.systems:
+        where = f"systems.{system.name}.clips"
+        refuse(system.clips == "stickers" and not drawn, where,
+               "clips: stickers can be drawn only for prompts: stickers")  # fmt: skip
+        refuse(system.clips == "data" and config.data is None, where, "clips: data needs data (or --data)")
+    refuse(config.split is not None and config.data is None, "split", "split is of data; name the data set, too")
 
 
 def _name_systems(document: Document) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from emogen.media.pictures import read_picture
+from emogen.media import iterate_frames
+from emogen.media.pictures import is_picture, read_picture
 from emogen.stickers.content import caption, combinations
 from emogen.stickers.fluent import read_table
 from emogen.stickers.palette import ACCESSORIES, BACKGROUNDS
@@ -22,7 +24,9 @@ class HeldOutPrompt:
         text: the prompt. domain: "rendered" or "real". character: what is held out, the unit of resampling.
         named: content the prompt names, by the content reader's questions ("shape", "color", "background").
         spec: the sticker, where the prompt describes one that can be drawn.
-        image: file of the picture that image-to-video clips begin with; by default the sticker's neutral face.
+        image: file of the picture that image-to-video clips begin with, or a clip that begins with it; by default the
+            sticker's neutral face.
+        emotion: the only one that is asked of it; None: all of the configuration's.
     """
 
     text: str
@@ -31,6 +35,7 @@ class HeldOutPrompt:
     named: dict[str, str] = field(default_factory=dict)
     spec: StickerSpec | None = None
     image: str | None = None
+    emotion: str | None = None
 
     def sticker(self, emotion: str, seed: int) -> StickerSpec | None:
         """The sticker a rendered prompt names, with an emotion; None for other prompts."""
@@ -89,7 +94,10 @@ def first_frame(prompt: HeldOutPrompt, seed: int) -> Image.Image:
         ValueError: it has neither.
     """
     if prompt.image is not None:
-        return read_picture(prompt.image).convert("RGB")
+        path = Path(prompt.image)
+        if is_picture(path):
+            return read_picture(path).convert("RGB")
+        return Image.fromarray(next(iterate_frames(path, num_frames=1))[0])
     sticker = prompt.sticker("neutral", seed)
     if sticker is None:
         raise ValueError(f"prompt {prompt.text!r} has no picture that a clip could begin with")

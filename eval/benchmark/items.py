@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emogen.data.tables import Columns, RecordError, good_rows
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
+from emogen.eval.benchmark.data_set import data_prompts
 from emogen.eval.benchmark.heldout import HeldOutPrompt, real_prompts, rendered_prompts
 
 _COLUMNS = Columns(dict.fromkeys(("prompt", "image", "domain", "character"), str), needs=("prompt",))
@@ -32,8 +33,10 @@ def load_prompts(config: EvalConfig) -> list[HeldOutPrompt]:
     """The prompts of the configuration.
 
     Raises:
-        EvalConfigError: a row of the file is wrong.
+        EvalConfigError: a row of the file is wrong, or the data set has no such split.
     """
+    if config.data is not None:
+        return data_prompts(config)
     if config.prompts == "stickers":
         count = config.num_prompts
         return rendered_prompts(count.get("rendered", 0)) + real_prompts(count.get("real", 0))
@@ -67,7 +70,7 @@ def _read_prompts(path: Path, limits: Mapping[str, int]) -> list[HeldOutPrompt]:
 
 
 def make_items(config: EvalConfig) -> list[Item]:
-    """Every prompt with every emotion and seed."""
+    """Every prompt with every emotion and seed; a clip's caption with its own label alone."""
     prompts = load_prompts(config)
     pictured = [system.name for system in config.systems if system.image]
     for prompt in prompts if pictured else ():
@@ -81,4 +84,5 @@ def make_items(config: EvalConfig) -> list[Item]:
         for number, prompt in enumerate(prompts)
         for seed in config.seeds
         for emotion in config.emotions
+        if prompt.emotion in (None, emotion)
     ]

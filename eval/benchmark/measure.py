@@ -15,7 +15,7 @@ from emogen.emotion import MIKELS
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConfig
 from emogen.eval.benchmark.heldout import first_frame
 from emogen.eval.benchmark.items import Item
-from emogen.eval.benchmark.systems import find_clips
+from emogen.eval.benchmark.systems import MADE_HERE, find_clips
 from emogen.eval.clips import read_clip, stacked_by_shape
 from emogen.eval.judges.embedded import Judge
 from emogen.eval.judges.registry import load_judge
@@ -151,7 +151,7 @@ def _read(
 
 
 def _row(system: SystemConfig, item: Item, path: Path, out: Path) -> dict[str, Any]:
-    name = path.relative_to(out if system.clips in (None, "stickers") else system.clips).as_posix()
+    name = path.relative_to(out if system.clips in MADE_HERE else system.clips).as_posix()
     return {"system": system.name, "clip": item.key, "file": name, "prompt": item.prompt.text,
             "domain": item.prompt.domain, "character": item.prompt.character, "emotion": item.emotion,
             "seed": item.seed, "judges": {}}  # fmt: skip

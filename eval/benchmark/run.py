@@ -14,7 +14,7 @@ from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
 from emogen.eval.benchmark.items import make_items
 from emogen.eval.benchmark.measure import load_judges, measure, open_metrics
 from emogen.eval.benchmark.summary import summarise
-from emogen.eval.benchmark.systems import clips_in_folder, generate
+from emogen.eval.benchmark.systems import MADE_HERE, clips_in_folder, generate
 from emogen.eval.judges.card import cards_of, warnings_about
 from emogen.eval.judges.choose import chosen_by, judge_prints
 from emogen.eval.judges.spec import judge_name
@@ -39,7 +39,7 @@ def run_benchmark(config: EvalConfig, out: Path, quiet: bool = False) -> dict[st
     items = make_items(config)
     prints = {judge_name(spec): judge_prints(spec) for spec in config.judges}
     for system in config.systems:
-        if system.clips not in (None, "stickers"):
+        if system.clips not in MADE_HERE:
             refuse_chosen(system.name, clips_in_folder(system, items).values(), prints)
     judges, metrics = load_judges(config.judges), open_metrics(config.metrics, config.weights, items)
     described = json.loads(json.dumps(dataclasses.asdict(config)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -15,17 +16,21 @@ from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConf
 from emogen.eval.benchmark.heldout import first_frame
 from emogen.eval.benchmark.items import Item
 from emogen.eval.benchmark.recipes import Recipes, picture_print
+from emogen.files import atomic, fingerprint_file
 from emogen.made import Recipe, note_made, why_not_made
 from emogen.media.pixels import to_uint8
 from emogen.media.writer import write_video
 from emogen.models.text_limit import fit_prompts
 
 MISSING = "it is missing"
+MADE_HERE = (None, "stickers", "data")
+"""What `clips` says where a system's clips lie in the evaluation's own folder."""
 _CLIPS = Columns({**dict.fromkeys(("file_name", "prompt", "emotion"), str), "seed": int})
 
 
-def clip_path(out: Path, config: EvalConfig, system: str, item: Item) -> Path:
-    return out / "clips" / system / f"{item.key}.{config.clip_format}"
+def clip_path(out: Path, config: EvalConfig, system: SystemConfig, item: Item) -> Path:
+    ending = Path(item.prompt.image).suffix.lower() if system.clips == "data" else f".{config.clip_format}"
+    return out / "clips" / system.name / f"{item.key}{ending}"
 
 
 def generate(
@@ -35,16 +40,14 @@ def generate(
     others are left alone, so an interrupted evaluation is resumed; what is made again is said, with the reason."""
     recipes = Recipes(config.generation)
     for system in config.systems:
-        if system.clips not in (None, "stickers"):
+        if system.clips not in MADE_HERE:
             continue
         mine = [item for item in items if item.number % world == rank and _makes(system, item)]
-        why = [
-            why_not_made(clip_path(out, config, system.name, item), recipe_of(recipes, system, item)) for item in mine
-        ]
+        why = [why_not_made(clip_path(out, config, system, item), recipe_of(recipes, system, item)) for item in mine]
         todo = [item for item, reason in zip(mine, why, strict=True) if reason is not None]
         say_made_again(system.name, why)
         if todo:
-            make = _draw if system.clips == "stickers" else _sample
+            make = {"stickers": _draw, "data": _bring}.get(system.clips, _sample)
             make(system, config, todo, out, recipes, quiet)
 
 
@@ -60,6 +63,8 @@ def recipe_of(recipes: Recipes, system: SystemConfig, item: Item) -> Recipe:
     """By which recipe a system's clip of an item is made."""
     if system.clips == "stickers":
         return recipes.drawn(item.prompt.sticker(item.emotion, item.seed))
+    if system.clips == "data":
+        return {"clip": fingerprint_file(item.prompt.image)}
     ask: dict[str, Any] = {"prompt": item.prompt.text, "emotion": item.emotion, "seed": item.seed}
     ask["noise"] = noise_seed(item.seed, item.number)
     if system.image and item.prompt.image is not None:
@@ -74,8 +79,8 @@ def _makes(system: SystemConfig, item: Item) -> bool:
 
 def find_clips(config: EvalConfig, system: SystemConfig, items: Sequence[Item], out: Path) -> dict[str, Path]:
     """Item key -> file, for the clips of the system that exist."""
-    if system.clips in (None, "stickers"):
-        paths = {item.key: clip_path(out, config, system.name, item) for item in items if _makes(system, item)}
+    if system.clips in MADE_HERE:
+        paths = {item.key: clip_path(out, config, system, item) for item in items if _makes(system, item)}
         return {key: path for key, path in paths.items() if path.is_file()}
     return clips_in_folder(system, items)
 
@@ -128,8 +133,19 @@ def _draw(
     from emogen.stickers.render import render
 
     for item in tqdm(todo, desc=system.name, unit="clip", disable=quiet):
-        path = clip_path(out, config, system.name, item)
+        path = clip_path(out, config, system, item)
         write_video(path, render(item.prompt.sticker(item.emotion, item.seed)), 12, quality=100)
+        note_made(path, recipe_of(recipes, system, item))
+
+
+def _bring(
+    system: SystemConfig, config: EvalConfig, todo: Sequence[Item], out: Path, recipes: Recipes, quiet: bool
+) -> None:
+    """The data set's own clips."""
+    for item in todo:
+        path = clip_path(out, config, system, item)
+        with atomic(path) as temporary:
+            shutil.copyfile(item.prompt.image, temporary)
         note_made(path, recipe_of(recipes, system, item))
 
 
@@ -164,7 +180,7 @@ def _sample(
             frames = to_uint8(made)
             fps = float(getattr(pipe, "fps", 0) or 8)
             for row, item in enumerate(part):
-                path = clip_path(out, config, system.name, item)
+                path = clip_path(out, config, system, item)
                 write_video(path, frames[min(row, len(frames) - 1)], fps, quality=100)
                 note_made(path, recipe_of(recipes, system, item))
             bar.update(len(part))

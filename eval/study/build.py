@@ -12,6 +12,7 @@ import numpy as np
 
 from emogen.emotion import MIKELS
 from emogen.eval.benchmark.results import ForStudy, inside
+from emogen.eval.benchmark.systems import MADE_HERE
 from emogen.eval.study.page import Words, study_page
 from emogen.files import atomic, fingerprint_bytes, fingerprint_value, write_json, write_text
 from emogen.settings import ConfigError
@@ -160,7 +161,7 @@ def _source(
         ConfigError: it lies elsewhere, is no clip by its ending, or is not there.
     """
     made = next(one for one in results["config"]["systems"] if one["name"] == system)
-    folder = clips if made["clips"] in (None, "stickers") else Path(made["clips"])
+    folder = clips if made["clips"] in MADE_HERE else Path(made["clips"])
     try:
         source = inside(folder, row["file"])
     except ValueError as error:

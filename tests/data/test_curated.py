@@ -41,11 +41,11 @@ def test_what_is_not_finished_is_left_out_and_counted(tmp_path):
         row("copy", duplicate_of="whole"),
         row("broken", error="is empty"),
     )
-    (out / "export" / "val").mkdir(parents=True)
-    (out / "export" / "val" / "cut.mp4").touch()
+    (out / "cuts").mkdir()
+    (out / "cuts" / "cut.mp4").touch()
     found = {record.extra["clip_id"]: record for record in read_records(out)}
     assert set(found) == {"whole", "model", "held", "cut"}
-    assert str(found["whole"].path) == "/films/whole.mp4" and found["cut"].path == out / "export/val/cut.mp4"
+    assert str(found["whole"].path) == "/films/whole.mp4" and found["cut"].path == out / "cuts/cut.mp4"
     assert found["whole"].emotion.distribution[6] == pytest.approx(0.67) and found["whole"].agreement is None
     assert (found["model"].label, found["model"].agreement, found["model"].emotion.intensity) == ("fear", 0.9, 0.5)
     assert (found["held"].split, found["held"].extra["benchmark"]) == ("test", True)

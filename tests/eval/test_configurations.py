@@ -172,6 +172,10 @@ def test_shipped_configurations_are_valid(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "emovid").mkdir()
     (tmp_path / "emovid/prompts.jsonl").write_text('{"prompt": "a cat", "domain": "movie"}\n')
+    (tmp_path / "set/a.mp4").parent.mkdir()
+    (tmp_path / "set/a.mp4").touch()
+    line = {"file_name": "a.mp4", "caption": "a cat", "emotion": "awe", "split": "test"}
+    (tmp_path / "set/metadata.jsonl").write_text(json.dumps(line))
     if path.stem == "controls":
         made = load_controls_config(path)
         assert made.intensity.scales == (-1, -0.5, 1.5, 2)
