@@ -16,7 +16,7 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import nn
 
 from emogen.models.compat import kept_in_float32
-from emogen.models.weights_file import Weights, WeightsError
+from emogen.models.file_kinds import Weights, WeightsError
 from emogen.pipelines.stored_numbers import MARKS, check_numbers, plain_tensors
 
 TI2V_CHANNELS = 48  # of the latents of Wan2.2 TI2V-5B, and of its autoencoder

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from emogen.models.weights_file import (
+from emogen.models.file_kinds import (
     IMAGE_ENCODER,
     TEXT_ENCODER,
     TRANSFORMER,
@@ -23,8 +23,8 @@ from emogen.models.weights_file import (
     Weights,
     WeightsError,
     is_adapter_folder,
+    networks_in,
     only,
-    read_weights,
     shards_of,
 )
 from emogen.pipelines import original_layout as layout
@@ -166,7 +166,7 @@ def plan_of(files: ModelFiles) -> Plan:
         WeightsError: a file is not what it is given for, or a part is nowhere; says what to give.
     """
     found = _transformer_files(files)
-    networks = [read_weights(*paths) for paths in found]
+    networks = [networks_in(*paths) for paths in found]
     transformers = tuple(
         only(parts, TRANSFORMER, flag) for parts, flag in zip(networks, ("--model", "--model_2"), strict=False)
     )
@@ -214,7 +214,7 @@ def _folder_files(folder: Path) -> list[list[Path]]:
     sharded = [file for file in candidates if "-of-" in file.name]
     if sharded:
         return [shards_of(sharded[0])]
-    whole = [file for file in candidates if any(part.kind == TRANSFORMER for part in read_weights(file))]
+    whole = [file for file in candidates if any(part.kind == TRANSFORMER for part in networks_in(file))]
     if len(whole) == 1:
         return [whole]
     if whole:
@@ -235,7 +235,7 @@ def _part_of(plan: Plan, kind: str, beside: list[Weights]) -> Weights | None:
     given = getattr(plan.files, flag[2:])
     fits = _fitness(plan, kind)
     if given is not None:
-        weights = only(read_weights(*shards_of(given)), kind, flag)
+        weights = only(networks_in(*shards_of(given)), kind, flag)
         if (why := fits(weights)) is not None:
             raise WeightsError(f"{flag} {given}: {why}")
         return weights
@@ -250,7 +250,7 @@ def _part_of(plan: Plan, kind: str, beside: list[Weights]) -> Weights | None:
             pickles.append(file)
             continue
         try:
-            weights = next((part for part in read_weights(file) if part.kind == kind), None)
+            weights = next((part for part in networks_in(file) if part.kind == kind), None)
         except (OSError, WeightsError):
             continue
         if weights is not None and fits(weights) is None:

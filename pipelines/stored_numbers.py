@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from emogen.models.weights_file import Weights, WeightsError
+from emogen.models.file_kinds import Weights, WeightsError
 
 _NUMBERS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # of safetensors; GGUF has its own
 _SCALES = (".scale_weight", ".weight_scale")  # beside an 8-bit weight: ComfyUI's older and newer names

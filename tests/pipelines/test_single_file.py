@@ -7,7 +7,7 @@ import pytest
 import torch
 from parts import PUBLISHED, PUBLISHED_MODELS, published_config
 
-from emogen.models.weights_file import Weights, WeightsError, read_weights
+from emogen.models.file_kinds import Weights, WeightsError, networks_in
 from emogen.pipelines.loading import kinds_of, open_pipeline
 from emogen.pipelines.model_files import ModelFiles
 from emogen.pipelines.original_layout import transformer_config
@@ -361,4 +361,4 @@ def test_a_missing_gguf_package_is_said(tmp_path, monkeypatch):
     (tmp_path / "wan.gguf").write_bytes(b"GGUF")
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(WeightsError, match=r'the package gguf reads; run pip install "gguf>=0.10", or give'):
-        read_weights(tmp_path / "wan.gguf")
+        networks_in(tmp_path / "wan.gguf")

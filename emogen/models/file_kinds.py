@@ -1,6 +1,6 @@
 """What a file of weights is, told from the names and shapes in its header: before anything is loaded, and in words.
 
-for part in read_weights("wan2.1_t2v_1.3B_fp8_scaled.safetensors"):
+for part in networks_in("wan2.1_t2v_1.3B_fp8_scaled.safetensors"):
     print(part.kind, part.what)
 """
 
@@ -140,7 +140,7 @@ class Weights:
         return tensors
 
 
-def read_weights(*paths: str | Path) -> list[Weights]:
+def networks_in(*paths: str | Path) -> list[Weights]:
     """The networks that a file holds: one, or those of a checkpoint of ComfyUI's that holds all of a model's.
 
     Args:
