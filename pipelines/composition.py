@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,11 +162,13 @@ def add_loras(pipe: Any, specs: Sequence[LoraSpec | str], emotion_weight: float 
     """Load LoRAs beside those that are there, the emotion's among them, by diffusers' `load_lora_weights`.
 
     Those that are there keep their strengths. Call it after `load_emotion_adapter` and before `apply_speed`. Files of
-    other programs are converted in memory: an alpha is multiplied into the weights. LoRAs add up linearly; only a
-    DoRA, which also divides, does not.
+    other programs are converted in memory: an alpha is multiplied into the weights. What a file adds to norms, biases
+    and modulation is added to them (see `WeightDeltas`). LoRAs add up linearly; only a DoRA, which also divides, does
+    not. Of Wan2.2's two transformers a file with "high" in its name is for the first, one with "low" for the second,
+    any other for both.
 
     Args:
-        pipe: an emotion pipeline of one transformer.
+        pipe: an emotion pipeline.
         specs: LoRAs, or texts for `LoraSpec.parse`.
         emotion_weight: strength of the emotion's LoRA; None leaves what it has.
 
@@ -178,35 +181,24 @@ def add_loras(pipe: Any, specs: Sequence[LoraSpec | str], emotion_weight: float 
             `emotion_weight` and no LoRA of the emotion. The pipeline is then as it was.
     """
     specs = [LoraSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
-    if getattr(pipe, "transformer_2", None) is not None and specs:
-        raise LoraError(
-            "--lora: this model has two transformers, each with LoRAs of its own; call load_lora_weights for one and "
-            "load_lora_weights(..., load_into_transformer_2=True) for the other"
-        )
     emotion = pipe._emotion_lora
     if emotion_weight is not None and emotion is None:
         raise LoraError("--emotion_lora_weight: no LoRA of the emotion is loaded")
     if emotion_weight is not None and not math.isfinite(emotion_weight):
         raise LoraError(f"--emotion_lora_weight is {emotion_weight}; it has to be a finite number")
-    loras = [_read(spec.source) for spec in specs]
-    for spec, (_, lora) in zip(specs, loras, strict=True):
-        check_fits(lora, pipe.transformer, f"--lora {spec.source}")
-    present = list(getattr(pipe.transformer, "peft_config", {}))
-    before = ActiveLoras(pipe.transformer)
+    transformers = pipe._wan_transformers()
+    present = list(dict.fromkeys(name for one in transformers.values() for name in getattr(one, "peft_config", {})))
+    parts = _parts(specs, transformers, {*present, "emotion"})
+    before = ActiveLoras(*transformers.values())
     weights = {name: before.weight(name) for name in present}
-    if emotion_weight is not None:
-        weights[emotion] = float(emotion_weight)
     changed = {} if emotion_weight is None else {emotion: float(emotion_weight)}
+    weights |= changed
     added: list[str] = []
     try:
-        for spec, (file, lora) in zip(specs, loras, strict=True):
-            name = _name(file, {*present, *added, "emotion"})
-            added.append(name)
-            if lora.is_dora:  # its configuration has to come along
-                pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=name)
-            else:
-                pipe.load_lora_weights(plain_weights(lora), adapter_name=name)
-            changed[name] = spec.weight
+        for part in parts:
+            added.append(part.name)
+            part.load(pipe)
+            changed[part.name] = part.weight
         before.restore([*added, *(name for name in (emotion,) if emotion_weight is not None)], changed)
     except BaseException:
         _forget(pipe, added)
@@ -215,9 +207,64 @@ def add_loras(pipe: Any, specs: Sequence[LoraSpec | str], emotion_weight: float 
     return {name: weight for name, weight in (weights | changed).items() if weight or name in changed}
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A LoRA on its way into a transformer."""
+
+    name: str
+    weight: float
+    file: Path
+    lora: LoraFile
+    place: str
+
+    def load(self, pipe: Any) -> None:
+        """Put it in, at full strength what is a LoRA, at its own what is added to the weights."""
+        second = {"load_into_transformer_2": True} if self.place == "transformer_2" else {}
+        if self.lora.is_dora:  # its configuration has to come along
+            pipe.load_lora_weights(str(self.file.parent), weight_name=self.file.name, adapter_name=self.name, **second)
+        elif self.lora.weights:
+            pipe.load_lora_weights(plain_weights(self.lora), adapter_name=self.name, **second)
+        if self.lora.deltas:
+            from emogen.pipelines.weight_deltas import WeightDeltas
+
+            WeightDeltas.of(getattr(pipe, self.place)).add(self.name, self.lora.deltas, self.weight)
+
+
+def _parts(specs: Sequence[LoraSpec], transformers: Mapping[str, nn.Module], taken: set[str]) -> list[_Part]:
+    """What is loaded where, read and checked before anything is."""
+    parts, taken = [], set(taken)
+    for transformer in transformers.values():
+        taken |= _deltas_of(transformer).weights.keys()
+    for spec in specs:
+        file, lora = _read(spec.source)
+        name = _name(file, taken)
+        taken.add(name)
+        for place in _places(file, transformers):
+            fitted = fitting(lora, transformers[place], f"--lora {spec.source}")
+            parts.append(_Part(name, spec.weight, file, fitted, place))
+    return parts
+
+
+def _places(file: Path, transformers: Mapping[str, nn.Module]) -> list[str]:
+    names, words = list(transformers), file.name.lower()
+    if len(names) > 1 and ("high" in words) != ("low" in words.replace("flow", "")):
+        return names[:1] if "high" in words else names[1:]
+    return names
+
+
+def _deltas_of(transformer: nn.Module) -> Any:
+    from emogen.pipelines.weight_deltas import WeightDeltas
+
+    return WeightDeltas.of(transformer)
+
+
 def _forget(pipe: Any, names: Sequence[str]) -> None:
-    there = [name for name in names if name in getattr(pipe.transformer, "peft_config", {})]
-    if there and set(there) == set(pipe.transformer.peft_config):
+    transformers = pipe._wan_transformers().values()
+    for transformer in transformers:
+        _deltas_of(transformer).remove(names)
+    present = {name for one in transformers for name in getattr(one, "peft_config", {})}
+    there = [name for name in dict.fromkeys(names) if name in present]
+    if there and set(there) == present:
         pipe.unload_lora_weights()
     elif there:
         pipe.delete_adapters(there)
@@ -235,11 +282,53 @@ def plain_weights(lora: LoraFile) -> dict[str, Any]:
 
 
 def check_fits(lora: LoraFile, transformer: nn.Module, name: str) -> None:
-    """See that a transformer has every layer of a LoRA, of its size.
+    """See that a transformer has every layer of a LoRA, of its size, and that diffusers loads all of it.
 
     Raises:
-        LoraError: it has not.
+        LoraError: it has not, or the file also changes what no LoRA can.
     """
+    if lora.deltas:
+        raise LoraError(
+            f"{name}: it also changes {next(iter(lora.deltas))} and {len(lora.deltas) - 1} more parameters directly: "
+            "give it with --lora (add_loras), which applies them"
+        )
+    _check_layers(lora, transformer, name)
+
+
+def fitting(lora: LoraFile, transformer: nn.Module, name: str) -> LoraFile:
+    """A LoRA as a transformer can take it. One of an image-to-video model of Wan2.1 also changes the branch that reads
+    the image; a model without it leaves these layers out, with a warning.
+
+    Raises:
+        LoraError: it was made for another model.
+    """
+    from dataclasses import replace
+
+    from emogen.models.lora_names import of_image_branch
+
+    if transformer.config.image_dim is None and (
+        odd := [key for key in (*lora.alphas, *lora.deltas) if of_image_branch(key)]
+    ):
+        warnings.warn(
+            f"{name}: {len(odd)} of its layers are of the image branch of Wan2.1's image-to-video models, which this "
+            "model has not; they are left out",
+            stacklevel=4,
+        )
+        lora = replace(
+            lora,
+            weights={key: value for key, value in lora.weights.items() if not of_image_branch(key)},
+            alphas={key: value for key, value in lora.alphas.items() if not of_image_branch(key)},
+            deltas={key: value for key, value in lora.deltas.items() if not of_image_branch(key)},
+        )
+    _check_layers(lora, transformer, name)
+    try:
+        _deltas_of(transformer).check(lora.deltas, name)
+    except ValueError as error:
+        raise LoraError(str(error)) from error
+    return lora
+
+
+def _check_layers(lora: LoraFile, transformer: nn.Module, name: str) -> None:
     for layer in lora.alphas:
         try:
             module = transformer.get_submodule(layer)

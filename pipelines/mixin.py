@@ -28,9 +28,10 @@ from emogen.pipelines.composition import ActiveLoras, check_fits
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.pipelines.emotion_call import EmotionCallMixin
 from emogen.pipelines.loading import HUB_ARGUMENTS, ModelKindMixin
+from emogen.pipelines.weight_deltas import WeightDeltasMixin
 
 
-class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin):
+class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin, WeightDeltasMixin):
     """For a subclass of a Wan pipeline, before it in the bases.
 
     The subclass sets `_stock_class_name` and overrides `__call__` to go through `_call_with_emotion`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass
+from typing import Any
 
 FLAGS = ("model_2", "vae", "text_encoder", "image_encoder", "base")
 
@@ -33,7 +34,7 @@ class ModelFiles:
         return self.model
 
 
-def add_model_arguments(group: argparse._ArgumentGroup) -> None:
+def add_model_arguments(group: Any) -> None:
     """Add the flags of a model in files, beside `--model`."""
     group.add_argument("--model_2", metavar="FILE", help="Wan2.2 A14B: the low noise transformer, --model the high one")
     group.add_argument("--vae", metavar="FILE", help="with a --model in files: its autoencoder (default: found beside)")

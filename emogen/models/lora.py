@@ -11,6 +11,10 @@ diffsynth   ComfyUI's names without `.alpha`, which DiffSynth ignored before 2.0
             lora_B. DiffSynth (since 1.1.3), ComfyUI and diffusers load this form. DiffSynth's own files lack the
             `diffusion_model.`; they are read here but not written, since diffusers loads nothing from them, silently.
 
+Names of kohya's programs, of raw peft and mixtures are read too. Files of step-distilled models also hold what no LoRA
+is: numbers that are added to norms, biases, modulation and the patch embedding (`.diff`, `.diff_b`, `.diff_m`). They
+are read as `deltas`; only ComfyUI's form has a place for them. LoKr and LoHa become LoRA (see `lora_products`).
+
 A DoRA has a place in diffusers' form only. ComfyUI's `dora_scale` divides by the norm of the base's weight W where
 DoRA (https://arxiv.org/abs/2402.09353, equation 5) divides by that of W + (alpha / rank) B A
 (https://github.com/Comfy-Org/ComfyUI/pull/15458); DiffSynth has nothing of the kind.
@@ -33,50 +37,14 @@ from safetensors.torch import save_file
 
 from emogen.files import atomic
 from emogen.models.config import CONFIG_NAME
+from emogen.models.lora_names import is_linear, parameter, parse_key, wan_name
+from emogen.models.lora_products import ProductError, is_product, product_of
 from emogen.models.storage import LORA_NAME
 from emogen.models.weights import not_finite
 
 PEFT_KEY = "lora_adapter_metadata"  # peft's configuration in the header of diffusers' files
 FORMATS = ("diffusers", "comfyui", "diffsynth")
 _STALE = re.compile(r"sshs_.*hash|modelspec\.hash_.*|baked_scale")  # header entries that held for the file read only
-# diffusers' names -> Wan's, of layers inside and outside the blocks
-_IN_BLOCK = {
-    f"{attention}.{ours}": f"{original}.{theirs}"
-    for attention, original in (("attn1", "self_attn"), ("attn2", "cross_attn"))
-    for ours, theirs in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))
-} | {
-    "attn2.add_k_proj": "cross_attn.k_img",  # image-to-video
-    "attn2.add_v_proj": "cross_attn.v_img",
-    "ffn.net.0.proj": "ffn.0",
-    "ffn.net.2": "ffn.2",
-    "proj_in": "before_proj",  # VACE
-    "proj_out": "after_proj",
-}
-_OUTSIDE = {
-    "condition_embedder.time_embedder.linear_1": "time_embedding.0",
-    "condition_embedder.time_embedder.linear_2": "time_embedding.2",
-    "condition_embedder.time_proj": "time_projection.1",
-    "condition_embedder.text_embedder.linear_1": "text_embedding.0",
-    "condition_embedder.text_embedder.linear_2": "text_embedding.2",
-    "condition_embedder.image_embedder.ff.net.0.proj": "img_emb.proj.1",
-    "condition_embedder.image_embedder.ff.net.2": "img_emb.proj.3",
-    "proj_out": "head.head",
-}
-_TO_WAN = (_IN_BLOCK, _OUTSIDE)
-_FROM_WAN = tuple({theirs: ours for ours, theirs in names.items()} for names in _TO_WAN)
-_FROM_KOHYA = tuple({theirs.replace(".", "_"): ours for theirs, ours in names.items()} for names in _FROM_WAN)
-_FROM_DIFFUSERS = tuple({ours: ours for ours in names} for names in _TO_WAN)
-_BLOCK = re.compile(r"((?:vace_)?blocks)[._](\d+)[._](.+)")
-_PREFIX = re.compile(r"transformer\.|diffusion_model\.|(lora_unet__?)")
-_SLOTS = {  # ends of keys -> what they hold
-    r"\.(lora_A(\.default)?|lora_down)\.weight": "lora_A.weight",
-    r"\.(lora_B(\.default)?|lora_up)\.weight": "lora_B.weight",
-    r"\.lora_B(\.default)?\.bias": "lora_B.bias",
-    r"\.diff_b": "diff_b",
-    r"\.lora_magnitude_vector": "lora_magnitude_vector",
-    r"\.dora_scale": "dora_scale",
-    r"\.alpha": "alpha",
-}
 _LITERAL = re.compile(r"\^?[\w.]+\$?")
 """What a pattern of ranks or alphas may be: a layer's name. peft takes it for a regular expression, and one that is
 made for it never ends."""
@@ -97,12 +65,14 @@ class LoraFile:
             lora_alpha / sqrt(rank), that is lora_alpha * sqrt(rank).
         metadata: the file's header, without peft's configuration; `base_model`, if it is known.
         config: peft's configuration, if the file had one.
+        deltas: diffusers' name of a parameter -> what is added to it, of its shape. None is all zeros.
     """
 
     weights: dict[str, torch.Tensor]
     alphas: dict[str, float]
     metadata: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] | None = None
+    deltas: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def ranks(self) -> dict[str, int]:
@@ -144,21 +114,65 @@ def read_lora(path: str | Path) -> LoraFile:
     layers = _by_layer(tensors, file)
     stored = any("alpha" in slots for slots in layers.values())
     config = _peft_config(metadata.pop(PEFT_KEY, None), file)
-    weights, alphas = {}, {}
+    weights, alphas, deltas = {}, {}, {}
     for layer, slots in layers.items():
+        if is_product(slots):
+            slots = _as_lora(layer, slots, file)
+        if not is_linear(layer) or (slots.keys() & {"diff", "diff_b"} and "lora_A.weight" not in slots):
+            deltas |= _deltas(layer, slots, file)
+            continue
+        if "diff" in slots:
+            raise LoraFormatError(f"{file}: {layer} has both a LoRA and a `.diff`, of which programs apply another one")
         rank = _checked_rank(layer, slots, config, file)
         alphas[layer] = alpha = _alpha(layer, rank, slots.pop("alpha", None), config, file)
         if "diff_b" in slots:
             slots["lora_B.bias"] = scaled(slots.pop("diff_b"), rank / alpha)
-        weights |= {f"transformer.{layer}.{slot}": value for slot, value in slots.items()}
+        weights |= {f"transformer.{layer}.{slot}": value for slot, value in slots.items() if _says(slot, value)}
+    if not weights and not deltas:
+        raise LoraFormatError(f"{file}: is empty: it changes nothing")
     if "base_model" not in metadata and (base := _base_model(file, config)):
         metadata["base_model"] = base
-    return LoraFile(weights, alphas, metadata, None if stored else config)
+    return LoraFile(weights, alphas, metadata, None if stored else config, deltas)
 
 
 def scaled(value: torch.Tensor, factor: float) -> torch.Tensor:
     """The product, rounded once to the tensor's dtype; the tensor itself for a factor of 1."""
     return value if factor == 1 else (value.double() * factor).to(value.dtype)
+
+
+def _says(slot: str, value: torch.Tensor) -> bool:
+    """Whether a tensor has a say: biases of nothing but zeros are in many files."""
+    return not slot.endswith("bias") or bool(value.any())
+
+
+def _as_lora(layer: str, slots: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:
+    """A LoKr or LoHa by a LoRA's slots, or as a difference of the weight."""
+    try:
+        product = product_of({slot: value for slot, value in slots.items() if slot != "diff_b"})
+    except ProductError as error:
+        raise LoraFormatError(f"{file}: {layer}: {error}") from error
+    rest = {slot: slots[slot] for slot in ("diff_b",) if slot in slots}
+    if product.whole is not None:
+        return rest | {"diff": product.whole * product.scale}
+    alpha = torch.tensor(product.scale * len(product.down), dtype=torch.float64)
+    return rest | {"lora_A.weight": product.down, "lora_B.weight": product.up, "alpha": alpha}
+
+
+def _deltas(layer: str, slots: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:
+    """What is added to a layer's own parameters. A LoRA of a convolution is multiplied out."""
+    if "lora_A.weight" in slots or "lora_B.weight" in slots:
+        if is_linear(layer) or not {"lora_A.weight", "lora_B.weight"} <= slots.keys():
+            raise LoraFormatError(f"{file}: {layer} has {', '.join(slots)}: half of a LoRA")
+        down, up = slots.pop("lora_A.weight").float(), slots.pop("lora_B.weight").float()
+        alpha = slots.pop("alpha").item() if "alpha" in slots else len(down)
+        if down.ndim < 2 or up.flatten(1).shape[1] != len(down):
+            raise LoraFormatError(f"{file}: {layer}: {tuple(down.shape)} and {tuple(up.shape)} make no difference")
+        whole = alpha / len(down) * (up.flatten(1) @ down.flatten(1))
+        slots["diff"] = whole.reshape(len(up), *down.shape[1:])
+    slots.pop("alpha", None)
+    if odd := [slot for slot in slots if slot not in ("diff", "diff_b")]:
+        raise LoraFormatError(f"{file}: {layer} has {', '.join(slots)}, and {odd[0]} alone changes nothing")
+    return {parameter(layer, slot): value for slot, value in slots.items() if value.any()}
 
 
 def _by_layer(tensors: Mapping[str, torch.Tensor], file: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -311,6 +325,11 @@ def check_lora(lora: LoraFile, format: str) -> None:
     """
     if format not in FORMATS:
         raise ValueError(f"no LoRA format {format!r}; there are {', '.join(FORMATS)}")
+    if format != "comfyui" and lora.deltas:
+        raise LoraFormatError(
+            f"{next(iter(lora.deltas))} is changed directly, which is no LoRA: {format} leaves such changes out; use "
+            "ComfyUI's file"
+        )
     if format != "diffusers" and lora.is_dora:
         raise LoraFormatError(
             f"this is a DoRA, which {format} cannot apply as it was trained; use diffusers' file, or train with "
@@ -366,6 +385,11 @@ def _by_wan_names(lora: LoraFile, keep_alpha: bool) -> dict[str, torch.Tensor]:
         tensors[f"{theirs}.lora_B.weight"] = scaled(lora.weights[f"{ours}.lora_B.weight"], factor)
         if (bias := lora.weights.get(f"{ours}.lora_B.bias")) is not None:
             tensors[f"{theirs}.diff_b"] = scaled(bias, scale)  # added to the layer's bias, whatever alpha is
+    for name, value in lora.deltas.items():
+        layer, _, end = name.rpartition(".")
+        key = f"{wan_name(layer)}.{'diff_b' if end == 'bias' else 'diff'}" if end in ("weight", "bias") else (
+            f"{wan_name(name)}.diff")  # fmt: skip
+        tensors[f"diffusion_model.{key}"] = value
     return tensors
 
 
@@ -407,38 +431,3 @@ def _peft_settings(lora: LoraFile) -> dict[str, Any]:
         "use_dora": lora.is_dora,
         "lora_bias": any(key.endswith(".lora_B.bias") for key in lora.weights),
     }
-
-
-def parse_key(key: str) -> tuple[str, str] | None:
-    """A key's layer, by diffusers' name, and what the key holds; None if it is no key of a Wan model's LoRA.
-
-    It holds `lora_A.weight`, `lora_B.weight`, `lora_B.bias`, `diff_b` (ComfyUI's: the bias times the LoRA's scale),
-    `lora_magnitude_vector`, `dora_scale` or `alpha`.
-    """
-    prefix = _PREFIX.match(key)
-    name = key[prefix.end() if prefix else 0 :]
-    for pattern, slot in _SLOTS.items():
-        if match := re.fullmatch(f"(.+?){pattern}", name):
-            for tables in (_FROM_KOHYA,) if prefix and prefix[1] else (_FROM_DIFFUSERS, _FROM_WAN):
-                if layer := _rename(match[1], *tables):
-                    return layer, slot
-    return None
-
-
-def wan_name(layer: str) -> str:
-    """The name in Wan's own code of a layer that `parse_key` returned.
-
-    Raises:
-        KeyError: it is none.
-    """
-    name = _rename(layer, *_TO_WAN)
-    if name is None:
-        raise KeyError(layer)
-    return name
-
-
-def _rename(name: str, in_block: Mapping[str, str], outside: Mapping[str, str]) -> str | None:
-    if match := _BLOCK.fullmatch(name):
-        new = in_block.get(match[3])
-        return new and f"{match[1]}.{match[2]}.{new}"
-    return outside.get(name)

@@ -22,7 +22,9 @@ PAIR = {A: torch.ones(2, 8), B: torch.ones(8, 2)}
     [
         ({"transformer.blocks.0.attn2.emo_q.lora_A.weight": torch.ones(2, 8)}, None, r"unknown key transformer.*emo_q"),
         ({"a.weight": torch.ones(1), "z.weight": torch.ones(1)}, None, r"x.safetensors: unknown key a.weight; .* keys"),
-        ({"diffusion_model.blocks.0.norm3.diff": torch.ones(8)}, None, "unknown key .*norm3.diff"),
+        ({"diffusion_model.blocks.0.norm9.diff": torch.ones(8)}, None, "unknown key .*norm9.diff"),
+        ({"diffusion_model.blocks.0.norm3.diff": torch.zeros(8)}, None, "is empty: it changes nothing"),
+        (PAIR | {f"{WAN}.diff": torch.ones(8, 8)}, None, "has both a LoRA and a `.diff`"),
         ({"lora_te_text_model.lora_down.weight": torch.ones(2, 8)}, None, "unknown key lora_te"),
         ({A: PAIR[A]}, None, "blocks.0.attn1.to_q has lora_A.weight but no lora_B.weight"),
         ({f"{WAN}.alpha": torch.tensor(1.0)}, None, "has alpha but no lora_A.weight"),

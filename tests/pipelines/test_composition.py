@@ -136,7 +136,7 @@ def test_with_speed_options(loaded, style, generate):
     assert 0 < (found - expected).norm() < 0.2 * expected.norm()
 
 
-def test_what_is_refused_leaves_the_pipeline_alone(loaded, pipe, style, tmp_path, make_pipe, make_transformer):
+def test_what_is_refused_leaves_the_pipeline_alone(loaded, pipe, style, tmp_path, make_pipe):
     def refused(message, *specs, on=loaded, **arguments):
         with pytest.raises(LoraError, match=message):
             add_loras(on, specs, **arguments)
@@ -156,8 +156,6 @@ def test_what_is_refused_leaves_the_pipeline_alone(loaded, pipe, style, tmp_path
         assert torch.equal(output, before[layer])
     fresh = make_pipe()
     refused("--emotion_lora_weight: no LoRA of the emotion is loaded", on=fresh, emotion_weight=0.5)
-    two = make_pipe(transformer_2=make_transformer(), boundary_ratio=0.8)
-    refused("this model has two transformers", str(style), on=two)
     check_fits(read_lora(style), fresh.transformer, "style")
 
 
