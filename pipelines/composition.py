@@ -350,7 +350,7 @@ def _check_layers(lora: LoraFile, transformer: nn.Module, name: str) -> None:
 
 def _read(source: str) -> tuple[Path, LoraFile]:
     from emogen.models.lora import LoraFormatError, read_lora
-    from emogen.models.storage import LORA_NAME
+    from emogen.models.weights import LORA_NAME
 
     path = Path(source)
     if not path.exists():
@@ -367,7 +367,7 @@ def _download(source: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    from emogen.models.storage import LORA_NAME
+    from emogen.models.weights import LORA_NAME
 
     owner, name, *rest = source.split("/")
     file = "/".join(rest) or LORA_NAME
@@ -381,7 +381,7 @@ def _download(source: str) -> Path:
 
 
 def _name(file: Path, taken: set[str]) -> str:
-    from emogen.models.storage import LORA_NAME
+    from emogen.models.weights import LORA_NAME
 
     stem = file.parent.name if file.name == LORA_NAME else file.stem
     base = name = re.sub(r"[^\w-]+", "_", stem).strip("_") or "lora"  # peft's names hold no dots

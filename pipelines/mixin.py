@@ -22,8 +22,8 @@ from emogen.models import (
 )
 from emogen.models.config import CONFIG_NAME
 from emogen.models.lora import read_lora
-from emogen.models.storage import LORA_NAME, read_emotion_adapter
-from emogen.models.weights import WEIGHTS_NAME
+from emogen.models.storage import read_emotion_adapter
+from emogen.models.weights import LORA_NAME, WEIGHTS_NAME
 from emogen.pipelines.composition import ActiveLoras, check_fits
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.pipelines.emotion_call import EmotionCallMixin

@@ -71,8 +71,12 @@ class EmotionAdapterConfig:
         Raises:
             AdapterMismatchError: a size is set already, and is another one.
         """
-        wanted = transformer_sizes(transformer)
-        for name, value in wanted.items():
+        return self.for_sizes(transformer_sizes(transformer))
+
+    def for_sizes(self, sizes: Mapping[str, int]) -> EmotionAdapterConfig:
+        """The config with a transformer's `inner_dim`, `num_layers` and `text_dim` filled in; errors as of
+        `for_transformer`."""
+        for name, value in sizes.items():
             own = getattr(self, name)
             if own is not None and own != value:
                 raise AdapterMismatchError(
@@ -80,7 +84,7 @@ class EmotionAdapterConfig:
                     f"has {name} {value} where the adapter needs {own}; load the base model the adapter was "
                     "trained on" + (f" ({self.base_model})" if self.base_model else "")
                 )
-        return dataclasses.replace(self, **wanted)
+        return dataclasses.replace(self, **sizes)
 
     def describe_base(self) -> str:
         return f"inner_dim {self.inner_dim}, num_layers {self.num_layers}, text_dim {self.text_dim}"

@@ -39,8 +39,7 @@ from emogen.files import atomic
 from emogen.models.config import CONFIG_NAME
 from emogen.models.lora_names import is_linear, parameter, parse_key, wan_name
 from emogen.models.lora_products import ProductError, is_product, product_of
-from emogen.models.storage import LORA_NAME
-from emogen.models.weights import not_finite
+from emogen.models.weights import LORA_NAME, not_finite
 
 PEFT_KEY = "lora_adapter_metadata"  # peft's configuration in the header of diffusers' files
 FORMATS = ("diffusers", "comfyui", "diffsynth")
@@ -307,7 +306,7 @@ def write_lora(lora: LoraFile, path: str | Path, format: str, *, title: str | No
     """
     check_lora(lora, format)
     path = Path(path)
-    tensors = lora.weights if format == "diffusers" else _by_wan_names(lora, keep_alpha=format == "comfyui")
+    tensors = lora.weights if format == "diffusers" else by_wan_names(lora, keep_alpha=format == "comfyui")
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     try:
         with atomic(path) as temporary:
@@ -372,7 +371,8 @@ def default_name(format: str) -> str:
     return LORA_NAME if format == "diffusers" else LORA_NAME.replace(".", f"_{format}.")
 
 
-def _by_wan_names(lora: LoraFile, keep_alpha: bool) -> dict[str, torch.Tensor]:
+def by_wan_names(lora: LoraFile, keep_alpha: bool) -> dict[str, torch.Tensor]:
+    """The tensors of ComfyUI's form, or of DiffSynth's without `keep_alpha`."""
     tensors = {}
     for layer, scale in lora.scales.items():
         ours, theirs = f"transformer.{layer}", f"diffusion_model.{wan_name(layer)}"

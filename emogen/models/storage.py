@@ -15,8 +15,6 @@ from emogen.models.adapter import EmotionAdapter, attach_emotion_adapter, get_em
 from emogen.models.config import CONFIG_NAME, EmotionAdapterConfig, cross_attentions
 from emogen.models.weights import WEIGHTS_NAME, check_state, expected_shapes, read_weights
 
-LORA_NAME = "pytorch_lora_weights.safetensors"
-
 
 def save_emotion_adapter(
     folder: str | Path,

@@ -14,6 +14,7 @@ from emogen.models.emotion_attention import EmotionAttention
 from emogen.models.encoder import EmotionEncoder
 
 WEIGHTS_NAME = "emotion_adapter.safetensors"
+LORA_NAME = "pytorch_lora_weights.safetensors"
 
 
 def new_encoder(config: EmotionAdapterConfig) -> EmotionEncoder:

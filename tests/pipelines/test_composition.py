@@ -10,7 +10,7 @@ from diffusers.training_utils import _collate_lora_metadata
 from peft import LoraConfig, get_peft_model_state_dict
 
 from emogen.models.lora import LoraFile, read_lora, write_lora
-from emogen.models.storage import LORA_NAME
+from emogen.models.weights import LORA_NAME
 from emogen.pipelines.composition import (
     LoraError,
     LoraOptions,

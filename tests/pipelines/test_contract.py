@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 from emogen.emotion import EmotionArc, EmotionState
 from emogen.models import AdapterMismatchError
 from emogen.models.lora import LoraFile, LoraFormatError, write_lora
-from emogen.models.storage import LORA_NAME
-from emogen.models.weights import WEIGHTS_NAME
+from emogen.models.weights import LORA_NAME, WEIGHTS_NAME
 from emogen.pipelines import emotion_call
 from emogen.pipelines.composition import LoraError, add_loras
 from emogen.pipelines.emotion_call import NotFiniteError

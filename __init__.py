@@ -1,0 +1,5 @@
+"""ComfyUI finds the nodes of comfyui/ here, where the repository is cloned into its custom_nodes. Nothing else reads it."""
+
+from .comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]
