@@ -1,4 +1,4 @@
-"""ComfyUI finds the nodes of comfyui/ here, where the repository is cloned into its custom_nodes. Nothing else reads it."""
+"""ComfyUI finds the nodes of comfyui/ here where the repository is cloned into its custom_nodes; nothing else does."""
 
 from .comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 

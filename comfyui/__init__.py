@@ -1,17 +1,20 @@
 """emogen's nodes for ComfyUI: an emotion for Wan models, from words, mixtures, points and arcs.
 
-ComfyUI loads this folder from its custom_nodes. The nodes import the emogen package: the installed one, or that of the
-checkout which this folder belongs to.
+ComfyUI loads this folder from its custom_nodes. The nodes import the emogen package of the checkout which the folder
+belongs to: a package of that name on the registry is somebody else's.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-if importlib.util.find_spec("emogen") is None:
-    sys.path.append(str(Path(__file__).resolve().parents[1]))  # resolved: the folder is often a link
+if "emogen" not in sys.modules:  # by its path, so that nothing else of the checkout becomes importable
+    _HOME = Path(__file__).resolve().parents[1] / "emogen"  # resolved: the folder is often a link
+    _SPEC = spec_from_file_location("emogen", _HOME / "__init__.py", submodule_search_locations=[str(_HOME)])
+    sys.modules["emogen"] = _EMOGEN = module_from_spec(_SPEC)
+    _SPEC.loader.exec_module(_EMOGEN)
 
 from .adapter import ApplyAdapterLora, LoadEmotionAdapter
 from .curve import PreviewEmotion
