@@ -118,7 +118,8 @@ def test_a_text_model_refuses_a_picture(tmp_path, capsys):
 def test_what_does_not_fit_or_has_no_flat_ground_is_kept_and_named(tmp_path):
     """The sampling was the dear part: its clip is never lost to a limit or a busy background."""
     noise = np.random.default_rng(0).integers(0, 255, (1, 12, 64, 64, 3), dtype=np.uint8)
-    asked = {"no_enlarge": True, "loop": False, "transparent": False, "platform": None, "max_kb": None}
+    asked = {"no_enlarge": True, "loop": False, "transparent": False, "platform": None, "max_kb": None,
+             "effects": "keep", "text": None}  # fmt: skip
     for name, options in (("small.webp", {"max_kb": 2}), ("clear.webp", {"transparent": True})):
         with pytest.raises(UnfitError, match=rf"{name}: .* kept as it was made in .*whole\.webp") as caught:
             finish(tmp_path / name, noise, Namespace(**asked | options), 12, {"seed": 1})

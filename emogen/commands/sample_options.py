@@ -14,8 +14,8 @@ ENLARGE_TO = 384
 DTYPES = ("float32", "bfloat16", "float16")
 SHORT = (
     "prompt", "image", "emotion", "avoid", "negative_prompt", "seed", "num_frames", "height", "width",
-    "num_inference_steps", "model", "adapter", "output", "transparent", "loop", "platform", "text", "best_of", "batch",
-    "output_dir", "characters", "source",
+    "num_inference_steps", "model", "adapter", "output", "transparent", "effects", "loop", "platform", "text",
+    "best_of", "batch", "output_dir", "characters", "source",
 )  # fmt: skip
 """Options that `--help` shows; `--help_all` shows every one."""
 EXAMPLES = """examples:
@@ -161,7 +161,18 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"keep small clips small (else the shorter side becomes at least {ENLARGE_TO} pixels)",
     )
-    out.add_argument("--transparent", action="store_true", help="take a flat background away")
+    out.add_argument(
+        "--transparent",
+        action="store_true",
+        help="take a plain background away; where the prompt names none, it is given one of a colour that the subject "
+        "lacks",
+    )
+    out.add_argument(
+        "--effects",
+        choices=("keep", "drop"),
+        default="keep",
+        help="with --transparent: what becomes of steam, sparkles and rays beside the body (default: keep)",
+    )
     out.add_argument(
         "--text", metavar="TEXT", help="write this on the clip; {emotion} and {character} stand for their names"
     )

@@ -23,6 +23,7 @@ from emogen.media.limits import DEFAULT_LIMITS, Limits
 from emogen.media.pictures import read_picture
 from emogen.media.reader import read_metadata
 from emogen.pipelines.model_files import FLAGS
+from emogen.stickers.ground import on_ground
 
 ALL = "all"
 OF_THE_RUN = (
@@ -269,8 +270,10 @@ def _read_look(args: argparse.Namespace) -> Look:
 
 
 def prompt_of(args: argparse.Namespace, emotion: EmotionState | EmotionArc) -> str:
-    """The prompt as the model is given it: with the look of the emotion where `--enrich` asks for it."""
-    return args.prompt if args.enrich is None else enrich(args.prompt, emotion, _read_look(args))
+    """The prompt as the model is given it: with a ground to be cut away where `--transparent` needs one, and with the
+    look of the emotion where `--enrich` asks for it."""
+    prompt = on_ground(args.prompt) if args.transparent and args.image is None else args.prompt
+    return prompt if args.enrich is None else enrich(prompt, emotion, _read_look(args))
 
 
 def read_batch(path: str | Path, args: argparse.Namespace) -> list[Job]:

@@ -234,15 +234,17 @@ def finish(path: Path, clips: np.ndarray, args: Namespace, fps: float, metadata:
         frames = label_grid(shown, [NEUTRAL, *MIKELS], columns=3)
     else:
         frames = make_seamless(clips[0]).frames if args.loop else clips[0]
-        frames = frames if args.no_enlarge else enlarge(frames, ENLARGE_TO)
     if os.environ.get("RANK", "0") != "0":
         return []  # under torchrun the first process writes
     try:
-        if args.transparent:
-            frames = key_background(frames)
-        if args.text is not None:
-            frames = write_on(frames, args.text.replace("{emotion}", short_name(args.emotion)), args.font)
+        if args.transparent:  # before it is enlarged: an edge of some pixels becomes a smooth one
+            frames = key_background(frames, effects=args.effects == "keep")
     except BackgroundError as error:
+        frames = frames if args.no_enlarge else enlarge(frames, ENLARGE_TO)
         spare = write_video(path.with_name(f"{path.stem[:200]}.whole{path.suffix}"), frames, fps, metadata)
         raise UnfitError(f"{path}: {error}. The clip is kept as it was made in {spare}", spare) from error
+    if len(clips) == 1 and not args.no_enlarge:
+        frames = enlarge(frames, ENLARGE_TO)
+    if args.text is not None:
+        frames = write_on(frames, args.text.replace("{emotion}", short_name(args.emotion)), args.font)
     return list(write_clip(path, frames, fps, metadata, platform=args.platform, max_kb=args.max_kb).changes)

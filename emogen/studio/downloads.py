@@ -54,9 +54,9 @@ def write_download(result: Result, choice: str, folder: str | Path, *, transpare
         frames, jump = looped.frames, f"seam of {looped.seam_before:.1f} ordinary steps"
         changes.append(f"loop: {looped.method}, {jump} before, {looped.seam_after:.1f} after"
                        if looped.method != "none" else f"loop: left alone, it has a {jump}")  # fmt: skip
-    frames = enlarge(frames, SHOWN_SIDE)
     if transparent:
         frames = key_background(frames)
+    frames = enlarge(frames, SHOWN_SIDE)
     about = dict(result.metadata) | {name: True for name, on in (("transparent", transparent), ("loop", loop)) if on}
     marks = "".join(f"_{name}" for name, on in (("loop", loop), ("transparent", transparent)) if on)
     stem = Path(folder) / f"{result.path.stem}{marks}"

@@ -1,17 +1,17 @@
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from emogen.media.pixels import lay_on
+from emogen.stickers.cast import draw
+from emogen.stickers.ground import ground_against, on_ground
+from emogen.stickers.palette import BACKGROUNDS, BODY_COLORS
+from emogen.stickers.regions import join, label, reach_from_border
 from emogen.stickers.render import StickerSpec, render
-from emogen.stickers.transparent import (
-    BackgroundError,
-    _join,
-    _reach_from_border,
-    _steady,
-    background_colour,
-    key_background,
-)
+from emogen.stickers.transparent import BackgroundError, _steady, background_colour, key_background
 
 SIZE, COUNT = 48, 4
 BODY, INK, WHITE = (220, 60, 50), (40, 20, 20), (255, 255, 255)
@@ -118,14 +118,27 @@ def test_what_the_border_reaches_is_what_scipy_says():
         open_ = np.random.default_rng(seed).random((40, 31)) < share
         names, _ = label(open_)
         border = np.unique(np.concatenate([names[0], names[-1], names[:, 0], names[:, -1]]))
-        assert (_reach_from_border(open_) == np.isin(names, border[border > 0])).all()
+        assert (reach_from_border(open_) == np.isin(names, border[border > 0])).all()
+
+
+def test_parts_are_what_scipy_says():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    joins = np.zeros((3, 3, 3), bool)
+    joins[1] = True
+    joins[:, 1, 1] = True
+    for seed, share in enumerate((0.1, 0.3, 0.5)):
+        mask = np.random.default_rng(seed).random((4, 17, 23)) < share
+        names, count = ndimage.label(mask, joins)
+        found = label(mask)
+        assert found.max() == count and len({*zip(found.ravel(), names.ravel(), strict=True)}) == count + 1
+    assert not label(np.zeros((2, 3, 3), bool)).any()
 
 
 def test_filling_does_not_go_on_in_the_next_row():
     open_, start = np.ones((3, 4), bool), np.zeros((3, 4), bool)
     open_[:, 1:3] = False
     start[0, 3] = True
-    assert (_join(open_, start)[:, [0, 3]] == [False, True]).all()
+    assert (join(open_, start)[:, [0, 3]] == [False, True]).all()
 
 
 def test_a_patch_at_the_edge_of_the_tolerance_does_not_flicker():
@@ -163,3 +176,73 @@ def test_a_background_that_darkens_is_taken_away_in_every_frame():
     for clip in (face, darker):
         alpha = key_background(clip)[..., 3]
         assert (alpha[:, :4, :4] == 0).all() and (alpha[:, 48, 48] == 255).all()
+
+
+def load_benchmark():
+    path = Path(__file__).parents[2] / "benchmarks/cutouts.py"
+    spec = importlib.util.spec_from_file_location("cutouts", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("way", ["flat", "noisy", "gradient", "compressed"])
+def test_drawn_characters_are_cut_out_on_every_ground(way):
+    """Alpha is known: its mean error is at most 0.02 and no stray island is larger than 0.1 % of the frame."""
+    bench = load_benchmark()
+    found = []
+    for number, spec in enumerate(bench.specs(4, seed=5)):
+        truth = draw(spec, 3, 96, 12)
+        clip = bench.spoiled(lay_on(truth, BACKGROUNDS[ground_against(f"a {spec.color} face")]), way, number)
+        found.append(bench.errors(key_background(clip)[..., 3] / 255, truth[..., 3] / 255))
+    assert np.mean(found, axis=0)[0] <= 0.02 and max(island for *_, island in found) <= bench.ISLAND
+
+
+def beside(clip, place, colour, frames):
+    """The clip with a square beside the sticker in some frames."""
+    out = clip.copy()
+    for index in frames:
+        out[index, place : place + 5, 2:7] = colour
+    return out
+
+
+def test_effects_are_kept_or_dropped_and_specks_always_go():
+    clip = lay_on(sticker(), (150, 200, 250))
+    steam = beside(clip, 3, (255, 230, 60), range(COUNT))
+    kept, dropped = key_background(steam), key_background(steam, effects=False)
+    assert (kept[:, 5, 4, 3] == 255).all() and (dropped[:, 3:8, 2:7, 3] == 0).all()
+    assert np.array_equal(dropped[:, 10:], key_background(clip)[:, 10:])  # the body is as without
+    flash = key_background(beside(clip, 3, (255, 230, 60), [1]))
+    assert (flash[:, :9, :9, 3] == 0).all()
+    faint = key_background(beside(clip, 3, (185, 200, 250), range(COUNT)))  # 35 away from the ground, a smudge
+    assert (faint[:, :9, :9, 3] == 0).all()
+
+
+def test_rays_that_touch_the_body_go_and_arms_stay():
+    """What tells them apart without effects: rays are thin and pale, arms are thin and distinct."""
+    clip = lay_on(sticker(), (255, 255, 255))
+    clip[:, 10:13, 24:27] = clip[:, 7:10, 24:27] = clip[:, 4:7, 24:27] = (255, 250, 190)
+    clip[:, 30:33, 34:46] = INK
+    keyed = key_background(clip, effects=False)
+    assert (keyed[:, 4:6, 25, 3] == 0).all() and (keyed[:, 31, 44, 3] == 255).all()
+
+
+def test_a_halo_beside_an_outline_is_not_cut_out_with_the_sticker():
+    """What codecs and models leave beside a dark edge: a rim a little brighter than the ground."""
+    ground = np.array((240, 230, 150))
+    truth = sticker()
+    clip = lay_on(truth, tuple(ground)).astype(int)
+    outside = truth[..., 3] == 0
+    rim = np.zeros_like(outside)
+    for dy, dx in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        rim |= np.roll(~outside, (dy, dx), (1, 2)) & outside
+    clip[rim] = (238, 246, 188)  # 41 away from the ground
+    keyed = key_background(clip.astype(np.uint8))
+    assert (keyed[..., 3][rim] < 110).mean() > 0.95
+
+
+def test_a_prompt_gets_a_ground_that_suits_it():
+    for colour in BODY_COLORS:
+        ground = ground_against(f"a star-shaped {colour} face")
+        assert ground != colour and on_ground(f"a {colour} face.") == f"a {colour} face on a {ground} background"
+    assert on_ground("a red face on a white background") == "a red face on a white background"
