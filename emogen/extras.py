@@ -25,6 +25,7 @@ EXTRAS = (
     "studio",
     "ray",
     "sound",
+    "umap",
     "analysis",
 )
 """The extras that `pyproject.toml` declares."""

@@ -16,6 +16,7 @@ _ORDER = (
     "words",
     "space",
     "people",
+    "suspects",
     "priors",
 )
 """Modules that register an analysis, in the order of the page."""

@@ -52,10 +52,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: what it shows, and SVG."""
+    """A figure of the page.
+
+    Attributes:
+        caption: what it shows.
+        svg: the drawing.
+        seen: what the page shows beside the pointer: the value of a mark's `data-clip` -> a small picture's address.
+    """
 
     caption: str
     svg: str
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Settings:
         seed: of every draw.
         max_gap: seconds between two clips of a film that still count as adjoining.
         confusion: a CSV of counts that says how the labels err (rows: true, columns: as labelled).
+        mapping: "tsne" or "umap", how the map is laid out.
+        thumbnails: clips of the map of which a frame is kept in the page.
         curves: what a judge says of each second of the clips.
         annotations: a folder of what people say of each frame (`annotations.py`).
         features: `.npy` (one row a clip, in the order of the table) or `.parquet` (`clip_id` and numbers).
@@ -98,6 +107,8 @@ class Settings:
     max_gap: float = 2.0
     confusion: Path | None = None
     features: Path | None = None
+    mapping: str = "tsne"
+    thumbnails: int = 300
     curves: CurveSet | None = None
     annotations: Path | None = None
 

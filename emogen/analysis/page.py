@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,26 @@ white-space:normal;min-width:9rem}
 tr.noted td{border-bottom:0;padding-bottom:0}td.note{color:#666;font-size:.92em;padding-top:0}
 summary{cursor:pointer;color:#0b5d8f;padding:.35rem 0}
 .foot{color:#666;font-size:.85rem;margin-top:3rem}
+#beside{position:fixed;z-index:2;background:#fff;border:1px solid #bbb;border-radius:6px;padding:.3rem;font-size:.8rem;
+max-width:11rem;overflow-wrap:anywhere;pointer-events:none}#beside img{display:block;min-width:72px;margin-bottom:.2rem}
 @media(max-width:560px){body{font-size:15px}figure svg.wide{max-width:none;width:560px}}
+"""
+
+_SCRIPT = """
+const beside = document.getElementById('beside'), picture = beside.firstChild, words = beside.lastChild;
+function show(event) {
+  const dot = event.target.closest && event.target.closest('[data-clip]');
+  beside.hidden = !dot;
+  if (!dot) return;
+  const source = SEEN[dot.dataset.clip];
+  picture.hidden = !source;
+  if (source) picture.src = source;
+  words.textContent = dot.querySelector('title').textContent;
+  beside.style.left = Math.max(4, Math.min(event.clientX + 12, innerWidth - 190)) + 'px';
+  beside.style.top = Math.max(4, Math.min(event.clientY + 12, innerHeight - 130)) + 'px';
+}
+document.addEventListener('pointermove', show);
+document.addEventListener('pointerdown', show);
 """
 
 
@@ -68,7 +88,7 @@ def page(parts: Sequence[Part], clips: Clips) -> str:
         f"independent.</p><nav><ul>{links}</ul></nav>{sections}"
         f'<p class="foot">Made by emogen {__version__} (<code>emogen analyze</code>). All figures are in '
         f"<code>analysis.json</code>, the tables in <code>tables/</code>, the pictures in <code>figures/</code>.</p>"
-        f"</body></html>\n"
+        f"{_hover(parts)}</body></html>\n"
     )
 
 
@@ -95,6 +115,18 @@ def _figure(drawn: Picture) -> str:
         "<svg", f'<svg role="img" aria-label="{escape(drawn.caption)}"{" class=wide" if wide else ""}', 1
     )
     return f"<figure>{svg}<figcaption>{escape(drawn.caption)}</figcaption></figure>"
+
+
+def _hover(parts: Sequence[Part]) -> str:
+    """A small picture of a clip beside the pointer, or where a finger taps; every picture is held once."""
+    seen: dict[str, str] = {}
+    for part in parts:
+        for drawn in part.found.pictures.values() if part.found else ():
+            seen |= drawn.seen
+    if not seen:
+        return ""
+    held = json.dumps(seen).replace("<", "\\u003c")
+    return f'<div id="beside" hidden><img alt=""><span></span></div><script>const SEEN = {held};{_SCRIPT}</script>'
 
 
 def _width(svg: str) -> float:

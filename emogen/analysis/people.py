@@ -1,4 +1,4 @@
-"""People: how each annotator answers against the others, which clips are hard, and which labels to look at again.
+"""People: how each annotator answers against the others, and which clips are hard.
 
 How far all annotators agree (Cohen, Fleiss, Krippendorff) is said by `emogen data agree`.
 """
@@ -20,7 +20,7 @@ _LIST = 200  # clips in a list to look at again
 
 
 def run(clips: Clips, settings: Settings) -> Found:
-    """Agreement with the others' majority, confusions, hard clips, suspects."""
+    """Agreement with the others' majority, confusions, hard clips."""
     clips = clips.where(clips.usable)
     ids = clips.text("clip_id")
     answers = {clip: clips.answers[clip] for clip in ids if len(clips.answers.get(clip, ())) > 1}
@@ -44,13 +44,12 @@ def run(clips: Clips, settings: Settings) -> Found:
     groups = np.array([group[item["clip_id"]] for item in hard])
     value, low, high = group_interval(each, groups, lambda s: s[..., 0] / s[..., 1], settings)
     results.append(Result("clips on which people differ", float(value), float(low), float(high), len(hard)))
-    suspects = _suspects(clips)
     worst = min(rows, key=lambda row: row["agrees"])
     sentence = (
         f"{len(rows)} people; the one who agrees least with the others' majority is {worst['annotator']} "
         f"({worst['agrees']:.0%}). People differ on {value:.0%} of {len(hard):,} clips with several answers."
     )
-    tables = {"annotators": rows, "annotator_confusions": confusions, "hard_clips": hard[:_LIST], "suspects": suspects}
+    tables = {"annotators": rows, "annotator_confusions": confusions, "hard_clips": hard[:_LIST]}
     return Found(sentence, results, {"annotators": _draw(rows)}, tables)
 
 
@@ -104,18 +103,6 @@ def hard_clips(answers: dict) -> list[dict]:
         said = ", ".join(f"{answer} {count}" for answer, count in counts.most_common())
         rows.append({"clip_id": clip, "entropy_bits": bits, "answers": len(given), "said": said})
     return sorted(rows, key=lambda row: (-row["entropy_bits"], row["clip_id"]))
-
-
-def _suspects(clips: Clips) -> list[dict]:
-    """Labelled clips on which a sure model says something else, the surest first."""
-    model, confidence = clips.text("model_emotion"), clips.numbers("confidence")
-    rows = [
-        {"clip_id": clips.text("clip_id")[place], "label": MIKELS[clips.label[place]], "model": model[place],
-         "confidence": confidence[place]}
-        for place in np.flatnonzero(clips.label >= 0)
-        if model[place] in MIKELS and model[place] != MIKELS[clips.label[place]]
-    ]  # fmt: skip
-    return sorted(rows, key=lambda row: -np.nan_to_num(row["confidence"]))[:_LIST]
 
 
 def _draw(rows: list[dict]) -> Picture:

@@ -36,6 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--votes", type=Path, help="people's votes: clip_id, annotator, emotion")
     parser.add_argument("--confusion", type=Path, help="how the labels err, as counts: rows true, columns as labelled")
     parser.add_argument("--features", type=Path, help="of a frozen encoder: .npy (a row a clip) or .parquet (clip_id)")
+    parser.add_argument("--map", default="tsne", choices=("tsne", "umap"), help="how the map of clips is laid out")
+    parser.add_argument(
+        "--thumbnails", type=int, default=300, metavar="N", help="clips of the map with a frame of each"
+    )
     parser.add_argument("--max_gap", type=float, default=2.0, metavar="SECONDS", help="between clips that adjoin")
     parser.add_argument("--resamples", type=int, default=2000, help="of every bootstrap")
     parser.add_argument("--seed", type=int, default=0)
@@ -58,8 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from emogen.files import FolderInUse
 
     try:
-        if args.resamples < 100 or args.max_gap < 0 or args.seed < 0:
-            raise ValueError("--resamples is at least 100, --max_gap and --seed are not negative")
+        if args.resamples < 100 or min(args.max_gap, args.seed, args.thumbnails) < 0:
+            raise ValueError("--resamples is at least 100; --max_gap, --seed and --thumbnails are not negative")
+        if args.map == "umap" and importlib.util.find_spec("umap") is None:
+            raise ValueError(f"--map umap needs umap-learn: {how_to_install('umap')}")
         check(args)
         if is_film(args.data):
             return analyze_one_film(args)
@@ -78,8 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.annotations is not None:
             read_annotations(args.annotations)  # refused here, before a judge reads for hours
         clips = read_clips(args.data, args.votes)
-        settings = Settings(args.resamples, args.seed, args.max_gap, args.confusion, args.features,
-                            curves_of(clips, args), args.annotations)  # fmt: skip
+        settings = Settings(
+            resamples=args.resamples, seed=args.seed, max_gap=args.max_gap, confusion=args.confusion,
+            features=args.features, mapping=args.map, thumbnails=args.thumbnails, curves=curves_of(clips, args),
+            annotations=args.annotations,
+        )  # fmt: skip
         say = (lambda name: None) if args.quiet else (lambda name: print(f"  {name}", file=sys.stderr))
         parts = analyze(clips, args.output_dir, settings, only, say)
     except (ValueError, OSError, FolderInUse) as error:

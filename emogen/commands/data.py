@@ -92,6 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--annotators", nargs="+", default=["me"], metavar="NAME", help="who labels; each gets an address")
     one.add_argument("--answers", type=int, help="people a clip (default: all of them, at most 3)")
     one.add_argument("--gold", type=Path, help="a table with clip_id and emotion of clips that are known for certain")
+    one.add_argument("--clips", type=Path, metavar="TABLE",
+                     help="only these, by clip_id, such as tables/suspects.csv of `emogen analyze`")  # fmt: skip
     one.add_argument("--port", type=int, default=7861)
     one = on_set("votes", "take votes from files, or write them: a table, Label Studio's JSON, votes of `emogen study`")
     one.add_argument("--votes", type=Path, nargs="+", metavar="FILE")

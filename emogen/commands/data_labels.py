@@ -24,6 +24,8 @@ def label(args: argparse.Namespace) -> int:
 
     workspace = Workspace(args.set)
     rows = rows_for(workspace, is_kept)
+    if args.clips is not None:
+        rows = _chosen(args.clips, rows)
     shown = {
         row["clip_id"]: Shown(Path(row["source_folder"]) / row["source_path"], row.get("start"),
                               row.get("end") if row["kind"] == "video" else None)
@@ -46,6 +48,16 @@ def label(args: argparse.Namespace) -> int:
     _write_votes(workspace, store.votes())
     print(f"{len(store.votes())} answers; `emogen data merge {workspace.folder}` makes labels of them")
     return 0
+
+
+def _chosen(table: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the clips that a table names."""
+    columns = Columns({"clip_id": str}, needs=("clip_id",))
+    names = dict.fromkeys(row.get("clip_id", "") for _, _, row in good_rows(table, columns))
+    there = {row["clip_id"]: row for row in rows}
+    if missing := [name for name in names if name not in there]:
+        raise ValueError(f"{table}: there is no clip {missing[0]!r} here")
+    return [there[name] for name in names]
 
 
 def _gold(table: Path | None, clips: Container[str]) -> dict[str, str]:
