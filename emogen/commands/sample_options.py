@@ -8,6 +8,7 @@ from emogen.emotion import NEUTRAL
 from emogen.finite import float_text, whole_text
 from emogen.pipelines.composition import add_lora_arguments
 from emogen.pipelines.model_files import add_model_arguments
+from emogen.pipelines.presets import PRESETS
 from emogen.pipelines.speed_options import add_speed_arguments
 
 ENLARGE_TO = 384
@@ -82,6 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     size.add_argument("--num_frames", type=whole_text, metavar="N", help="4k+1: 13, 17, ... 81")
     size.add_argument("--height", type=whole_text, metavar="N", help="pixels")
     size.add_argument("--width", type=whole_text, metavar="N", help="pixels")
+    size.add_argument(
+        "--preset", choices=tuple(PRESETS), help="fast: few steps without guidance, for step-distilled models and LoRAs"
+    )
     size.add_argument("--num_inference_steps", "--steps", type=whole_text, metavar="N", help="more is finer and slower")
     size.add_argument("--guidance_scale", type=float_text)
     size.add_argument(

@@ -34,7 +34,7 @@ CHOOSING = ("best_of", "judge")
 """Options that choose the seed: a clip keeps the seed, and under "chosen" why it was taken."""
 OF_ALL_ROWS = (
     "model", "model_2", "vae", "text_encoder", "image_encoder", "base", "adapter", "no_lora",
-    "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
+    "preset", "dtype", "device", "lora", "emotion_lora_weight", "attention_backend", "cache",
     "cache_threshold", "cache_interval", "cache_order", "cache_warmup", "cache_max_skip", "mag_ratios", "compile",
     "offload", "offload_folder", "fp8", "vae_tiling", "vae_slicing", "ulysses", "ring", "judge",
 )  # fmt: skip

@@ -50,7 +50,7 @@ def load(args: Namespace, kind: str) -> Any:
     from emogen.pipelines.model_files import model_from_args
     from emogen.pipelines.speed_options import speed_from_args
 
-    return open_pipeline(
+    pipe = open_pipeline(
         model_from_args(args) or "embedded",
         adapter_of(args),
         kind=kind,
@@ -60,6 +60,20 @@ def load(args: Namespace, kind: str) -> Any:
         loras=loras_from_args(args),
         speed=speed_from_args(args),
     )
+    if args.preset is not None:
+        from emogen.pipelines.presets import PRESETS, apply_preset
+
+        apply_preset(pipe, args.preset)
+        preset = PRESETS[args.preset]
+        pipe.switched_on.append(
+            f"preset {args.preset}: {preset.steps} steps, guidance {preset.guidance:g}, shift {preset.shift:g}"
+        )
+        if not args.lora:
+            pipe.switched_on.append(
+                f"note: --preset {args.preset} is for step-distilled models; unless the model is one, give such a LoRA "
+                "with --lora"
+            )
+    return pipe
 
 
 def adapter_of(args: Namespace) -> str | None:
