@@ -116,6 +116,8 @@ def test_private_names_of_others_are_touched_nowhere_else():
         "_actions",
         "_AppendAction",
         "_SubParsersAction",
+        "_action_groups",
+        "_group_actions",
     }  # of the standard library, documented or old
     found = {}
     for name, tree in trees.items():
