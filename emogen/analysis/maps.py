@@ -50,7 +50,7 @@ def _plane(points: np.ndarray, settings: Settings) -> np.ndarray:
     if settings.mapping == "umap":
         try:
             from umap import UMAP
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             raise ValueError(f"--map umap needs umap-learn: {how_to_install('umap')}") from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that one seed means one thread
