@@ -48,6 +48,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="address to listen on; anything but the default lets other machines in, and asks them for a password "
         f"(${PASSWORD}, or typed at the start; the name is emogen)",
     )
+    parser.add_argument(
+        "--all_tabs",
+        action="store_true",
+        help="with --host: also the tabs Data, Train and Evaluate, which read and write folders of this machine and "
+        "start commands on it",
+    )
     parser.add_argument("--no_browser", action="store_true", help="only print the page's address")
     return parser
 
@@ -73,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         return fail(error, 2)
     try:
-        page = build_page(engine)
+        page = build_page(engine, workshop=args.host in LOCAL or args.all_tabs)
         address = launch(page, engine, host=args.host, port=args.port, browser=_can_open(args), password=password)
     except OSError as error:
         print(f"error: --port {args.port} on {args.host} cannot be had ({error}); give another --port", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from emogen.emotion import EmotionArc
 from emogen.studio import cards, notices
 from emogen.studio.again import settings_of
 from emogen.studio.arc_editor import editor_value
@@ -17,6 +18,7 @@ from emogen.studio.emotion_input import WORDS, arc_points, named, plain_text, po
 from emogen.studio.engine import Busy, Engine, Stopped
 from emogen.studio.job import Job
 from emogen.studio.models import IMAGE, TEXT, Defaults, ModelMissing, defaults_of
+from emogen.studio.pressed import NOBODY
 from emogen.studio.request import AMOUNTS, EMOTION_FIELDS, FIELDS, Request, read_emotion, read_request
 from emogen.studio.result import Result
 from emogen.studio.work import watch
@@ -35,8 +37,9 @@ def status_html(engine: Engine, kind: str) -> str:
     if source.resolve()[1] is None:
         return (f'<div class="notice bad">{escape(source.name())}, without an emotion adapter: an emotion becomes a '
                 "sentence of the prompt; arcs and avoid need an adapter.</div>")  # fmt: skip
-    adapter = "its" if source.adapter is None else escape(str(source.adapter))
-    return f'<p class="hint">Made by {escape(source.name())}, with {adapter} emotion adapter.</p>'
+    own = source.adapter is None
+    adapter = "its emotion adapter" if own else f"the emotion adapter of {escape(str(source.adapter))}"
+    return f'<p class="hint">Made by {escape(source.name())}, with {adapter}.</p>'
 
 
 class Actions:
@@ -51,8 +54,8 @@ class Actions:
         try:
             emotion = read_emotion(dict(zip(EMOTION_FIELDS, values, strict=True)))
         except _EXPECTED as error:
-            return f'<div class="asked"><div class="notice bad">{escape(str(error))}</div></div>', ""
-        name = "" if not hasattr(emotion, "distribution") else named(emotion) or ""
+            return f'<div class="asked"><div class="notice bad">{escape(str(error))}</div></div>', NOBODY
+        name = NOBODY if isinstance(emotion, EmotionArc) else named(emotion) or NOBODY
         return emotion_html(emotion, plain_text(emotion)), name
 
     @staticmethod

@@ -13,6 +13,7 @@ from emogen.studio.emotion_input import PLANE
 from emogen.studio.engine import Engine
 from emogen.studio.inputs import ARCS, Inputs, build_first, build_looks, build_rest
 from emogen.studio.models import IMAGE, TEXT, defaults_of
+from emogen.studio.notices import QUIET
 from emogen.studio.pressed import SELECT_SCRIPT
 from emogen.studio.request import EMOTION_FIELDS, FIELDS, SET
 
@@ -20,7 +21,6 @@ _PRESS_LINK = (
     "() => setTimeout(() => (document.querySelector('#link a') || document.querySelector('#link')).click(), 300)"
 )
 """A file's link is there only once the file is made; pressing it then makes one press of the button enough."""
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build_make(page: gr.Blocks, engine: Engine) -> Any:

@@ -6,9 +6,14 @@ A message leaves by itself, the later the longer it is; it stays while the point
 from __future__ import annotations
 
 from html import escape
+from itertools import count
+from typing import Any
 
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""How the page's events are set up: gradio dims nothing while they run, and programs cannot call them."""
 _READING = 18.0  # characters a second, slowly read
 _SHORTEST = 6.0  # seconds
+_TURNS = count()  # two messages after one another leave by two animations, else the second would be gone already
 
 
 def progress_html(share: float, text: str, seconds: float) -> str:
@@ -34,6 +39,7 @@ def _leaving(kind: str, title: str, text: str, role: str) -> str:
     stays = max(_SHORTEST, len(title + text) / _READING)
     body = f"<p>{escape(text)}</p>" if text else ""
     return (
-        f'<div class="notice leaving {kind}" role="{role}" tabindex="0" style="animation-delay:{stays:.1f}s">'
+        f'<div class="notice leaving {kind}" role="{role}" tabindex="0" '
+        f'style="animation-name:leave-{next(_TURNS) % 2};animation-delay:{stays:.1f}s">'
         f"<b>{escape(title)}</b>{body}</div>"
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+NOBODY = "-"
+"""The value of buttons of which none is pressed; gradio takes an empty value for no change."""
 _PRESS = """
 element.addEventListener('click', event => {
   const pressed = event.target.closest('[data-name]');
@@ -18,23 +20,29 @@ element.addEventListener('click', event => {
 SELECT_SCRIPT = """
 element.addEventListener('click', event => {
   const card = event.target.closest('[data-number]');
-  if (card) trigger('select', {number: card.dataset.number});
+  if (card && card.dataset.number) trigger('select', {number: card.dataset.number});
 });
 """
 """For HTML with cards: `select` with the number of the card that was clicked."""
 
 
-def emotion_buttons(colours: Mapping[str, str], value: str = "") -> Any:
-    """A button for each of the emotions; the component's value is the name of the one that is pressed, or ""."""
+def emotion_buttons(colours: Mapping[str, str], value: str = NOBODY, elem_id: str = "emotions",
+                    shown: Mapping[str, str] | None = None) -> Any:  # fmt: skip
+    """A button for each of the emotions; the component's value is the name of the one that is pressed, or `NOBODY`.
+
+    Args:
+        shown: what stands on a button where it is not the name.
+    """
     import gradio as gr
 
+    labels = shown or {}
     buttons = "".join(
         f"<button type=\"button\" data-name=\"{name}\" class=\"${{value === '{name}' ? 'on' : ''}}\" "
-        f'aria-pressed="${{value === \'{name}\'}}" style="--own:{colour}"><i></i>{name}</button>'
+        f'aria-pressed="${{value === \'{name}\'}}" style="--own:{colour}"><i></i>{labels.get(name, name)}</button>'
         for name, colour in colours.items()
     )
     return gr.HTML(value, html_template=f'<div class="emotions" role="group" aria-label="emotion">{buttons}</div>',
-                   js_on_load=_PRESS, elem_id="emotions")  # fmt: skip
+                   js_on_load=_PRESS, elem_id=elem_id)  # fmt: skip
 
 
 def suggestions(texts: Sequence[str]) -> Any:

@@ -38,9 +38,12 @@ CSS = """
 .notice .sheet {width: 100%; margin-top: 8px; border-radius: 8px}
 .dark .notice.bad {background: #3d2f10; color: #f5d48f; border-color: #6b5216}
 .dark .notice.good {background: #10352a; color: #a6e6cd; border-color: #1d5b48}
-.notice.leaving {animation: leave .6s forwards; outline: none}
-.notice.leaving:hover, .notice.leaving:focus {animation: none}
-@keyframes leave {
+.notice.leaving {animation: leave-0 .6s forwards; outline: none}
+.notice.leaving:hover, .notice.leaving:focus {animation-play-state: paused}
+@keyframes leave-0 {
+  to {opacity: 0; max-height: 0; padding-top: 0; padding-bottom: 0; border-width: 0; visibility: hidden}
+}
+@keyframes leave-1 {
   to {opacity: 0; max-height: 0; padding-top: 0; padding-bottom: 0; border-width: 0; visibility: hidden}
 }
 .working .track {height: 8px; border-radius: 4px; overflow: hidden; background: var(--border-color-primary)}
@@ -133,6 +136,25 @@ svg.arc .name {font-size: 12px; font-weight: 600; paint-order: stroke; stroke: v
 .card .read {color: var(--body-text-color-subdued)}
 .empty {padding: 34px; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 14px;
   color: var(--body-text-color-subdued)}
+.room {gap: 22px} .gallery.clips {grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); gap: 8px}
+.card video {width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 9px;
+  background: var(--background-fill-secondary)}
+.stage video {width: 100%; max-height: 420px; border-radius: 14px}
+.card .label i {display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 5px}
+#data-labels .emotions {grid-template-columns: repeat(3, 1fr)} #data-clip .stage {min-height: 200px}
+.problems {width: 100%; font-size: .85rem; border-collapse: collapse; margin-top: 6px}
+.problems td, .problems th {text-align: left; padding: 4px 6px; border-top: 1px solid var(--border-color-primary);
+  overflow-wrap: anywhere}
+.problems td:first-child {white-space: nowrap; max-width: 16em; overflow: hidden; text-overflow: ellipsis}
+.problems tr[data-number]:not([data-number=""]) {cursor: pointer}
+.room pre, #train-table pre {font-size: .75rem; white-space: pre; overflow-x: auto; margin: 0}
+.charts {display: grid; gap: 10px} .chart {margin: 0} .chart figcaption {font-size: .85rem; font-weight: 600}
+.chart svg {width: 100%; display: block} .chart .axis {stroke: var(--body-text-color-subdued); opacity: .3}
+.chart .pole, .chart .name {font-size: 11px} .chart .pole {fill: var(--body-text-color-subdued)}
+.previews {display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px}
+.previews figure {margin: 0; font-size: .8rem} .previews img {width: 100%; border-radius: 8px}
+iframe.report {width: 100%; height: 80vh; border: 1px solid var(--border-color-primary); border-radius: 10px;
+  background: #fff}
 .sliders {gap: 6px 14px} .numbers {gap: 10px}
 .plane .quiet {font-size: 10px; font-weight: 400 !important; opacity: .6}
 .gradio-container .tab-container button {padding-left: 12px; padding-right: 12px}

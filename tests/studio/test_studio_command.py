@@ -57,14 +57,14 @@ def test_it_listens_here_unless_told_and_then_wants_a_password(monkeypatch, caps
     pytest.importorskip("gradio", reason="gradio is not installed (the studio extra)")
     import emogen.studio.page as page
 
-    asked = []
+    asked, workshops = [], []
 
     class Page:
         def block_thread(self):
             asked.append("waited")
 
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
-    monkeypatch.setattr(page, "build_page", lambda engine: Page())
+    monkeypatch.setattr(page, "build_page", lambda engine, workshop: workshops.append(workshop) or Page())
     monkeypatch.setattr(page, "launch", lambda _, engine, **how: asked.append(how) or "http://there")
     assert cli.main(["studio", "--output_dir", str(tmp_path), "--no_browser"]) == 0
     here = {"host": "127.0.0.1", "port": 7860, "browser": False, "password": None}
@@ -82,6 +82,7 @@ def test_it_listens_here_unless_told_and_then_wants_a_password(monkeypatch, caps
         assert message in capsys.readouterr().err
     monkeypatch.setenv(studio.PASSWORD, "long enough")
     assert cli.main(outside) == 0 and asked[-2]["password"] == "long enough"
+    assert cli.main([*outside, "--all_tabs"]) == 0 and workshops == [True, False, True]
     monkeypatch.setattr(page, "launch", lambda *_, **__: (_ for _ in ()).throw(OSError("taken")))
     assert cli.main(["studio", "--output_dir", str(tmp_path), "--port", "81"]) == 2
     assert "--port 81" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from emogen.studio.actions import SHOWN, Actions, status_html  # noqa: E402
 from emogen.studio.engine import Engine, Job  # noqa: E402
 from emogen.studio.models import IMAGE, Source  # noqa: E402
 from emogen.studio.page import build_page, launch  # noqa: E402
+from emogen.studio.pressed import NOBODY  # noqa: E402
 from emogen.studio.request import EMOTION_FIELDS, FIELDS  # noqa: E402
 
 
@@ -91,8 +92,8 @@ def test_preview_says_what_is_asked_or_what_is_wrong(engine):
     assert "sadness:0.25" in html and name == "sadness"
     assert "notice bad" in preview(source="words", words="sadnes")[0]
     html, name = preview(source="words", words="0:fear 1:joy")
-    assert "<svg" in html and name == ""
-    assert preview(source="plane", point="0.1,0.1")[1] == ""
+    assert "<svg" in html and name == NOBODY
+    assert preview(source="plane", point="0.1,0.1")[1] == NOBODY
 
 
 def test_a_dragged_arc_is_text_and_text_is_points(engine):
