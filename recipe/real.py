@@ -9,54 +9,50 @@ from __future__ import annotations
 import io
 import json
 import math
-import shutil
-import subprocess
-import tarfile
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from emogen.curation.fetch_stickers import FLUENT
+from emogen.curation.npm import Package, tarball, unpack
 from emogen.extras import how_to_install
-from emogen.files import atomic
 from emogen.stickers import fluent
 from emogen.stickers.cast.backgrounds import PLACES, background
 from emogen.stickers.transition import read_transition
 from recipe.config import Amounts, Clips
 from recipe.world import BACKGROUNDS, EMOTIONS, Item, item_rng
 
-VENDORS = {"noto": "Apache-2.0", "twemoji": "CC-BY-4.0", "fluent-emoji-flat": "MIT"}
-"""Static art in npm's `@iconify-json/NAME`, and its licence."""
+VENDORS = {
+    "noto": Package("@iconify-json/noto", "1.2.9",
+                    "DQiuXENbun41ch+XPSV55H9FaWKpHTyz46YIKtSaKYD4fIDDzL1tR6H4np/T38jfrTAeI3rcKF0mqHYeZVAuaw=="),
+    "twemoji": Package("@iconify-json/twemoji", "1.2.5",
+                       "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw=="),
+    "fluent-emoji-flat": Package("@iconify-json/fluent-emoji-flat", "1.2.6",
+                                 "RY47RgPb47fYUiyrA64sIOL0+UU02s29sXpNBbIQRBUlPlfNFTKUmZDERGuxDs/7yNGWqQYvuaSYM1M4fRXlUw=="),
+}  # fmt: skip
+"""Static art by vendor; of the licences Apache-2.0, CC-BY-4.0 and MIT, in this order."""
+_ART = re.compile(r"package/(assets/)?[\w-]+\.(webp|json)")
 HUES = ("red", "orange", "green", "blue", "purple", "pink")
 SPLIT_OF = {"train": "train", "judge_a": "judge", "judge_b": "judge", "test": "test"}
 """Our splits -> the table's. Its judge split is too small to share: the second judge learns from static art instead."""
 
 
 def fetch(folder: Path) -> None:
-    """Get the packages with `npm pack` and unpack them into `folder/NAME`; what is there stays.
+    """Get the packages, pinned and checked, and unpack them into `folder/NAME`; what is there stays.
 
     Raises:
-        RuntimeError: npm is missing or fails; its own words are given.
+        StageError: npm is missing or fails, or gives another tarball than the pinned one.
     """
-    if shutil.which("npm") is None:
-        raise RuntimeError("the art comes from the npm registry and npm is not installed; install Node.js")
-    for package in (*fluent.PACKAGES, *(f"@iconify-json/{vendor}" for vendor in VENDORS)):
-        target = folder / package.rpartition("/")[2]
+    for package in (*FLUENT, *VENDORS.values()):
+        target = folder / package.folder
         if target.is_dir():
             continue
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "pack", "--silent", "--pack-destination", str(folder), package]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
-        archive = folder / done.stdout.split()[-1]
-        with atomic(target) as temporary:
-            temporary.mkdir()
-            with tarfile.open(archive) as tar:
-                tar.extractall(temporary, filter="data")
-        archive.unlink()
-        print(f"fetched {package}", flush=True)
+        with tarball(package, folder) as archive:
+            unpack(archive, target, lambda name: name if _ART.fullmatch(name) else None)
+        print(f"fetched {package.name} {package.version}", flush=True)
 
 
 @dataclass(frozen=True)

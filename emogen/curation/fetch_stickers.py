@@ -1,30 +1,21 @@
 """Real animated stickers: Microsoft's Fluent emoji, from the npm registry, with their licence and reviewed labels.
 
-A package is had with `npm pack`, which runs no scripts of it, its SHA-512 is compared with the one below, and nothing
-but its pictures and its own description is taken out. Beside them lies `about.csv`, a row a picture: its caption (from
-the reviewed table of `emogen.stickers`, else its Unicode names), its group (the first code point, so that the skin
-tones of a figure stay together), and where people have reviewed what it expresses, its emotion.
+Of a package (`npm`) nothing but its pictures and its own description is taken out. Beside them lies `about.csv`, a row
+a picture: its caption (from the reviewed table of `emogen.stickers`, else its Unicode names), its group (the first code
+point, so that the skin tones of a figure stay together), and where people have reviewed what it expresses, its emotion.
 """
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import re
-import shutil
-import subprocess
-import tarfile
-import tempfile
 import unicodedata
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from emogen.curation.stage import StageError
-from emogen.files import atomic, write_text
+from emogen.curation.npm import Package, tarball, unpack
+from emogen.files import write_text
 from emogen.stickers.fluent import read_table
 
 ABOUT = "about.csv"
@@ -58,20 +49,6 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 """
 
 
-@dataclass(frozen=True)
-class Package:
-    """A pinned package of the npm registry.
-
-    Args:
-        name, version: as the registry has them.
-        sha512: of the tarball, base64, as the registry's own `dist.integrity` says it.
-    """
-
-    name: str
-    version: str
-    sha512: str
-
-
 FLUENT = (
     Package("@lobehub/fluent-emoji-anim-1", "1.0.0",
             "/4m31vAuZEQ4aUJ5pxcOU5PVkuJya55GRxUZL7+zgLlxZXpzzE8jPqpDyhZICE3n47nS/Y9M5/vLdizi8201QA=="),
@@ -95,59 +72,20 @@ def fetch_stickers(
     """
     folder = Path(folder)
     for package in packages:
-        target = folder / package.name.rpartition("/")[2]
+        target = folder / package.folder
         if target.is_dir():
             continue
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
-            archive = _packed(package, Path(temporary))
-            _check(package, archive)
-            count = _unpack(archive, target)
+        with tarball(package, folder) as archive:
+            count = unpack(archive, target, _wanted) - 1
         say(f"fetched {package.name} {package.version}: {count} pictures")
     write_text(folder / LICENSE, _LICENSE.format(packages=", ".join(package.name for package in packages)))
     return _write_about(folder, packages)
 
 
-def _packed(package: Package, folder: Path) -> Path:
-    if shutil.which("npm") is None:
-        raise StageError("the stickers come from the npm registry, and npm is not installed; install Node.js")
-    command = ["npm", "pack", "--ignore-scripts", "--silent", f"{package.name}@{package.version}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    found = list(folder.glob("*.tgz"))
-    if done.returncode or len(found) != 1:
-        said = (done.stderr or done.stdout).strip()[-500:] or f"exit status {done.returncode}"
-        raise StageError(f"{' '.join(command)} failed: {said}")
-    return found[0]
-
-
-def _check(package: Package, archive: Path) -> None:
-    with open(archive, "rb") as file:
-        digest = hashlib.sha512()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    found = base64.b64encode(digest.digest()).decode()
-    if found != package.sha512:
-        raise StageError(
-            f"{package.name} {package.version}: the registry gave another tarball than the pinned one (sha512 "
-            f"{found[:16]}..., not {package.sha512[:16]}...); nothing of it was unpacked. Check the registry npm uses"
-        )
-
-
-def _unpack(archive: Path, target: Path) -> int:
-    """Pictures alone, by names of our own making, so that no name in the archive leads out of the folder."""
-    count = 0
-    try:
-        with atomic(target) as temporary, tarfile.open(archive) as tar:
-            temporary.mkdir()
-            for member in tar:
-                named = _PICTURE.fullmatch(member.name)
-                name = f"{named[1]}.webp" if named else {"package/package.json": "package.json"}.get(member.name)
-                if name and member.isfile():
-                    (temporary / name).write_bytes(tar.extractfile(member).read())
-                    count += named is not None
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise StageError(f"{archive.name} cannot be unpacked: {error}; fetch again") from error
-    return count
+def _wanted(name: str) -> str | None:
+    """Pictures alone, by names of our own making, and the package's description."""
+    named = _PICTURE.fullmatch(name)
+    return f"{named[1]}.webp" if named else {"package/package.json": "package.json"}.get(name)
 
 
 def _write_about(folder: Path, packages: tuple[Package, ...]) -> int:
@@ -156,7 +94,7 @@ def _write_about(folder: Path, packages: tuple[Package, ...]) -> int:
     writer.writeheader()
     count = 0
     for package in packages:
-        inside = package.name.rpartition("/")[2]
+        inside = package.folder
         origin = f"{package.name} {package.version}"
         for path in sorted((folder / inside).glob("*.webp")):
             row = about_sticker(path.stem) | {"license": "MIT", "origin": origin}

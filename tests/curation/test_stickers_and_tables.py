@@ -14,8 +14,9 @@ import pytest
 
 from emogen.commands.data import main
 from emogen.curation import fetch_stickers as fetching
-from emogen.curation.fetch_stickers import Package, about_sticker, fetch_stickers
+from emogen.curation.fetch_stickers import about_sticker, fetch_stickers
 from emogen.curation.imported import About, import_about, read_about
+from emogen.curation.npm import Package
 from emogen.curation.stage import StageError
 from emogen.media import write_video
 
@@ -79,6 +80,22 @@ def test_another_tarball_is_refused(registry, tmp_path):
     assert not list((tmp_path / "b").rglob("*.webp")) and not list((tmp_path / "b").glob(".fetch*"))
     with pytest.raises(StageError, match=r"npm pack .* failed"):
         fetch_stickers(tmp_path / "c", (Package("@toy/none", "1.0.0", ""),))
+
+
+def test_the_recipes_art_is_pinned_too(registry, tmp_path, monkeypatch):
+    from recipe import real
+
+    monkeypatch.setattr(real, "FLUENT", (registry,))
+    monkeypatch.setattr(real, "VENDORS", {})
+    real.fetch(tmp_path / "art")
+    assert (tmp_path / "art/faces/package/assets/1f602.webp").is_file() and not list(tmp_path.rglob("evil*"))
+    os.environ["FAKE_REGISTRY"] = "/nowhere"
+    real.fetch(tmp_path / "art")  # what is there stays
+    monkeypatch.setattr(real, "FLUENT", (Package(registry.name, registry.version, "A" * 86 + "=="),))
+    os.environ["FAKE_REGISTRY"] = str(tmp_path / "registry")
+    with pytest.raises(StageError, match="another tarball than the pinned one"):
+        real.fetch(tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
 
 
 @pytest.mark.parametrize(
