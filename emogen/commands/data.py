@@ -128,6 +128,10 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--format", default="videofolder", choices=("videofolder", "webdataset"),
                      help="webdataset also packs it into shards")  # fmt: skip
     one.add_argument("--soft", action="store_true", help="the votes' mixture as the emotion")
+    one.add_argument(
+        "--push_to_hub", metavar="OWNER/NAME", help="then upload it to the Hugging Face hub, for you alone"
+    )
+    one.add_argument("--public", action="store_true", help="for everybody; every clip must state a licence")
     on_set("card", "write the set's card: counts, licences, agreement, what was left out")
     one = stage("doctor", "what this machine lacks for all of this")
     one.add_argument("set", metavar="OUT", type=Path, nargs="?", help="where a set will be, to look at its disk")
@@ -163,3 +167,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(error, 2)
     except ImportError as error:
         return fail(error, 2)
+    except RuntimeError as error:  # an upload that failed
+        return fail(error, 1)

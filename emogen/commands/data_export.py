@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -23,6 +24,12 @@ from emogen.text_files import read_json
 
 def export(args: argparse.Namespace) -> int:
     workspace, how = Workspace(args.set), how_to_run(args)
+    if args.public and not args.push_to_hub:
+        raise ValueError("--public is for --push_to_hub")
+    if args.push_to_hub:
+        from emogen.curation.hub import check_hub, push, without_licence
+
+        check_hub(args.push_to_hub)
     left_out: Counter[str] = Counter()
     kept = sum(1 for _ in exportable(workspace.clips(), left_out, args.soft))
     for why, number in left_out.most_common():
@@ -47,6 +54,13 @@ def export(args: argparse.Namespace) -> int:
         print(f"  failed: {line}", file=sys.stderr)
     if len(failed) > SHOWN:
         print(f"  and {len(failed) - SHOWN} more", file=sys.stderr)
+    if args.push_to_hub:
+        if args.public and (number := without_licence(folder)):
+            raise ValueError(f"--public: {number} clips state no licence; give it on ingest (--license) or in a table "
+                             "(`emogen data about`), or upload without --public")  # fmt: skip
+        _write_card(workspace, folder / "README.md")
+        shards = args.format == "webdataset"
+        print(f"uploaded to {push(folder, args.push_to_hub, shards, args.public)}")
     return FAILED if failed else status
 
 
@@ -60,11 +74,14 @@ def cut_scenes(workspace: Workspace, rows: Callable[[], Iterable[Row]], how: How
 
 def card(args: argparse.Namespace) -> int:
     workspace = Workspace(args.set)
-    found = workspace.folder / "agreement.json"
-    agreement: Any = read_json(found) if found.is_file() else None
-    text = data_card(workspace.folder.resolve().name, workspace.clips(), workspace.stages(), agreement)
     for path in (workspace.folder / "README.md", workspace.folder / "export" / "README.md"):
         if path.parent.is_dir():
-            write_text(path, text)
+            _write_card(workspace, path)
             print(path)
     return 0
+
+
+def _write_card(workspace: Workspace, path: Path) -> None:
+    found = workspace.folder / "agreement.json"
+    agreement: Any = read_json(found) if found.is_file() else None
+    write_text(path, data_card(workspace.folder.resolve().name, workspace.clips(), workspace.stages(), agreement))

@@ -213,7 +213,7 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
         steps.append(("split", {"shares": (recipe.split.train, recipe.split.val, recipe.split.test),
                                 "benchmark": recipe.split.benchmark, "seed": recipe.split.seed,
                                 "at_most": [f"{name}={n}" for name, n in recipe.split.at_most.items()]}))  # fmt: skip
-        steps.append(("export", {"format": "videofolder", "soft": recipe.soft}))
+        steps.append(("export", {"format": "videofolder", "soft": recipe.soft, "push_to_hub": None, "public": False}))
     return steps
 
 
