@@ -24,6 +24,7 @@ EXTRAS = (
     "lpips",
     "studio",
     "ray",
+    "suggest",
     "sound",
     "umap",
     "analysis",

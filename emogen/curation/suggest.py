@@ -1,13 +1,13 @@
 """What emotion a clip's captions speak of: a suggestion to look at, never a label.
 
 The words are those of emogen's lexicon, where the caption uses them for a feeling ("amusement park" is none). A caption
-that names no feeling suggests nothing.
+that names no feeling suggests nothing, or if asked for what it is nearest to in meaning (`meaning`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from emogen.curation.stage import Row
 from emogen.emotion import MIKELS
@@ -21,17 +21,19 @@ _SAID_BY_DOING = {
 """Beginnings of words that tell a feeling and are not in the lexicon."""
 
 
-def suggest(row: Row) -> Row | None:
-    """`suggested` and `suggested_by` (the words) for a clip, or None where its captions name no feeling.
+def suggest(row: Row, meaning: Callable[[str], tuple[str | None, str]] | None = None) -> Row | None:
+    """`suggested` and `suggested_by` (the words) for a clip, or None where its captions suggest nothing.
 
     Args:
         row: with `caption_emotional` or `caption`, which is looked at in this order.
+        meaning: text -> an emotion or None, and what says so; for captions that name no feeling.
     """
     text = row.get("caption_emotional") or row.get("caption") or ""
     emotion, words = suggested_by_words(text)
-    if emotion is None:
-        return None
-    return {"clip_id": row["clip_id"], "suggested": emotion, "suggested_by": "words: " + ", ".join(words)}
+    by = "words: " + ", ".join(words)
+    if not words and meaning is not None and text.strip():
+        emotion, by = meaning(text)
+    return None if emotion is None else {"clip_id": row["clip_id"], "suggested": emotion, "suggested_by": by}
 
 
 def suggested_by_words(text: str) -> tuple[str | None, list[str]]:

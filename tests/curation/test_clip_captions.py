@@ -106,3 +106,35 @@ def test_a_suggestion_is_no_label():
     found = suggest({"clip_id": "a", "caption": "a lake", "caption_emotional": "an awed man at a lake"})
     assert found == {"clip_id": "a", "suggested": "awe", "suggested_by": "words: awed"}
     assert suggest({"clip_id": "a", "caption": "a lake"}) is None
+
+
+def test_a_caption_that_names_no_feeling_is_near_to_one(monkeypatch):
+    pytest.importorskip("wordllama", reason="the extra suggest is not installed")
+    from emogen.curation.meaning import Meaning
+
+    monkeypatch.setattr("socket.socket.connect", lambda *args: pytest.fail("it asks the network"))
+    meaning = Meaning()
+    sentences = {
+        "A clown slips on a banana peel.": "amusement", "A hiker stands before a vast canyon under the stars.": "awe",
+        "A cat dozes on a warm blanket.": "contentment", "Fans jump as the winning goal is scored.": "excitement",
+        "A man slams the door and shouts at his boss.": "anger", "Flies swarm over a pile of garbage.": "disgust",
+        "A girl hides under the bed as footsteps approach.": "fear", "A widow stands at a grave in rain.": "sadness",
+    }  # fmt: skip
+    found = {text: suggest({"clip_id": "a", "caption": text}, meaning) for text in sentences}
+    right = sum(row is not None and row["suggested"] == sentences[text] for text, row in found.items())
+    assert right >= 6 and all(
+        row is None or row["suggested_by"].startswith("meaning: wordllama") for row in found.values()
+    )
+    named = suggest({"clip_id": "a", "caption": "A sad clown slips on a banana peel."}, meaning)
+    assert (named["suggested"], named["suggested_by"]) == ("sadness", "words: sad")
+    assert suggest({"clip_id": "a", "caption": "A red car drives past a building."}, meaning) is None
+
+
+def test_without_the_package_it_is_said(monkeypatch, films, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    out = str(tmp_path / "o")
+    assert main(["ingest", str(films), "--output_dir", out, "--workers", "0", "--quiet"]) == 0
+    assert main(["scenes", out, "--detector", "none", "--workers", "0", "--quiet"]) == 0
+    assert main(["suggest", out, "--by", "meaning"]) == 2
+    assert 'needs the package wordllama: pip install -e ".[suggest]"' in capsys.readouterr().err
+    assert main(["suggest", out]) == 0
