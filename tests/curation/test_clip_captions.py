@@ -8,7 +8,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
-from judge_parts import save_llava
+from judge_parts import save_llava, save_video_llava
 
 from emogen.commands.data import main
 from emogen.curation.captions import caption_clips, caption_stage
@@ -60,6 +60,20 @@ def test_a_batch_says_what_each_clip_alone_would(model, films):
     assert [together[0], together[1], together[3]] == alone
     texts = [made[0]["caption"] for made in alone]
     assert len(set(texts)) > 1 and all(made[0]["caption_emotional"] != made[0]["caption"] for made in alone)
+
+
+def test_frames_may_be_given_as_one_video(tmp_path):
+    pytest.importorskip("torchvision", reason="video processors of transformers need torchvision")
+    model = str(save_video_llava(tmp_path / "model"))
+    stage = caption_stage(model, frames=4, as_video=True, max_new_tokens=8)
+    ramp = np.arange(0, 256, 32, dtype=np.uint8)[:, None, None, None]
+    for name, frames in (("dark.mp4", ramp // 8), ("lighter.mp4", ramp)):
+        write_video(tmp_path / name, np.broadcast_to(frames, (8, 32, 32, 3)), 4)
+    rows = [row(tmp_path, f"{name}.mp4", start=0.0, end=2.0) for name in ("dark", "lighter")]
+    together = caption_clips(rows, stage.settings, tmp_path)
+    assert together == [caption_clips([one], stage.settings, tmp_path)[0] for one in rows]
+    texts = [made[0]["caption"] for made in together]
+    assert len(set(texts)) == 2 and all(texts)
 
 
 def test_captions_by_a_recipe(model, films, tmp_path):

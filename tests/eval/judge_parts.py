@@ -51,17 +51,10 @@ def save_clip(path):
     return path
 
 
-def save_llava(path, template=TEMPLATE, bos=None):
+def tokenizer_of_bytes(special, bos=None):
+    """A tokenizer of bytes and a few merges."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import (
-        CLIPImageProcessorPil,
-        CLIPVisionConfig,
-        LlamaConfig,
-        LlavaConfig,
-        LlavaForConditionalGeneration,
-        LlavaProcessor,
-        PreTrainedTokenizerFast,
-    )
+    from transformers import PreTrainedTokenizerFast
 
     vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     merges = [("a", "w"), ("aw", "e"), ("s", "a"), ("d", "n"), ("f", "e"), ("fe", "a")]
@@ -69,13 +62,56 @@ def save_llava(path, template=TEMPLATE, bos=None):
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         eos_token="</s>",
         bos_token=bos,
-        additional_special_tokens=["<image>"],
+        additional_special_tokens=special,
     )
+
+
+def save_video_llava(path):
+    """A model that takes videos; its processor needs torchvision."""
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionForConditionalGeneration,
+        LlavaOnevisionImageProcessor,
+        LlavaOnevisionProcessor,
+        LlavaOnevisionVideoProcessor,
+        Qwen2Config,
+        SiglipVisionConfig,
+    )
+
+    fast = tokenizer_of_bytes(["<image>", "<video>"])
+    size = {"height": 16, "width": 16}
+    template = TEMPLATE.replace("{% else %}{{ c", "{% elif c['type'] == 'video' %}<video>{% else %}{{ c")
+    LlavaOnevisionProcessor(
+        LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=[[16, 16]]), fast,
+        LlavaOnevisionVideoProcessor(size=size), num_image_tokens=4, vision_feature_select_strategy="full",
+        chat_template=template,
+    ).save_pretrained(path)  # fmt: skip
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(**SMALL, image_size=16, patch_size=8, vision_use_head=False),
+        text_config=Qwen2Config(**SMALL, vocab_size=len(fast), num_key_value_heads=2, max_position_embeddings=1024),
+        image_token_id=fast.convert_tokens_to_ids("<image>"), video_token_id=fast.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=[[16, 16]], vision_feature_layer=-1,
+    )  # fmt: skip
+    loud(LlavaOnevisionForConditionalGeneration(config)).save_pretrained(path)
+    return path
+
+
+def save_llava(path, template=TEMPLATE, bos=None):
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+
+    fast = tokenizer_of_bytes(["<image>"], bos)
     LlavaProcessor(
         CLIPImageProcessorPil(**SQUARE),
         fast,
