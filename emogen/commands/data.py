@@ -53,6 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
     one = stage("fetch-stickers", "bring the animated Fluent stickers from the npm registry, pinned and checked")
     one.add_argument("--output_dir", type=Path, required=True, metavar="FOLDER")
+    one = stage("template", "write a table of a folder's clips to fill in by hand: FOLDER/metadata.csv")
+    one.add_argument("folder", type=Path, metavar="FOLDER")
     one = stage("ingest", "every file below a folder becomes a row", runs=True)
     one.add_argument("folder", type=Path, metavar="FOLDER")
     one.add_argument("--output_dir", type=Path, required=True, metavar="OUT")
@@ -155,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if "device" in args:
             check_device(args.device)
-        if args.stage in ("status", "agree", "doctor"):
+        if args.stage in ("status", "agree", "doctor", "template"):
             return STAGES[args.stage](args)
         begins = args.stage in ("ingest", "run", "fetch-stickers")
         folder = args.output_dir if begins else args.set

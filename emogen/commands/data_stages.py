@@ -17,7 +17,7 @@ from emogen.commands.data_common import SHOWN, how_to_run, run_rows, table_stage
 from emogen.commands.data_export import card, export
 from emogen.commands.data_judge import judge, probe
 from emogen.commands.data_labels import agree, label, merge_votes, votes
-from emogen.commands.data_texts import about, caption, suggest_emotions
+from emogen.commands.data_texts import about, caption, suggest_emotions, template
 from emogen.curation.attributes import attributes_stage
 from emogen.curation.doctor import examine
 from emogen.curation.fetch_stickers import ABOUT, LICENSE, fetch_stickers
@@ -222,5 +222,6 @@ STAGES: dict[str, Callable[[argparse.Namespace], int]] = {
     "sound": sound, "caption": caption, "suggest": suggest_emotions, "judge": judge, "probe": probe,
     "label": label, "votes": votes, "merge": merge_votes,
     "agree": agree, "split": split_clips, "export": export, "card": card, "doctor": doctor, "join": join,
+    "template": template,
     "status": status,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`emogen data about`, `caption` and `suggest`: what tables and models say of clips in words."""
+"""`emogen data template`, `about`, `caption` and `suggest`: what people, tables and models say of clips in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from emogen.curation.meaning import Meaning
 from emogen.curation.suggest import suggest
 from emogen.curation.workspace import Workspace, is_kept, rows_for
 from emogen.data.tables import Columns, good_rows
+from emogen.data.template import write_template
 from emogen.files import fingerprint_value
+
+
+def template(args: argparse.Namespace) -> int:
+    """Write a table for a person to fill; what reads it names every row that is not filled."""
+    written = write_template(args.folder)
+    print(f"{written.path}: {written.rows} clips, {written.without_emotion} without an emotion yet")
+    print("Fill in caption (what is seen) and emotion (how it feels: joy, sadness:0.5 ...; `emogen info --lexicon`).")
+    print(f"`train_lora.py --config CONFIG --dataset_name {args.folder} --dry_run` then names what is missing.")
+    return 0
 
 
 def about(args: argparse.Namespace) -> int:

@@ -18,13 +18,16 @@ CLIPS = (
 )  # fmt: skip
 """Endings of files that are taken for clips here; what they hold is looked at when they are opened."""
 
+NOT_GIVEN = "none given"
+"""The source of an emotion that nothing says."""
+
 CAPTIONS = (".txt", ".caption")
 _SENTENCE = re.compile(r'the video is in the\s+"(?P<word>\w+)"\s+emotion\b', re.IGNORECASE)
 
 
 def is_sorted(folder: Path) -> bool:
     """Whether the folder holds clips in folders named by emotions, or with captions beside them."""
-    return any(_emotion(path) or _caption_file(folder / path) for path in _clips(folder))
+    return any(_emotion(path) or _caption_file(folder / path) for path in clips_below(folder))
 
 
 def sorted_rows(folder: Path) -> Iterator[Row]:
@@ -33,7 +36,7 @@ def sorted_rows(folder: Path) -> Iterator[Row]:
     The emotion is the innermost folder's whose name is a word of the lexicon. Where no folder is named by an emotion,
     clips with captions beside them are read as neutral, or as the emotion of EmoVid's sentence in the caption.
     """
-    clips = _clips(folder)
+    clips = clips_below(folder)
     emotions = {path: _emotion(path) for path in clips}
     is_sorted_by_emotion = any(emotions.values())
     for number, path in enumerate(clips, start=1):
@@ -55,11 +58,11 @@ def sorted_rows(folder: Path) -> Iterator[Row]:
             continue
         if emotion is None:
             said = _SENTENCE.search(caption)
-            emotion, source = (said["word"], "the caption") if said else (NEUTRAL, "none given")
+            emotion, source = (said["word"], "the caption") if said else (NEUTRAL, NOT_GIVEN)
         yield number, {"file_name": name, "caption": caption, "emotion": emotion, "label_source": source}
 
 
-def _clips(folder: Path) -> list[Path]:
+def clips_below(folder: Path) -> list[Path]:
     """The clips under a folder, relative to it, hidden files left out."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in CLIPS and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.parts))

@@ -101,7 +101,8 @@ def find_tables(folder: Path) -> list[Table]:
         raise NoMetadataError(
             f"{folder}: no such file as {', '.join(NAMES[:-1])} or {NAMES[-1]}, here or in folders like train/ and "
             "validation/; it holds one row a clip with file_name, caption and emotion. Or sort the clips into folders "
-            "named by emotions, such as joy/a.mp4 with its caption in joy/a.txt"
+            "named by emotions, such as joy/a.mp4 with its caption in joy/a.txt; or fill in the table that "
+            "`emogen data template FOLDER` writes"
         )
     for outer in found:
         for inner in found:
