@@ -73,10 +73,10 @@ def _windows(args: argparse.Namespace) -> Windows:
 
 def _judge(args: argparse.Namespace) -> tuple[Judge, dict[str, Any], tuple[str, ...]]:
     """The judge, what tells it from others, and what may mislead."""
-    from emogen.eval.arguments import check_device
     from emogen.eval.judges.card import card_of
     from emogen.eval.judges.registry import load_judge
     from emogen.eval.judges.spec import read_spec, refuse_remote_code
+    from emogen.settings.device import check_device
 
     check_device(args.device)
     spec = read_spec(args.judge)
