@@ -85,7 +85,7 @@ class DataActions:
             yield notices.error_html("Cannot read this", error), *nothing
             return
         while (state := self.work.wait(0.5)).running:
-            yield notices.progress_html(0.3, now_doing(state.said), state.seconds), *nothing
+            yield notices.progress_html(1 / 3, now_doing(state.said), state.seconds), *nothing
         if state.how != DONE:
             yield notices.error_html("Reading failed", plain_end(state.said, 4)), *nothing
         else:
@@ -153,7 +153,7 @@ class DataActions:
             file = self.engine.serve(clip.path, name)
         if clip.still:
             return f'<img src="{file_url(file)}" alt="" loading="lazy">'
-        span = f"#t={clip.start:.2f},{clip.end:.2f}" if clip.end is not None and clip.start is not None else ""
+        span = f"#t={clip.start:.2f},{clip.end:.2f}" if clip.end is not None and clip.start is not None else "#t=0.01"
         how = 'preload="metadata"' if small else "autoplay loop controls"
         return f'<video src="{file_url(file)}{span}" muted playsinline {how}></video>'
 
@@ -185,8 +185,8 @@ def build_data(engine: Engine, tab: Any) -> Any:
         The component that holds where a set has been written.
     """
     actions = DataActions(engine, Work(engine.folder / "work", "data"))
-    with gr.Row(elem_classes="room", equal_height=False):
-        with gr.Column(scale=6, min_width=320):
+    with gr.Row(elem_classes="room split", equal_height=False):
+        with gr.Column(elem_classes="first"):
             drop = gr.File(label="Drop clips here, and .txt captions of the same names", file_count="multiple",
                            elem_id="drop", height=130)  # fmt: skip
             with gr.Row(elem_classes="numbers"):
@@ -198,11 +198,8 @@ def build_data(engine: Engine, tab: Any) -> Any:
             with gr.Row(elem_classes="numbers"):
                 look = gr.Button("Read the clips", min_width=110, elem_id="data-read")
                 write = gr.Button("Write the data set", variant="primary", min_width=130, elem_id="data-write")
-                page = gr.Number(1, label="Page", precision=0, minimum=1, elem_id="data-page", min_width=70, scale=0)
             notice = gr.HTML(elem_id="data-notice")
-            gallery = gr.HTML('<div class="empty">Clips appear here once they are read.</div>',
-                              js_on_load=SELECT_SCRIPT, elem_id="data-gallery")  # fmt: skip
-        with gr.Column(scale=5, min_width=320):
+        with gr.Column(elem_classes="side"):
             large = gr.HTML(elem_id="data-clip")
             caption = gr.Textbox("", label="Caption", lines=2, elem_id="data-caption",
                                  info="What the clip shows, without emotion words.")  # fmt: skip
@@ -210,6 +207,9 @@ def build_data(engine: Engine, tab: Any) -> Any:
             assert set(names) == {*ANSWERS, UNSURE}
             buttons = emotion_buttons(names, elem_id="data-labels", shown=_NAMES)
             problems = gr.HTML(js_on_load=SELECT_SCRIPT, elem_id="data-problems")
+        with gr.Column(elem_classes="rest"):
+            gallery = gr.HTML(js_on_load=SELECT_SCRIPT, elem_id="data-gallery")
+            page = gr.Number(1, label="Page", precision=0, minimum=1, elem_id="data-page", min_width=80)
     chosen = gr.State(None)
     shown = [chosen, gallery, problems, large, caption, buttons]
     written = gr.State("")

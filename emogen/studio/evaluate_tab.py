@@ -66,7 +66,8 @@ class EvaluateActions:
         folder = Path(str(state.about.get("folder", ".")))
         now = (state.how, state.said[-200:])
         if state.running:
-            return now, notices.progress_html(0.3, now_doing(state.said), state.seconds), gr.skip()
+            doing = now_doing(state.said)
+            return now, notices.progress_html(notices.share_of(doing), doing, state.seconds), gr.skip()
         if seen == now:
             return (gr.skip(),) * 3
         if state.how != DONE:

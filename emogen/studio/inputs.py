@@ -98,7 +98,7 @@ def build_rest(kept: dict[str, Any], defaults: Defaults, image_status: str, firs
         kept["seed"] = gr.Textbox("", label="Seed", min_width=90, elem_id="seed", placeholder="random", max_lines=1)
         kept["best_of"] = gr.Dropdown([1, 2, 4, 8], value=1, label="Best of", min_width=90, elem_id="best_of")
         kept["steps"] = gr.Number(defaults.steps, label="Steps", precision=0, minimum=1, min_width=90, elem_id="steps")
-        kept["num_frames"] = gr.Number(defaults.num_frames, label="Frames (4k+1)", precision=0, minimum=1, min_width=90)
+        kept["num_frames"] = gr.Number(defaults.num_frames, label="Frames", precision=0, minimum=1, min_width=90)
     gr.HTML('<p class="hint">Best of N makes N clips of as many seeds and keeps the one that the judge reads best.</p>')
     with gr.Accordion("Begin with a picture", open=False, elem_id="begin-picture"):
         picture = gr.HTML(image_status)
@@ -165,5 +165,5 @@ def _opening(kept: dict[str, Any]) -> None:
 
 def build_looks() -> tuple[Any, Any]:
     """The two check boxes of a download."""
-    key = gr.Checkbox(False, label="Transparent background", min_width=120)
-    return key, gr.Checkbox(False, label="Seamless loop", min_width=120)
+    key = gr.Checkbox(False, label="Transparent", min_width=90)
+    return key, gr.Checkbox(False, label="Loop", min_width=90)

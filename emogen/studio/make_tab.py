@@ -27,14 +27,14 @@ def build_make(page: gr.Blocks, engine: Engine) -> Any:
     """Put the tab into the `gr.Blocks` that is open. Returns the component that says which model makes clips."""
     actions = Actions(engine)
     kept: dict[str, Any] = {}
-    with gr.Row(elem_id="make", equal_height=False):
-        with gr.Column(elem_id="make-first"):
+    with gr.Row(elem_id="make", elem_classes="split", equal_height=False):
+        with gr.Column(elem_classes="first"):
             first = build_first(kept)
             with gr.Row(elem_id="go"):
                 go = gr.Button("Generate", variant="primary", size="lg", scale=4, elem_id="generate", min_width=120)
                 stop = gr.Button("Stop", size="lg", scale=1, min_width=80, elem_id="stop")
             notice = gr.HTML(elem_id="notice")
-        with gr.Column(elem_id="make-clip"):
+        with gr.Column(elem_classes="side"):
             clip = gr.HTML(cards.clip_html(None), js_on_load=SELECT_SCRIPT, elem_id="clip")
             with gr.Column(visible=False, elem_id="take") as take:
                 with gr.Row(elem_classes="numbers"):
@@ -46,7 +46,7 @@ def build_make(page: gr.Blocks, engine: Engine) -> Any:
                     looks = build_looks()
                 note = gr.HTML(elem_id="note")
             reading = gr.HTML(elem_id="reading")
-        with gr.Column(elem_id="make-rest"):
+        with gr.Column(elem_classes="rest"):
             inputs = build_rest(kept, defaults_of(engine.sources[TEXT]), status_html(engine, IMAGE), first)
             model = gr.HTML(status_html(engine, TEXT), elem_id="model")
     gr.HTML("<h3>Your clips</h3>")

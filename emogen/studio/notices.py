@@ -5,6 +5,7 @@ A message leaves by itself, the later the longer it is; it stays while the point
 
 from __future__ import annotations
 
+import re
 from html import escape
 from itertools import count
 from typing import Any
@@ -23,6 +24,12 @@ def progress_html(share: float, text: str, seconds: float) -> str:
         f'<div class="working" role="status"><div class="track"><b style="width:{width}"></b></div>'
         f"<p>{escape(text)} · {seconds:.0f} s</p></div>"
     )
+
+
+def share_of(said: str) -> float:
+    """The share that a progress bar on a terminal stands at; a third where there is none."""
+    found = re.findall(r"(\d{1,3})%\|", said)
+    return int(found[-1]) / 100 if found else 1 / 3
 
 
 def error_html(title: str, text: object) -> str:

@@ -50,9 +50,10 @@ CSS = """
 .working .track b {display: block; height: 100%; min-width: 3%; background: var(--color-accent); transition: width .2s}
 .working p {margin: 4px 0 0; font-size: .85rem; color: var(--body-text-color-subdued)}
 
-#make {display: grid; grid-template-columns: minmax(0, 6fr) minmax(0, 5fr); gap: 14px 22px; align-items: start;
-  grid-template-areas: "first clip" "rest clip"; grid-template-rows: auto 1fr}
-#make-first {grid-area: first; gap: 10px} #make-clip {grid-area: clip; gap: 10px} #make-rest {grid-area: rest}
+.split {display: grid !important; grid-template-columns: minmax(0, 6fr) minmax(0, 5fr); gap: 14px 22px !important;
+  align-items: start; grid-template-areas: "first side" "rest side"; grid-template-rows: auto 1fr}
+.split > .first {grid-area: first; gap: 10px} .split > .side {grid-area: side; gap: 10px}
+.split > .rest {grid-area: rest}
 .emotions {display: grid; grid-template-columns: repeat(4, 1fr); gap: 6px}
 .emotions button, .palette button {margin: 0 !important; display: flex; align-items: center;
   justify-content: center; gap: 6px; padding: 8px 4px;
@@ -159,9 +160,10 @@ iframe.report {width: 100%; height: 80vh; border: 1px solid var(--border-color-p
 .plane .quiet {font-size: 10px; font-weight: 400 !important; opacity: .6}
 .gradio-container .tab-container button {padding-left: 12px; padding-right: 12px}
 @media (max-width: 900px) {
-  #make {grid-template-columns: minmax(0, 1fr); grid-template-areas: "first" "clip" "rest"; grid-template-rows: none}
+  .split {grid-template-columns: minmax(0, 1fr); grid-template-areas: "first" "side" "rest"; grid-template-rows: none}
 }
 @media (max-width: 640px) {
+  .chart .pole, .chart .name {font-size: 15px}
   .bars {grid-template-columns: 1fr} #head p {display: none} #head h1 {font-size: 1.05rem}
   .emotions {gap: 4px} .emotions button {flex-direction: column; gap: 3px; font-size: .74rem; padding: 6px 0}
   .emotions button.on {font-weight: 600} #what label {padding: 5px 7px; font-size: .8rem; gap: 4px}

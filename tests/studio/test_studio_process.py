@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from emogen.studio.notices import share_of
 from emogen.studio.process import DONE, FAILED, NEVER, REFUSED, STOPPED, Work, WorkError, now_doing, plain_end
 
 LONG = 60.0
@@ -107,3 +108,8 @@ def wait_for(work, text):
 def test_what_is_being_done_is_no_warning():
     said = "reading\na.py:3: UserWarning: old\n  return rms_norm(x)\n\n"
     assert now_doing(said) == "reading" and now_doing("  x\n") == "beginning"
+
+
+def test_a_terminal_s_progress_bar_is_a_share():
+    assert share_of("emogen:  50%|#####     | 8/16 [01:57<01:57]") == 0.5
+    assert share_of("reading 100 % of it") == share_of("") == pytest.approx(1 / 3)
