@@ -51,3 +51,33 @@ def test_wrong_files_are_refused_at_the_door(models, capsys, monkeypatch):
         with pytest.raises(SystemExit) as stop:
             sample([*CALL, *arguments])
         assert stop.value.code == 2 and message in capsys.readouterr().err, arguments
+
+
+def test_a_model_in_files_becomes_a_folder_of_diffusers(models, capsys):
+    from emogen.cli import main
+    from emogen.pipelines.loading import open_pipeline
+    from emogen.training.families import ModelFolderError, family_of, resolve_model
+
+    file = models / "diffusion_models" / "wan.safetensors"
+    with pytest.raises(ModelFolderError, match="training takes diffusers' format: write it with `emogen convert"):
+        resolve_model(str(file))
+    with pytest.raises(FileNotFoundError, match=r"'none.safetensors': no such file"):
+        resolve_model("none.safetensors")
+    assert main(["convert", str(file), "folder", "--to", "diffusers"]) == 0
+    said = "folder  (diffusers; wan.safetensors, wan_vae.safetensors, umt5_xxl.safetensors)\n"
+    assert capsys.readouterr().out.endswith(said)
+    assert family_of(resolve_model("folder")).kind == "t2v"
+    by_folder, by_file = (open_pipeline(str(model), device="cpu") for model in ("folder", file))
+    for part in ("transformer", "vae", "text_encoder"):
+        own, other = (getattr(pipe, part).state_dict() for pipe in (by_folder, by_file))
+        assert own.keys() == other.keys() and all((own[name] == other[name]).all() for name in own), part
+    for arguments, message in (
+        (["folder", "--to", "diffusers"], "OUT: folder exists; --overwrite replaces it"),
+        (["x", "--to", "comfyui"], "is a model; it goes --to diffusers"),
+        (["x.safetensors", "--to", "diffusers"], "must be a folder for a model"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["convert", str(file), *arguments])
+        assert message in capsys.readouterr().err
+    assert main(["convert", str(file), "x", "--to", "diffusers", "--vae", str(file)]) == 2
+    assert "--vae" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emogen.pipelines.model_files import is_in_files
 from emogen.training.families.base import EmotionModel, Family, ModelFolderError
 from emogen.training.families.wan import WanFamily
 
@@ -48,11 +49,22 @@ def resolve_model(path: str, revision: str | None = None) -> Path:
 
     Raises:
         FileNotFoundError: it is none of these.
+        ModelFolderError: it is a model in files; says how to convert it.
     """
     if path in ("embedded", "embedded_i2v"):
         from emogen.embedded import embedded_i2v_model, embedded_model
 
         return Path(embedded_model() if path == "embedded" else embedded_i2v_model())
+    if not Path(path).is_dir() and is_in_files(
+        path
+    ):  # none is downloaded, and what the hub would say of a file helps nobody
+        where = f"model.pretrained_model_name_or_path: {path!r}"
+        if Path(path).exists():
+            raise ModelFolderError(
+                f"{where} is in files; training takes diffusers' format: write it with `emogen convert {path} FOLDER "
+                "--to diffusers`"
+            )
+        raise FileNotFoundError(f"{where}: no such file")
     if Path(path).is_dir():
         return Path(path)
     from huggingface_hub import snapshot_download
