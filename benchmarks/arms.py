@@ -1,8 +1,9 @@
 """One arm of `train_step.py`: a process that makes training steps when it is told to.
 
 It reads lines of "STEPS" on its standard input and answers each with one JSON line: seconds for each step, peak memory,
-and the last loss. A process of its own, so that memory is its own, and so that DiffSynth-Studio can live in another
-environment.
+the last loss, and, once `--count_flops` has counted them, the operations of a step and the most a second that matrix
+products in bf16 reach here. A process of its own, so that memory is its own, and so that DiffSynth-Studio can live in
+another environment.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def make_transformer(args: argparse.Namespace):
             value.data = value.data.bfloat16()
     if args.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
+    if args.compile:
+        transformer.compile_repeated_blocks()
     return transformer.requires_grad_(False).train()
 
 
@@ -127,21 +130,21 @@ def emogen(args: argparse.Namespace, adapter: bool = True) -> Callable[[], float
     bucket = Bucket(args.frames, args.height, args.width)
     latents = torch.randn(16, *latent_shape(args))
     text = torch.randn(16, shown, transformer.config.text_dim, dtype=torch.bfloat16)
-    labels = [MIKELS[index % 8] for index in range(16)]
-    states = EmotionTensors.from_states([EmotionState.of(label) for label in labels])
+    named = [MIKELS[index % 8] for index in range(16)]
+    states = EmotionTensors.from_states([EmotionState.of(label) for label in named])
 
     class Clips:
         """Sixteen random clips, with what the trainer reads of `CachedClips`."""
 
         records = [SimpleNamespace(file_name=f"{n}") for n in range(16)]  # noqa: RUF012
-        labels, sizes = labels, [(bucket.height, bucket.width)] * 16
+        labels, sizes = named, [(bucket.height, bucket.width)] * 16
 
         def batch(self, indices, drop_text=None, drop_emotion=None):
             rows = torch.tensor(indices)
             emotion = EmotionTensors(*(value[rows] for value in states))
             return Batch(latents[rows], text[rows], emotion, [str(index) for index in indices])
 
-    order = BatchOrder(labels, [bucket] * 16, size=args.batch, seed=0)
+    order = BatchOrder(named, [bucket] * 16, size=args.batch, seed=0)
     trainer = Trainer(config, model, accelerator, Task(train=Clips(), order=order))
     trainer.wrapped.train()
 
@@ -217,6 +220,28 @@ ARMS = {
 }
 
 
+def measured_peak(device: str, size: int) -> float:
+    """Operations a second of square matrix products in bf16, the best of ten."""
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        a @ b
+        if device != "cpu":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def counted(step: Callable[[], float]) -> int:
+    """Operations of a step: matrix products and attention, recomputed ones too."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arm", choices=ARMS)
@@ -231,11 +256,25 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--gradient_checkpointing", action="store_true")
+    parser.add_argument("--count_flops", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--memory_cap", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    if args.memory_cap:  # of the allocator, as if the card had no more
+        share = args.memory_cap * 2**30 / torch.cuda.get_device_properties(args.device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share), torch.device(args.device))
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     step = ARMS[args.arm](args)
+    flops = {}
+    if args.count_flops and not args.compile:
+        flops = {
+            "flops": counted(step),
+            "peak_flops": measured_peak(args.device, 1024 if args.device == "cpu" else 8192),
+        }
+        if args.device != "cpu":
+            torch.cuda.reset_peak_memory_stats()
     for line in sys.stdin:
         seconds, loss = [], 0.0
         for _ in range(int(line)):
@@ -247,7 +286,7 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         if args.device != "cpu":
             peak = torch.cuda.max_memory_allocated()
-        print("ANSWER " + json.dumps({"seconds": seconds, "peak_bytes": peak, "loss": loss}), flush=True)
+        print("ANSWER " + json.dumps({"seconds": seconds, "peak_bytes": peak, "loss": loss, **flops}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Attention kernels side by side: equality, and seconds of a forward pass and of a forward and backward pass.
 
-    python benchmarks/kernels.py --device cuda                 # 32,760 tokens: 81 frames of 480x832, Wan2.1 1.3B's heads
-    python benchmarks/kernels.py --tokens 512 --heads 2        # a CPU, to try the script
+    python benchmarks/kernels.py --device cuda              # 32,760 tokens: 81 frames of 480x832, Wan2.1 1.3B's heads
+    python benchmarks/kernels.py --tokens 512 --heads 2     # a CPU, to try the script
 
 The kernels are those that diffusers' dispatcher knows and that are installed; the others are listed with the reason.
 They take turns, call by call, so that whatever else the machine does falls on all alike; a figure is the median of the
-ratios to PyTorch's own choice ("native") in the same turn. The error is the largest difference of the output, and of the
-gradients, to float32 attention of the same bfloat16 inputs, as a share of the largest value, on 1,024 of the queries.
+ratios to PyTorch's own choice ("native") in the same turn. The error is the largest difference of the output, and of
+the gradients, to float32 attention of the same bfloat16 inputs, as a share of the largest value, on 1,024 queries.
 """
 
 from __future__ import annotations
@@ -125,10 +125,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"turn {number + 1} of {args.turns}", end="\r", file=sys.stderr, flush=True)
     base = trials[0]
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else "CPU"
-    print(f"{args.tokens:,} tokens, {args.heads} heads of {args.head_dim}, bfloat16, {where}, torch {torch.__version__}; "
-          f"{args.turns} turns; native takes {1000 * statistics.median(base.forward):.1f} ms forward and "
-          f"{1000 * statistics.median(base.both):.1f} ms with backward\n")  # fmt: skip
-    print("| kernel | forward, share of native | with backward | error of output | of gradients |\n|---|---|---|---|---|")
+    print(f"{args.tokens:,} tokens, {args.heads} heads of {args.head_dim}, bfloat16, {where}, torch "
+          f"{torch.__version__}; {args.turns} turns; native takes "
+          f"{1000 * statistics.median(base.forward):.1f} ms forward and {1000 * statistics.median(base.both):.1f} ms with backward\n")  # fmt: skip
+    print(
+        "| kernel | forward, share of native | with backward | error of output | of gradients |\n|---|---|---|---|---|"
+    )
     for trial in trials:
         gradients = trial.why_not or f"{trial.gradient_error:.1e}"
         print(f"| {trial.name} | {ratio(trial.forward, base.forward)} | {ratio(trial.both, base.both)} | "

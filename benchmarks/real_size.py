@@ -1,12 +1,13 @@
-"""A Wan2.1 of the published size with random weights, through the commands that people run: train, resume, sample, export.
+"""A Wan2.1 of the published size with random weights, through the commands that people run.
 
-    python benchmarks/real_size.py --work FOLDER                       # Wan2.1-T2V-1.3B; about 9 GB of disk and of memory
-    python benchmarks/real_size.py --work FOLDER --layers 2            # two of its thirty blocks, in a minute or two
+    python benchmarks/real_size.py --work FOLDER              # Wan2.1-T2V-1.3B; about 9 GB of disk and of memory
+    python benchmarks/real_size.py --work FOLDER --layers 2   # two of its thirty blocks, in a minute or two
 
-Transformer and autoencoder are the published ones in every shape; the text encoder is one block of the true width, since
-its output is all that is used and the true one (11 GB) is run once a caption and put away. Two clips are drawn, so that
-encoding is real too. Nothing is asserted: the table says what was done, the seconds, and the memory of the training
-process beside its forecast. The speed against a plain loop and DiffSynth-Studio: `benchmarks/train_step.py`.
+It trains, resumes, samples and exports. Transformer and autoencoder are the published ones in every shape; the text
+encoder is one block of the true width, since its output is all that is used and the true one (11 GB) is run once a
+caption and put away. Two clips are drawn, so that encoding is real too. Nothing is asserted: the table says what was
+done, the seconds, and the memory of the training process beside its forecast. The speed against a plain loop and
+DiffSynth-Studio: `benchmarks/train_step.py`.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def make_clips(folder: Path, frames: int, height: int, width: int) -> None:
 
 
 class Run:
-    """A command, its words, its seconds and its memory: the peak in all, and the peak from the first training step on."""
+    """A command, its words, its seconds and its memory: the peak in all, and that from the first training step on."""
 
     def __init__(self, *words: object):
         command = [sys.executable, *map(str, words)]
@@ -167,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         *size, "--num_inference_steps", 2, "--seed", 0, "--dtype", "bfloat16", "--output", work / "joy.mp4",
     )))  # fmt: skip
     tokens = ((args.frames - 1) // 4 + 1) * args.height // 16 * args.width // 16
-    print(f"\n{name}, {args.frames} frames of {args.height}x{args.width} ({tokens:,} tokens), {psutil.cpu_count()} cores\n")
+    print(f"\n{name}, {args.frames}x{args.height}x{args.width} ({tokens:,} tokens), {psutil.cpu_count()} cores\n")
     print("| what | seconds | peak of the process, GiB |\n|---|---|---|")
     for what, run in rows:
         print(f"| {what} | {run.seconds:.0f} | {run.peak / GIB:.2f} |")
@@ -175,8 +176,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     bare = Run("-c", "import emogen.training.run, torch").peak
     found = one.training_peak - bare
     print(f"\nresumed: {'bit for bit the same weights' if exact else 'NOT the same weights'}")
-    print(f"memory while it trains: {found / GIB:.2f} GiB beside {bare / GIB:.2f} of Python and its libraries; forecast "
-          f"{expected / GIB:.2f} ({expected / found - 1:+.1%})")  # fmt: skip
+    print(f"memory while it trains: {found / GIB:.2f} GiB beside {bare / GIB:.2f} of Python and its libraries; "
+          f"forecast {expected / GIB:.2f} ({expected / found - 1:+.1%})")  # fmt: skip
     adapter = sum(file.stat().st_size for file in out.glob("*.safetensors"))
     print(f"exported: {', '.join(sorted(file.name for file in out.glob('*.safetensors')))} ({adapter / 2**20:.0f} MiB)")
 

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 ARMS = Path(__file__).with_name("arms.py")
-PASSED = ("model", "layers", "frames", "height", "width", "text_length", "caption_length", "device", "threads")
+PASSED = ("model", "layers", "frames", "height", "width", "text_length", "caption_length", "device", "threads",
+          "memory_cap")  # fmt: skip
 
 
 class Arm:
@@ -35,21 +36,35 @@ class Arm:
         for key in PASSED:
             command += [f"--{key}", str(getattr(args, key))]
         command += ["--gradient_checkpointing"] * args.gradient_checkpointing + ["--fold"] * fold
-        self.name, self.batch = name, batch
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command += ["--compile"] * args.compile + ["--count_flops"] * args.count_flops
+        self.name, self.batch, self.command = name, batch, command
+        self.process: subprocess.Popen[str] | None = None
         self.rounds: list[float] = []
-        self.peak = 0
+        self.peak, self.share, self.failed = 0, None, ""
 
     def steps(self, count: int) -> float:
-        """Median seconds a clip over `count` steps."""
+        """Median seconds a clip over `count` steps; NaN of an arm that has failed, for want of memory say."""
+        if self.failed:
+            return float("nan")
+        if self.process is None:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith("ANSWER "):
                 answer = json.loads(line.removeprefix("ANSWER "))
-                self.peak = answer["peak_bytes"]
-                return float(np.median(answer["seconds"])) / self.batch
-        raise SystemExit(f"{self.name}: stopped with status {self.process.wait()}")
+                self.peak, seconds = answer["peak_bytes"], float(np.median(answer["seconds"]))
+                if "flops" in answer:
+                    self.share = answer["flops"] / seconds / answer["peak_flops"]
+                return seconds / self.batch
+        self.failed = f"stopped with status {self.process.wait()}; its words are above"
+        print(f"{self.name}: {self.failed}", file=sys.stderr)
+        return float("nan")
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait()
 
 
 def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
@@ -72,6 +87,18 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gradient_checkpointing", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="compile the blocks, of plain and ours")
+    parser.add_argument("--memory_cap", type=float, default=0.0, help="GiB that a process may take of the GPU's memory")
+    parser.add_argument(
+        "--count_flops",
+        action="store_true",
+        help="also say which share of the speed of plain matrix products here a step reaches",
+    )
+    parser.add_argument(
+        "--one_by_one",
+        action="store_true",
+        help="one arm after the other, for models of which only one fits: ratios of medians",
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=4, help="of an arm in a round")
     parser.add_argument("--diffsynth_python", help="interpreter of an environment with DiffSynth-Studio")
@@ -84,12 +111,17 @@ def main() -> None:
     if args.batch > 1:
         arms += [Arm("plain (batch)", here, args, args.batch), Arm("emogen (batch)", here, args, args.batch),
                  Arm("emogen (batch, folded text)", here, args, args.batch, fold=True)]  # fmt: skip
-    for arm in arms:
-        arm.steps(2)  # warm up
-    for number in range(args.rounds):
-        for arm in arms:
-            arm.rounds.append(arm.steps(args.steps))
-        print(f"round {number + 1} of {args.rounds}", end="\r", file=sys.stderr, flush=True)
+    for group in [[arm] for arm in arms] if args.one_by_one else [arms]:
+        for arm in group:
+            arm.steps(2)  # warm up
+        for number in range(args.rounds):
+            for arm in group:
+                arm.rounds.append(arm.steps(args.steps))
+            print(f"round {number + 1} of {args.rounds}", end="\r", file=sys.stderr, flush=True)
+        for arm in group:
+            arm.end()
+    if all(arm.failed for arm in arms):
+        raise SystemExit("no arm could make a step; their words are above")
     table(arms, args)
 
 
@@ -97,22 +129,29 @@ def table(arms: list[Arm], args: argparse.Namespace) -> None:
     rows, found = [], {}
     for arm in arms:
         base = next(a for a in arms if a.name.startswith("plain") and a.batch == arm.batch)
+        if arm.failed:
+            rows.append(
+                f"| {arm.name} | {arm.batch} | {arm.failed.partition(';')[0]} | - | - |" + " - |" * args.count_flops
+            )
+            continue
         seconds = np.array(arm.rounds)
-        ratio = seconds / np.array(base.rounds)
+        ratio = seconds / (np.median(base.rounds) if args.one_by_one else np.array(base.rounds))
         low, high = interval(ratio)
         found[arm.name] = {
             "batch": arm.batch, "seconds_per_clip": float(np.median(seconds)), "rounds": arm.rounds,
             "ratio": float(np.median(ratio)), "interval": [low, high], "peak_bytes": arm.peak,
         }  # fmt: skip
         rows.append(f"| {arm.name} | {arm.batch} | {np.median(seconds):.4f} | {np.median(ratio):.3f} [{low:.3f}, "
-                    f"{high:.3f}] | {arm.peak / 2**30:.2f} |")  # fmt: skip
+                    f"{high:.3f}] | {arm.peak / 2**30:.2f} |"
+                    + (f" {arm.share:.0%} |" if arm.share else " - |") * args.count_flops)  # fmt: skip
     clip = f"{args.frames} frames of {args.height}x{args.width}"
     checkpointing = "on" if args.gradient_checkpointing else "off"
     model = f"{args.layers} blocks of {args.model}" if args.layers else args.model
     print(f"{model}, {clip}, {args.text_length} text tokens, {args.device}, {args.threads} threads, gradient "
           f"checkpointing {checkpointing}; {args.rounds} rounds of {args.steps} steps\n")  # fmt: skip
-    print("| arm | batch | seconds a clip (median) | ratio to the plain loop of its batch | peak memory, GiB |")
-    print("|---|---:|---:|---:|---:|")
+    print("| arm | batch | seconds a clip (median) | ratio to the plain loop of its batch | peak memory, GiB |"
+          + " share of the measured bf16 peak |" * args.count_flops)  # fmt: skip
+    print("|---|---:|---:|---:|---:|" + "---:|" * args.count_flops)
     print("\n".join(rows))
     if args.output:
         Path(args.output).write_text(json.dumps({"settings": vars(args), "arms": found}, indent=2))
