@@ -125,9 +125,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"turn {number + 1} of {args.turns}", end="\r", file=sys.stderr, flush=True)
     base = trials[0]
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else "CPU"
-    print(f"{args.tokens:,} tokens, {args.heads} heads of {args.head_dim}, bfloat16, {where}, torch "
-          f"{torch.__version__}; {args.turns} turns; native takes "
-          f"{1000 * statistics.median(base.forward):.1f} ms forward and {1000 * statistics.median(base.both):.1f} ms with backward\n")  # fmt: skip
+    forward, both = (1000 * statistics.median(times) for times in (base.forward, base.both))
+    print(
+        f"{args.tokens:,} tokens, {args.heads} heads of {args.head_dim}, bfloat16, {where}, torch {torch.__version__}"
+    )
+    print(f"{args.turns} turns; native takes {forward:.1f} ms forward and {both:.1f} ms with backward\n")
     print(
         "| kernel | forward, share of native | with backward | error of output | of gradients |\n|---|---|---|---|---|"
     )
