@@ -43,10 +43,15 @@ def status_html(engine: Engine, kind: str) -> str:
 
 
 class Actions:
-    """The tab's actions over an engine."""
+    """The tab's actions over an engine.
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
+    Args:
+        own: whether the page is for this machine's own people. Others may not name LoRAs, which are files of this
+            machine or downloads of theirs.
+    """
+
+    def __init__(self, engine: Engine, own: bool = True):
+        self.engine, self.own = engine, own
 
     def preview(self, *values: Any) -> tuple[str, str]:
         """What the emotion's inputs say, as a picture, or what is wrong with them; and the emotion's name if it is one
@@ -84,6 +89,8 @@ class Actions:
         yield notices.progress_html(0, "beginning", 0), *nothing
         try:
             request = read_request(dict(zip(FIELDS, values, strict=True)))
+            if request.jobs[0].opening.loras and not self.own:
+                raise ValueError("LoRAs can be chosen on the studio's own machine alone; leave the field empty")
             work = lambda progress: self.engine.make(request.jobs, request.best_of, progress)  # noqa: E731
             for step in watch(work):
                 shown = self._shown(step.found, step.found[-1].number) if len(step.found) > len(made) else nothing

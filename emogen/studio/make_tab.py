@@ -23,9 +23,13 @@ _PRESS_LINK = (
 """A file's link is there only once the file is made; pressing it then makes one press of the button enough."""
 
 
-def build_make(page: gr.Blocks, engine: Engine) -> Any:
-    """Put the tab into the `gr.Blocks` that is open. Returns the component that says which model makes clips."""
-    actions = Actions(engine)
+def build_make(page: gr.Blocks, engine: Engine, own: bool = True) -> Any:
+    """Put the tab into the `gr.Blocks` that is open. Returns the component that says which model makes clips.
+
+    Args:
+        own: see `Actions`.
+    """
+    actions = Actions(engine, own)
     kept: dict[str, Any] = {}
     with gr.Row(elem_id="make", elem_classes="split", equal_height=False):
         with gr.Column(elem_classes="first"):
@@ -56,6 +60,7 @@ def build_make(page: gr.Blocks, engine: Engine) -> Any:
 
     _follow_emotion(page, actions, inputs)
     fields = inputs.fields
+    fields["loras"].visible = own
     inputs.examples.input(lambda text: text, inputs.examples, fields["prompt"], **QUIET)
     fields["what"].change(lambda what: gr.Dropdown(visible=what == SET), fields["what"], fields["platform"], **QUIET)
     go.click(actions.generate, inputs.all, [notice, *shown], **QUIET)

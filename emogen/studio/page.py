@@ -28,14 +28,14 @@ def build_page(engine: Engine, workshop: bool = True) -> gr.Blocks:
 
     Args:
         workshop: whether there are the tabs Data, Train and Evaluate, which read and write folders of this machine and
-            start commands on it.
+            start commands on it, and the LoRAs of Make, which are files.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with gr.Blocks(title="emogen studio", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(_HEAD)
         with gr.Tabs(elem_id="rooms") as rooms:
             with gr.Tab("Make", id="make"):
-                model = build_make(page, engine)
+                model = build_make(page, engine, own=workshop)
             if workshop:
                 _build_workshop(engine, rooms, model)
     return page

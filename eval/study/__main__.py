@@ -106,8 +106,8 @@ def _serve(args: argparse.Namespace) -> None:
     from emogen.settings import ConfigError
 
     for flag, value, most in (("voters", args.voters, 10_000), ("port", args.port, 65535)):
-        if not (flag == "port") <= value <= most:
-            raise ConfigError(f"--{flag} is {value}; it must be between {int(flag == 'port')} and {most}")
+        if not 1 <= value <= most:
+            raise ConfigError(f"--{flag} is {value}; it must be between 1 and {most}")
     votes = Votes(args.study, args.votes, args.questions)
     with only_writer(votes.folder):
         server = serve_study(votes, args.study, args.port, args.host)

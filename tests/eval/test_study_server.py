@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import socket
+import threading
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -137,6 +139,39 @@ def test_damaged_files_are_named(study, name, damage, why):
     path.write_text(damage) if damage else path.unlink()
     with pytest.raises(ConfigError, match=why):
         Votes(study)
+
+
+def test_the_command_gives_each_voter_an_address_and_counts_at_the_end(study, capsys, monkeypatch):
+    from http.server import ThreadingHTTPServer
+
+    from emogen.eval.study.__main__ import main
+
+    def people(server, *_):
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        serving = threading.Thread(target=served_by, args=(server,), daemon=True)
+        serving.start()
+        token = capsys.readouterr().out.split("token=")[1].split()[0]
+        order = ask(address, "/api/study", token)[1]["order"]
+        ask(address, "/api/begin", token, {"consent": True})
+        first = order[0][0]
+        answer = "tie" if first in pairs else "fear"
+        assert ask(address, "/api/vote", token, {"id": first, "answer": answer, "seconds": 1})[0] == 200
+        server.shutdown()
+        raise KeyboardInterrupt
+
+    questions = json.loads((study / "study.json").read_text())["questions"]
+    pairs = {question["id"] for question in questions if question["kind"] == "pair"}
+    served_by = ThreadingHTTPServer.serve_forever
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", people)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    assert main(["serve", str(study), "--voters", "3", "--questions", "2", "--port", port]) == 0
+    assert "1 of 2 answered" in capsys.readouterr().out
+    for words, why in ((["--voters", "0"], "--voters is 0"), (["--port", "0"], "--port is 0"),
+                       (["--questions", "99"], "--questions is 99")):  # fmt: skip
+        assert main(["serve", str(study), *words]) == 2 and why in capsys.readouterr().err
+    assert main(["serve", str(study / "clips")]) == 2 and "no study there" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -69,6 +69,15 @@ def test_mistakes_are_shown_in_their_place_with_a_title_and_leave(engine, change
     assert len(engine.results) == 1
 
 
+def test_people_on_other_machines_name_no_files_of_this_one(engine, tmp_path):
+    (tmp_path / "style.safetensors").touch()
+    values = (VALUES | {"loras": str(tmp_path / "style.safetensors")}).values()
+    (told, *_) = list(Actions(engine, own=False).generate(*values))[-1]
+    assert "own machine alone" in told and engine.results == []
+    labels = {block.label for block in build_page(engine, workshop=False).blocks.values() if hasattr(block, "label")}
+    assert "Make" in labels and not labels & {"Data", "Train", "Evaluate"}
+
+
 def test_stop_leaves_the_last_clip_in_peace(engine):
     _press(engine)
     engine.loaded[0].pace = 0.01
