@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("nodes_images", "nodes_hunyuan", "nodes_wan", "nodes_model_advanced")
+EXTRAS = ("nodes_images", "nodes_hunyuan", "nodes_wan", "nodes_model_advanced", "nodes_preview_any")
 """Files of ComfyUI's further nodes that the example workflows use."""
 
 

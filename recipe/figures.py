@@ -91,7 +91,7 @@ def read(shop: Workshop, clips: store.Store) -> dict:
     x = to_tensor(clips.read_all("clips"))
 
     def answers(name: str) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
-        network = ClipClassifier.from_pretrained(shop.folder(name) / "network").float().eval()
+        network = ClipClassifier.from_pretrained(shop.folder(name) / "network")
         parts = [network(part) for part in x.split(16)]
         return {head: torch.cat([part[head] for part in parts]) for head in parts[0]}, network.config.heads
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
-from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from emogen.files import atomic, write_json
+from emogen.text_files import read_json
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
+"""As diffusers names them, which wrote and reads such folders; it is not needed here, where ComfyUI may be the host."""
 _SCALE = ".scale"
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """The arguments of a `ClipClassifier`."""
+
+    heads: dict[str, list[str]]
+    regressions: dict[str, int] | None
+    size: int
+    frames: int
+    width: int
+    dropout: float
+    pool: int
 
 
 class _Block(nn.Module):
@@ -31,7 +48,7 @@ class _Block(nn.Module):
         return F.silu(self.norm2(self.conv2(h)) + self.skip(x))
 
 
-class ClipClassifier(ModelMixin, ConfigMixin):
+class ClipClassifier(nn.Module):
     """Frames through a small residual network, then mean, maximum and mean change over time, then a head a question.
 
     Args:
@@ -43,7 +60,6 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         pool: cells a side that the last feature map is averaged to; more keep more of where things are.
     """
 
-    @register_to_config
     def __init__(
         self,
         heads: dict[str, list[str]],
@@ -55,6 +71,7 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         pool: int = 2,
     ):
         super().__init__()
+        self.config = ClassifierConfig(heads, regressions, size, frames, width, dropout, pool)
         w = width
         self.stem = nn.Conv2d(12, w, 3, padding=1)  # 2x2 pixels of 3 colours at a time
         self.stages = nn.Sequential(
@@ -71,20 +88,44 @@ class ClipClassifier(ModelMixin, ConfigMixin):
         self.answers = nn.ModuleDict({name: nn.Linear(192, count) for name, count in outputs.items()})
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> ClipClassifier:
-        """As diffusers' own, and also with matrices that are stored in 8 bits: int8 `NAME` with `NAME.scale` [rows, 1],
-        whose product is the matrix (see `in_8_bits`)."""
-        file = Path(pretrained_model_name_or_path) / SAFETENSORS_WEIGHTS_NAME
-        stored = load_file(file) if file.is_file() else {}
-        scales = [name for name in stored if name.endswith(_SCALE)]
-        if not scales:
-            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        for name in scales:
+    def from_pretrained(cls, folder: str | Path) -> ClipClassifier:
+        """The classifier of a folder, in float32 and ready to read clips.
+
+        A matrix may be stored in 8 bits: int8 `NAME` with `NAME.scale` [rows, 1], whose product is the matrix (see
+        `in_8_bits`).
+
+        Raises:
+            OSError: a file is missing or not whole.
+            ValueError, TypeError, RuntimeError: the configuration describes no classifier, or not that of the weights.
+        """
+        values = read_json(Path(folder) / CONFIG_NAME)
+        arguments = {key: value for key, value in values.items() if not key.startswith("_")}
+        with torch.device("meta"):  # nothing is allocated before the weights are seen to fit
+            model = cls(**arguments)
+        file = Path(folder) / WEIGHTS_NAME
+        try:
+            stored = load_file(file)
+        except SafetensorError as error:
+            raise OSError(f"{file}: not a whole safetensors file ({error})") from error
+        for name in [name for name in stored if name.endswith(_SCALE)]:
             matrix = name.removesuffix(_SCALE)
             stored[matrix] = stored[matrix].float() * stored.pop(name).float()
-        model = cls.from_config(cls.load_config(pretrained_model_name_or_path))
-        model.load_state_dict({name: value.float() for name, value in stored.items()})
+        if missing := sorted(model.state_dict().keys() - stored.keys()):
+            raise ValueError(f"its weights lack a part of the network that {CONFIG_NAME} describes ({missing[0]})")
+        model.load_state_dict({name: value.float() for name, value in stored.items()}, assign=True)
         return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write configuration and weights, as `from_pretrained` and diffusers read them."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / CONFIG_NAME, {"_class_name": type(self).__name__, **asdict(self.config)})
+        with atomic(folder / WEIGHTS_NAME) as temporary:
+            save_file(
+                {name: value.contiguous() for name, value in self.state_dict().items()},
+                temporary,
+                metadata={"format": "pt"},
+            )
 
     def forward(self, clips: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits of every head.

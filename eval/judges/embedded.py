@@ -61,7 +61,7 @@ class EmbeddedJudge:
     def __init__(self, folder: str | None = None, device: str = "cpu"):
         from emogen.embedded import embedded_judge
 
-        self.network = ClipClassifier.from_pretrained(folder or embedded_judge()).eval().to(device)
+        self.network = ClipClassifier.from_pretrained(folder or embedded_judge()).to(device)
         self.device = device
         self.name = "embedded sticker judge"
 
@@ -80,7 +80,7 @@ class ContentReader:
     def __init__(self, folder: str | None = None):
         from emogen.embedded import embedded_judge
 
-        self.network = ClipClassifier.from_pretrained(folder or embedded_judge("content")).eval()
+        self.network = ClipClassifier.from_pretrained(folder or embedded_judge("content"))
 
     @torch.no_grad()
     def __call__(self, clips: np.ndarray) -> list[dict[str, str]]:
@@ -133,10 +133,7 @@ def make_classifier(spec: Mapping[str, Any], name: str, device: Any) -> Judge:
         emotions = list(judge.network.config.heads.get("emotion", ()))
     except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
         # the network is built from what the folder's config.json says, whatever that is
-        what = f"{type(error).__name__}: {error}"
-        if "meta tensor" in what:  # how diffusers leaves what the file of weights lacks
-            what = "its weights lack a part of the network that config.json describes"
-        raise JudgeError(f"{folder}: a damaged classifier ({what})") from error
+        raise JudgeError(f"{folder}: a damaged classifier ({type(error).__name__}: {error})") from error
     if "emotion" not in heads or "valence_arousal" not in heads:
         raise JudgeError(f"{folder}: this classifier has no heads emotion and valence_arousal ({', '.join(heads)})")
     if emotions != labels:

@@ -53,7 +53,8 @@ class EmbeddedEncoder:
     def __init__(self, device: str | torch.device = "cpu"):
         from emogen.embedded import embedded_judge
 
-        self.network = ClipClassifier.from_pretrained(embedded_judge()).float().eval().to(device)
+        self.network = ClipClassifier.from_pretrained(embedded_judge()).to(device)
+        self.device = device
         self._hidden: list[Tensor] = []
         self.network.mix.register_forward_hook(lambda module, given, out: self._hidden.append(out))
 
@@ -61,7 +62,7 @@ class EmbeddedEncoder:
     def __call__(self, clips: np.ndarray) -> Tensor:
         self._hidden.clear()
         for part in to_tensor(clips).split(32):
-            self.network(part.to(self.network.device))
+            self.network(part.to(self.device))
         return torch.cat(self._hidden).float().cpu()
 
 

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "comfyui" / "workflows").glob("*.json"))
 OF_COMFYUI = {
     "CLIPLoader", "CLIPTextEncode", "CLIPVisionEncode", "CLIPVisionLoader", "EmptyHunyuanLatentVideo", "KSampler",
-    "KSamplerAdvanced", "LoadImage", "ModelSamplingSD3", "SaveAnimatedWEBP", "UNETLoader", "VAEDecode", "VAELoader",
-    "WanImageToVideo",
+    "KSamplerAdvanced", "LoadImage", "ModelSamplingSD3", "PreviewAny", "SaveAnimatedWEBP", "UNETLoader", "VAEDecode",
+    "VAELoader", "WanImageToVideo",
 }  # fmt: skip
 """Nodes that come with ComfyUI; `test_comfyui.py` shows the workflows to ComfyUI itself."""
 
@@ -45,7 +45,10 @@ spec.loader.exec_module(pack)
 emotion, text = pack.NODE_CLASS_MAPPINGS["EmogenWords"]().make("0:neutral 1:joy", 1.0)
 from pack.adapter import LoadedAdapter, EMBEDDED
 LoadedAdapter(EMBEDDED["embedded"]())
-print(sorted(sys.modules.keys() & {"diffusers", "transformers", "peft", "accelerate", "comfy", "gradio"}))
+import torch
+read = pack.NODE_CLASS_MAPPINGS["EmogenJudge"]().judge(torch.rand(5, 96, 96, 3), "embedded", emotion)
+assert read["result"][2].count("%") == 5
+print(sorted(sys.modules.keys() & {"diffusers", "peft", "accelerate", "comfy", "gradio"}))
 """
     command = [sys.executable, "-c", code, str(ROOT / "comfyui" / "__init__.py")]
     found = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=ROOT)
