@@ -62,6 +62,7 @@ def open_pipeline(
         OSError, RuntimeError: with what cannot be loaded, and why.
     """
     from emogen.models.lora import read_lora
+    from emogen.models.weights import LORA_NAMES
     from emogen.pipelines.composition import add_loras, check_fits
 
     _check_arguments(adapter, kind, dtype, load)
@@ -73,9 +74,13 @@ def open_pipeline(
     pipe, kind = _open_model(model, kind, numbers)
     found = find_adapter(adapter, kind)
     if found is not None and load == "lora":
-        if Path(found).exists():  # what diffusers and peft would make of a strange header is found out before
+        if (Path(found) / LORA_NAMES["transformer_2"]).is_file():
+            pipe.load_emotion_lora(found)
+        elif Path(found).exists():  # what diffusers and peft would make of a strange header is found out before
             check_fits(read_lora(found), pipe.transformer, str(found))
-        pipe.load_lora_weights(str(found))
+            pipe.load_lora_weights(str(found))
+        else:
+            pipe.load_lora_weights(str(found))
     elif found is not None:
         pipe.load_emotion_adapter(found, load_lora=load == "both")
     if loras is not None and loras.any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from emogen.models import (
 from emogen.models.config import CONFIG_NAME
 from emogen.models.lora import read_lora
 from emogen.models.storage import read_emotion_adapter
-from emogen.models.weights import LORA_NAME, WEIGHTS_NAME
+from emogen.models.weights import LORA_NAMES, WEIGHTS_NAME
 from emogen.pipelines.composition import ActiveLoras, check_fits
 from emogen.pipelines.defaults import GenerationDefaults
 from emogen.pipelines.emotion_call import EmotionCallMixin
@@ -120,7 +121,8 @@ class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin, WeightDeltasMixin):
 
         Args:
             pretrained: a folder or a hub id with `config.json` and `emotion_adapter.safetensors`.
-            load_lora: load `pytorch_lora_weights.safetensors` of the folder too, if it is there.
+            load_lora: load `pytorch_lora_weights.safetensors` of the folder too, if it is there (and
+                `pytorch_lora_weights_2.safetensors` into `transformer_2`).
             adapter_name: the LoRA's name, for `set_adapters`.
             dtype: of the adapter's weights; by default the transformer's.
             hub: `cache_dir`, `token`, `revision`, `local_files_only`, `force_download` of huggingface_hub.
@@ -135,23 +137,46 @@ class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin, WeightDeltasMixin):
         transformers = list(self._wan_transformers().values())
         names = ("transformer", "transformer_2")
         read_emotion_adapter(folder, dict(zip(names, transformers, strict=False)))  # all errors, before any change
-        has_lora = load_lora and (folder / LORA_NAME).is_file()
-        if has_lora:
-            check_fits(read_lora(folder), transformers[0], str(folder / LORA_NAME))
+        files = self._lora_files(folder) if load_lora else {}
         loras = ActiveLoras(*transformers)
         before = self._take_off()
         try:
-            if has_lora:
-                # before the adapter, because peft freezes all it finds in the model
-                self.load_lora_weights(str(folder), weight_name=LORA_NAME, adapter_name=adapter_name)
-                self._emotion_lora = adapter_name
+            # before the adapter, because peft freezes all it finds in the model
+            self._load_lora_files(files, adapter_name)
             load_emotion_adapter(folder, *transformers, dtype=dtype)
         except BaseException:
             self._take_off()
             self._put_back(before)
             loras.restore()
             raise
-        loras.restore([adapter_name] if has_lora else [])
+        loras.restore([adapter_name] if files else [])
+
+    def load_emotion_lora(self, pretrained: str | Path, *, adapter_name: str = "emotion", **hub: object) -> None:
+        """Load the LoRAs of an adapter's folder alone, into the transformers that they are for.
+
+        Raises:
+            FileNotFoundError: neither a folder nor a model on the hub, or no LoRA in it.
+            LoraFormatError, LoraError: a LoRA cannot be read, or was made for another model; nothing is loaded.
+        """
+        folder = resolve_folder(pretrained, **hub)
+        files = self._lora_files(folder)
+        if not files:
+            raise FileNotFoundError(f"{folder}: holds no {' or '.join(LORA_NAMES.values())}")
+        self._load_lora_files(files, adapter_name)
+
+    def _lora_files(self, folder: Path) -> dict[str, Path]:
+        """Transformer -> the file of its LoRA, for those that have one there; checked to fit."""
+        here = self._wan_transformers()
+        files = {name: folder / file for name, file in LORA_NAMES.items() if name in here and (folder / file).is_file()}
+        for name, file in files.items():
+            check_fits(read_lora(file), here[name], str(file))
+        return files
+
+    def _load_lora_files(self, files: Mapping[str, Path], adapter_name: str) -> None:
+        for name, file in files.items():
+            second = {"load_into_transformer_2": True} if name == "transformer_2" else {}
+            self.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=adapter_name, **second)
+            self._emotion_lora = adapter_name
 
     def unload_emotion_adapter(self) -> None:
         """Take the adapter off, and the LoRA that came with it. Without an adapter, nothing happens."""
@@ -160,7 +185,7 @@ class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin, WeightDeltasMixin):
         loras.restore()
 
     def save_emotion_adapter(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-        """Write a folder that `load_emotion_adapter` reads, with the LoRA that came with the adapter; without one, a
+        """Write a folder that `load_emotion_adapter` reads, with the LoRAs that came with the adapter; without one, a
         LoRA that lies in the folder is removed, because it would be loaded with this adapter.
 
         Raises:
@@ -170,47 +195,51 @@ class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin, WeightDeltasMixin):
         if adapter is None:
             raise RuntimeError("no emotion adapter is loaded; there is nothing to save")
         save_emotion_adapter(folder, adapter, dtype=dtype)
-        lora = self._lora_of_the_emotion()
-        if lora is None:
-            (Path(folder) / LORA_NAME).unlink(missing_ok=True)
-            return
-        with atomic(Path(folder) / LORA_NAME) as temporary:
-            self.save_lora_weights(
-                temporary.parent,
-                weight_name=temporary.name,
-                transformer_lora_layers={k: v.to("cpu", dtype).contiguous() for k, v in lora.layers.items()},
-                transformer_lora_adapter_metadata=lora.config,
-            )
+        loras = self._loras_of_the_emotion()
+        for name, file in LORA_NAMES.items():
+            if name not in loras:
+                (Path(folder) / file).unlink(missing_ok=True)
+                continue
+            with atomic(Path(folder) / file) as temporary:
+                self.save_lora_weights(
+                    temporary.parent,
+                    weight_name=temporary.name,
+                    transformer_lora_layers={k: v.to("cpu", dtype).contiguous() for k, v in loras[name].layers.items()},
+                    transformer_lora_adapter_metadata=loras[name].config,
+                )
 
-    def _lora_of_the_emotion(self) -> _Lora | None:
-        name = self._emotion_lora
-        if name is None or name not in getattr(self.transformer, "peft_config", {}):
-            return None
-        from peft import get_peft_model_state_dict
+    def _loras_of_the_emotion(self) -> dict[str, _Lora]:
+        """Those of the transformers that have one."""
+        name, found = self._emotion_lora, {}
+        for place, transformer in self._wan_transformers().items():
+            if name is None or name not in getattr(transformer, "peft_config", {}):
+                continue
+            from peft import get_peft_model_state_dict
 
-        layers = get_peft_model_state_dict(self.transformer, adapter_name=name)
-        return _Lora(name, dict(layers), self.transformer.peft_config[name].to_dict())
+            layers = get_peft_model_state_dict(transformer, adapter_name=name)
+            found[place] = _Lora(name, dict(layers), transformer.peft_config[name].to_dict())
+        return found
 
     def _take_off(self) -> _Dressed:
         """Take off the adapter and its LoRA; what is returned puts them back."""
-        adapter, lora = self.emotion_adapter, self._lora_of_the_emotion()
-        taken = _Dressed(adapter, self._emotion_scale, lora)
+        adapter, loras, name = self.emotion_adapter, self._loras_of_the_emotion(), self._emotion_lora
+        taken = _Dressed(adapter, self._emotion_scale, loras)
         if adapter is not None:
             taken.parts = adapter.detach()
         self._emotion_scale, self._emotion_lora = 1.0, None
         loaded = {name for names in self.get_list_adapters().values() for name in names}
-        if lora is not None and loaded == {lora.name}:
+        if loras and loaded == {name}:
             self.unload_lora_weights()
-        elif lora is not None:
-            self.delete_adapters(lora.name)
+        elif loras:
+            self.delete_adapters(name)
         return taken
 
     def _put_back(self, taken: _Dressed) -> None:
-        if taken.lora is not None:
-            self.transformer.load_lora_adapter(
-                taken.lora.layers, prefix=None, adapter_name=taken.lora.name, metadata=taken.lora.config
+        for place, lora in taken.loras.items():
+            getattr(self, place).load_lora_adapter(
+                lora.layers, prefix=None, adapter_name=lora.name, metadata=lora.config
             )
-            self._emotion_lora = taken.lora.name
+            self._emotion_lora = lora.name
         if taken.adapter is not None:
             taken.adapter.reattach(taken.parts)
         self._emotion_scale = taken.scale
@@ -218,7 +247,7 @@ class EmotionAdapterMixin(ModelKindMixin, EmotionCallMixin, WeightDeltasMixin):
 
 @dataclass
 class _Lora:
-    """The emotion's LoRA in the transformer: its name, its tensors and peft's configuration."""
+    """The emotion's LoRA in a transformer: its name, its tensors and peft's configuration."""
 
     name: str
     layers: dict[str, torch.Tensor]
@@ -231,7 +260,7 @@ class _Dressed:
 
     adapter: EmotionAdapter | None
     scale: float
-    lora: _Lora | None
+    loras: dict[str, _Lora]
     parts: Any = None
 
 
@@ -247,7 +276,7 @@ def resolve_folder(pretrained: str | Path, **hub: object) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        files = [CONFIG_NAME, WEIGHTS_NAME, LORA_NAME]
+        files = [CONFIG_NAME, WEIGHTS_NAME, *LORA_NAMES.values()]
         return Path(snapshot_download(str(pretrained), allow_patterns=files, **hub))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise FileNotFoundError(

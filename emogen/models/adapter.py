@@ -256,7 +256,8 @@ def attach_emotion_adapter(
     with torch.device(next(transformer.condition_embedder.parameters()).device):
         encoder = new_encoder(config)
     adapter = EmotionAdapter(config, encoder).to(dtype)
-    adapter.add(transformer)
+    alone = transformer_2 is None and config.expert is not None
+    adapter.add(transformer, config.expert if alone else "transformer")
     if transformer_2 is not None:
         adapter.add(transformer_2, "transformer_2")
     return adapter

@@ -15,6 +15,7 @@ from emogen.emotion import MIKELS, Taxonomy
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
+EXPERTS = ("transformer", "transformer_2")
 
 
 class AdapterMismatchError(ValueError):
@@ -36,6 +37,8 @@ class EmotionAdapterConfig:
         inner_dim: width of the transformer.
         num_layers: cross-attentions that the adapter serves (blocks and VACE blocks).
         base_model: for which model it was trained; informative.
+        expert: "transformer" (high noise) or "transformer_2" (low noise): the one of Wan2.2's two transformers that it
+            was trained for; None: all that the model has. The other one is left as it is.
         taxonomy: what the rows of the encoder's table of emotions stand for, in their order.
     """
 
@@ -49,6 +52,7 @@ class EmotionAdapterConfig:
     inner_dim: int | None = None
     num_layers: int | None = None
     base_model: str | None = None
+    expert: str | None = None
     taxonomy: Taxonomy = MIKELS
 
     def __post_init__(self) -> None:
@@ -60,6 +64,8 @@ class EmotionAdapterConfig:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"EmotionAdapterConfig.{name} must be a whole number of at least 1, not {value!r}")
+        if self.expert not in (None, *EXPERTS):
+            raise ValueError(f"EmotionAdapterConfig.expert must be {' or '.join(EXPERTS)}, not {self.expert!r}")
         if self.rank % self.head_dim:
             raise ValueError(
                 f"EmotionAdapterConfig.rank ({self.rank}) must be a multiple of head_dim ({self.head_dim})"
@@ -91,6 +97,8 @@ class EmotionAdapterConfig:
 
     def to_dict(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if self.expert is None:  # an earlier emogen does not know the key
+            del values["expert"]
         head = {"_class_name": "EmotionAdapter", "format_version": FORMAT_VERSION}
         return head | values | {"taxonomy": self.taxonomy.to_dict()}
 

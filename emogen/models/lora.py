@@ -22,6 +22,7 @@ DoRA (https://arxiv.org/abs/2402.09353, equation 5) divides by that of W + (alph
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -39,7 +40,7 @@ from emogen.files import atomic
 from emogen.models.config import CONFIG_NAME
 from emogen.models.lora_names import is_linear, parameter, parse_key, wan_name
 from emogen.models.lora_products import ProductError, is_product, product_of
-from emogen.models.weights import LORA_NAME, not_finite
+from emogen.models.weights import LORA_NAME, LORA_NAMES, not_finite
 
 PEFT_KEY = "lora_adapter_metadata"  # peft's configuration in the header of diffusers' files
 FORMATS = ("diffusers", "comfyui", "diffsynth")
@@ -339,12 +340,15 @@ def check_lora(lora: LoraFile, format: str) -> None:
         raise LoraFormatError(f"{biases[0]}: DiffSynth applies no bias of a LoRA; use diffusers' or ComfyUI's file")
 
 
-def export_lora(folder: str | Path, formats: Sequence[str]) -> list[Path]:
-    """Write a folder's LoRA for other programs beside it, as `pytorch_lora_weights_<format>.safetensors`.
+def export_lora(folder: str | Path, formats: Sequence[str], labels: Mapping[str, str] | None = None) -> list[Path]:
+    """Write a folder's LoRA for other programs beside it, as `pytorch_lora_weights_<format>.safetensors`; those of
+    Wan2.2's two transformers as `pytorch_lora_weights_high_noise_<format>.safetensors` and `..._low_noise_...`, which
+    is how users of these programs tell them apart.
 
     Args:
         folder: holds `pytorch_lora_weights.safetensors`; its name is the title, unless the file has one.
         formats: "comfyui", "diffsynth".
+        labels: the files to read, each with what its transformer is called; None: those that are there.
 
     Returns:
         The files written, in the order of `formats`.
@@ -356,19 +360,33 @@ def export_lora(folder: str | Path, formats: Sequence[str]) -> list[Path]:
     folder = Path(folder)
     if "diffusers" in formats:
         raise ValueError(f"{folder} holds diffusers' form already; the others are {', '.join(FORMATS[1:])}")
-    lora = read_lora(folder)
-    for format in formats:
+    found = {label: read_lora(folder / name) for name, label in (labels or labels_of(folder)).items()}
+    for format, lora in itertools.product(formats, found.values()):
         check_lora(lora, format)
-    title = lora.metadata.get("modelspec.title") or folder.resolve().name
-    files = [folder / default_name(format) for format in formats]
-    for file, format in zip(files, formats, strict=True):
-        write_lora(lora, file, format, title=title)
+    files = []
+    for format, (label, lora) in itertools.product(formats, found.items()):
+        if label:
+            lora.metadata.setdefault("modelspec.architecture", "wan2.2/lora")
+        title = (
+            lora.metadata.get("modelspec.title") or " ".join([folder.resolve().name, label.replace("_", " ")]).strip()
+        )
+        files.append(folder / default_name(format, label))
+        write_lora(lora, files[-1], format, title=title)
     return files
 
 
-def default_name(format: str) -> str:
+def labels_of(folder: Path) -> dict[str, str]:
+    """The LoRAs' files of a folder, each with what its transformer is called, which is nothing for the only one."""
+    first, second = LORA_NAMES.values()
+    if not (folder / second).is_file():
+        return {first: ""}
+    return {**({first: "high_noise"} if (folder / first).is_file() else {}), second: "low_noise"}
+
+
+def default_name(format: str, label: str = "") -> str:
     """The name of a format's file in a folder."""
-    return LORA_NAME if format == "diffusers" else LORA_NAME.replace(".", f"_{format}.")
+    ends = "".join(f"_{word}" for word in (label, "" if format == "diffusers" else format) if word)
+    return LORA_NAME.replace(".", f"{ends}.")
 
 
 def by_wan_names(lora: LoraFile, keep_alpha: bool) -> dict[str, torch.Tensor]:

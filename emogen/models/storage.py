@@ -1,5 +1,5 @@
 """Adapter folders: `config.json` and `emotion_adapter.safetensors`, and beside them, if there is a LoRA,
-`pytorch_lora_weights.safetensors`."""
+`pytorch_lora_weights.safetensors` (and `pytorch_lora_weights_2.safetensors`, of a model's second transformer)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from emogen.files import atomic, write_json
 from emogen.models.adapter import EmotionAdapter, attach_emotion_adapter, get_emotion_adapter
-from emogen.models.config import CONFIG_NAME, EmotionAdapterConfig, cross_attentions
+from emogen.models.config import CONFIG_NAME, AdapterMismatchError, EmotionAdapterConfig, cross_attentions
 from emogen.models.weights import WEIGHTS_NAME, check_state, expected_shapes, read_weights
 
 
@@ -42,7 +42,10 @@ def save_emotion_adapter(
         raise ValueError("the emotion adapter is not attached, so its processors' weights are gone")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.to("cpu", dtype).contiguous() for name, value in (state or adapter.state_dict()).items()}
+    state = state or adapter.state_dict()
+    if (expert := adapter.config.expert) is not None:  # what the other transformer carries adds nothing
+        state = {name: value for name, value in state.items() if name.startswith(("encoder.", f"{expert}."))}
+    state = {name: value.to("cpu", dtype).contiguous() for name, value in state.items()}
     with atomic(folder / WEIGHTS_NAME) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
     write_json(folder / CONFIG_NAME, adapter.config.to_dict())
@@ -62,6 +65,13 @@ def read_emotion_adapter(
     config = EmotionAdapterConfig.from_folder(folder)
     for transformer in transformers.values():
         config = config.for_transformer(transformer)
+    if config.expert is not None:
+        if len(transformers) == 1:
+            raise AdapterMismatchError(
+                f"{folder}: the adapter was trained for {config.expert} of a model of two transformers (Wan2.2), and "
+                "this model has one"
+            )
+        transformers = {config.expert: transformers[config.expert]}
     _, state = read_weights(folder)
     layers = {name: cross_attentions(transformer) for name, transformer in transformers.items()}
     check_state(state, expected_shapes(config, layers), str(Path(folder) / WEIGHTS_NAME))
@@ -80,7 +90,7 @@ def load_emotion_adapter(
     Args:
         folder: as `save_emotion_adapter` wrote it.
         transformer: the base model's.
-        transformer_2: Wan2.2's second; an adapter is for one transformer or for both.
+        transformer_2: Wan2.2's second. An adapter that was trained for one of the two leaves the other as it is.
         dtype: of the weights; by default the transformer's.
 
     Raises:
@@ -94,5 +104,6 @@ def load_emotion_adapter(
     if dtype is None:
         dtype = transformer.dtype if transformer.dtype.itemsize > 1 else torch.bfloat16
     adapter = attach_emotion_adapter(transformer, config, transformer_2=transformer_2, dtype=dtype)
-    adapter.load_state_dict(state, str(folder))
+    untrained = adapter.state_dict() if config.expert is not None else {}
+    adapter.load_state_dict(untrained | state, str(folder))
     return adapter

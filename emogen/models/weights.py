@@ -15,6 +15,8 @@ from emogen.models.encoder import EmotionEncoder
 
 WEIGHTS_NAME = "emotion_adapter.safetensors"
 LORA_NAME = "pytorch_lora_weights.safetensors"
+LORA_NAMES = {"transformer": LORA_NAME, "transformer_2": "pytorch_lora_weights_2.safetensors"}
+"""The file of each transformer's LoRA: a model has one, Wan2.2's A14B a second for low noise."""
 
 
 def new_encoder(config: EmotionAdapterConfig) -> EmotionEncoder:

@@ -49,6 +49,7 @@ class ModelConfig:
     gradient_checkpointing: FlagOrWhole = Field(False, ge=0)  # N: every Nth block
     compile: Flag = False
     fold_padding: Flag = False
+    experts: Literal["both", "high", "low"] = "both"  # of a model of two transformers (Wan2.2 A14B)
 
 
 @dataclass(kw_only=True, config={"extra": "forbid"})
@@ -106,6 +107,7 @@ class ObjectiveConfig:
     text_dropout: Number = Field(0.0, ge=0, le=1)
     emotion_dropout: Number = Field(0.1, ge=0, le=1)
     joint_dropout: Number = Field(0.1, ge=0, le=1)
+    first_frame: Number = Field(0.5, ge=0, le=1)  # share of clips whose first frame is given (Wan2.2 TI2V)
     probe_weight: Number = Field(0.0, ge=0)
 
 

@@ -7,6 +7,7 @@ compile. What is a model family's own is asked of its `Family`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from torch.utils.checkpoint import checkpoint
 
 from emogen.models import EmotionAdapter, EmotionAdapterConfig
 from emogen.models.lora import read_lora
-from emogen.models.weights import WEIGHTS_NAME
+from emogen.models.weights import LORA_NAMES, WEIGHTS_NAME
 from emogen.training.config import ConfigError, LoraSettings, ModelConfig, TrainingConfig
-from emogen.training.families import EmotionModel, Family
+from emogen.training.families import EmotionModel, Expert, Family
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 # Backends of diffusers' dispatcher whose operators are differentiable; the quantised and forward-only ones are not.
@@ -31,8 +32,8 @@ TRAINABLE_BACKENDS = (
 )  # fmt: skip
 
 
-def load_transformer(family: Family, config: ModelConfig) -> ModelMixin:
-    """The frozen base, stored as configured.
+def load_transformers(family: Family, config: ModelConfig) -> list[ModelMixin]:
+    """The frozen base of every expert, stored as configured.
 
     Raises:
         ConfigError: the storage or the attention backend cannot be had.
@@ -41,17 +42,18 @@ def load_transformer(family: Family, config: ModelConfig) -> ModelMixin:
     extra: dict[str, Any] = {}
     if config.base_storage in ("int8", "nf4"):
         extra["quantization_config"] = _bitsandbytes(config.base_storage, dtype)
-    transformer = family.load_transformer(dtype, **extra)
-    transformer.requires_grad_(False)
-    if config.base_storage == "fp8":
-        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
-    set_backend(transformer, config.attention_backend)
-    return transformer
+    transformers = family.load_transformers(dtype, **extra)
+    for transformer in transformers:
+        transformer.requires_grad_(False)
+        if config.base_storage == "fp8":
+            transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+        set_backend(transformer, config.attention_backend)
+    return transformers
 
 
 def build_model(
     family: Family,
-    transformer: ModelMixin,
+    transformers: ModelMixin | Sequence[ModelMixin],
     config: TrainingConfig,
     text_length: int,
     folded: int | None = None,
@@ -59,7 +61,7 @@ def build_model(
     """Dress the base with a LoRA and the emotion adapter, both in float32.
 
     Args:
-        transformer: the base, on any device, "meta" included.
+        transformers: the base of every expert, or of the only one, on any device, "meta" included.
         text_length: text tokens at inference, padding included.
         folded: text tokens at training, the padding beyond them folded into the last one (`Family.fold_text`); None
             trains on `text_length` tokens.
@@ -69,12 +71,15 @@ def build_model(
         ModelFolderError: the family has no adapter, or cannot fold.
     """
     torch.manual_seed(config.run.seed)  # the initial weights are part of what a seed fixes
-    transformer.requires_grad_(False)
-    transformer.train()
-    if folded is not None:
-        family.fold_text(transformer, text_length, folded)
-    if config.lora.rank:
-        add_lora(family, transformer, config.lora)
+    if isinstance(transformers, ModelMixin):
+        transformers = [transformers]
+    for transformer, expert in zip(transformers, family.experts, strict=True):
+        transformer.requires_grad_(False)
+        transformer.train()
+        if folded is not None:
+            family.fold_text(transformer, text_length, folded)
+        if config.lora.rank:
+            add_lora(family, transformer, config.lora, expert)
     adapter = None
     if config.adapter.train_adapter:
         sizes = EmotionAdapterConfig(
@@ -85,15 +90,19 @@ def build_model(
             text_length=text_length,
             base_model=base_name(config.model.pretrained_model_name_or_path),
         )
-        adapter = family.attach_adapter(transformer, sizes).requires_grad_(True)
+        adapter = family.attach_adapter(transformers[0], sizes)
+        for transformer, expert in zip(transformers[1:], family.experts[1:], strict=True):
+            adapter.add(transformer, expert.name)
+        adapter.requires_grad_(True)
         if config.adapter.adapter_weights is not None:
             _continue_adapter(adapter, Path(config.adapter.adapter_weights))
         if folded is not None:
             adapter.text_length = folded
-    recompute_blocks(family, transformer, config.model.gradient_checkpointing)
-    if config.model.compile:
-        transformer.compile_repeated_blocks(fullgraph=False)
-    return family.wrap(transformer, adapter)
+    for transformer in transformers:
+        recompute_blocks(family, transformer, config.model.gradient_checkpointing)
+        if config.model.compile:
+            transformer.compile_repeated_blocks(fullgraph=False)
+    return family.wrap(transformers[0], adapter, *transformers[1:])
 
 
 def base_name(path: str) -> str:
@@ -156,8 +165,11 @@ def recompute_blocks(family: Family, transformer: ModelMixin, every: bool | int)
     transformer.enable_gradient_checkpointing(recompute)
 
 
-def add_lora(family: Family, transformer: ModelMixin, lora: LoraSettings) -> None:
+def add_lora(family: Family, transformer: ModelMixin, lora: LoraSettings, expert: Expert | None = None) -> None:
     """Add a LoRA in float32, untrained (it changes nothing) or with the weights of `lora.lora_weights`.
+
+    Args:
+        expert: which one the transformer is.
 
     Raises:
         ConfigError: no layer has a target's name, or the given weights have other layers or ranks.
@@ -182,12 +194,21 @@ def add_lora(family: Family, transformer: ModelMixin, lora: LoraSettings) -> Non
         if ".lora_" in name:
             value.data = value.data.float()
     if lora.lora_weights is not None:
-        _continue_lora(transformer, lora)
+        _continue_lora(transformer, lora, _lora_file(Path(lora.lora_weights), expert or family.experts[0], family))
 
 
-def _continue_lora(transformer: ModelMixin, lora: LoraSettings) -> None:
+def _lora_file(path: Path, expert: Expert, family: Family) -> Path:
+    """Where the weights for an expert are: each has a file of its own in the folder that a run leaves."""
+    if path.is_dir():
+        return path / LORA_NAMES[expert.name]
+    if len(family.experts) > 1:
+        names = " and ".join(LORA_NAMES.values())
+        raise ConfigError(f"lora.lora_weights: {path}: a model of two transformers takes a folder with {names}")
+    return path
+
+
+def _continue_lora(transformer: ModelMixin, lora: LoraSettings, path: Path) -> None:
     """Copy a LoRA in, whatever its form and strength: B takes up what alpha / rank differ by."""
-    path = Path(lora.lora_weights)
     try:
         stored = read_lora(path)
     except (OSError, ValueError) as error:

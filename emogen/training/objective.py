@@ -39,6 +39,8 @@ class Draw:
     """[B] bool: the caption becomes the empty prompt."""
     drop_emotion: torch.Tensor
     """[B] bool: the emotion becomes null."""
+    give_frame: torch.Tensor
+    """[B] bool: the first latent frame is given, to a model that can be given it."""
 
 
 def generator(*keys: int | str) -> torch.Generator:
@@ -64,7 +66,8 @@ def draw_step(batch: int, seed: int, step: int, config: ObjectiveConfig) -> Draw
     no_emotion = both + config.emotion_dropout
     no_text = no_emotion + config.text_dropout
     drop_text = (chance < both) | ((chance >= no_emotion) & (chance < no_text))
-    return Draw(quantile, drop_text, chance < no_emotion)
+    give_frame = torch.rand(batch, generator=random) < config.first_frame
+    return Draw(quantile, drop_text, chance < no_emotion, give_frame)
 
 
 def clip_noise(latents: torch.Tensor, seed: int, positions: list[int], purpose: str = "noise") -> torch.Tensor:
@@ -85,10 +88,18 @@ def predicted_clean(noisy: torch.Tensor, prediction: torch.Tensor, sigma: torch.
     return noisy.float() - sigma.view(-1, 1, 1, 1, 1) * prediction.float()
 
 
-def flow_loss(prediction: torch.Tensor, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Mean squared error to `e - x0` for every clip, [B], in float32."""
-    error = prediction.float() - (noise.float() - clean.float())
-    return error.square().flatten(1).mean(1)
+def flow_loss(
+    prediction: torch.Tensor, clean: torch.Tensor, noise: torch.Tensor, given: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean squared error to `e - x0` for every clip, [B], in float32; of the clips whose first latent frame is `given`
+    [B], over the other frames."""
+    error = (prediction.float() - (noise.float() - clean.float())).square()
+    if given is None:
+        return error.flatten(1).mean(1)
+    frames = error.mean(dim=(1, 3, 4))
+    counts = torch.ones_like(frames)
+    counts[:, 0] = counts[:, 0].masked_fill(given, 0.0)
+    return (frames * counts).sum(1) / counts.sum(1)
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,23 @@ class NoiseLevels:
         if self.preset in ("wan", "logit_normal"):
             u = torch.sigmoid(self.mean + self.std * torch.special.ndtri(u))
         return _shifted(u, self.shift).float().clamp(1e-4, 1 - 1e-4)
+
+    def within(self, quantile: torch.Tensor, lowest: float, highest: float) -> torch.Tensor:
+        """Quantiles in (0, 1) of the levels from `lowest` to `highest` -> their quantiles among all levels."""
+        if (lowest, highest) == (0.0, 1.0):
+            return quantile
+        start, end = sorted((self._below(lowest), self._below(highest)))
+        return start + quantile * (end - start)
+
+    def _below(self, level: float) -> float:
+        """The quantile at which a level lies."""
+        if self.preset == "diffsynth":  # the grid goes from high noise to low
+            return (_diffsynth_grid(self.shift)[0] >= level).sum().item() / _GRID
+        u = torch.tensor(level, dtype=torch.float64)
+        u = u / (self.shift - (self.shift - 1) * u)
+        if self.preset in ("wan", "logit_normal"):
+            u = torch.special.ndtr((torch.logit(u) - self.mean) / self.std)
+        return u.item()
 
     def weight(self, sigma: torch.Tensor) -> torch.Tensor:
         """How much the loss at each level counts; float32, mean 1 over the preset's levels."""

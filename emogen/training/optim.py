@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 from torch.distributed.tensor import DTensor
 
@@ -140,6 +140,8 @@ class Stepper:
     ):
         self.accelerator, self.max_norm = accelerator, max_norm
         self.options = optimizer_state.options(optimizer.param_groups)
+        if len(model.family.experts) > 1:  # a step is of one of them, and the others get no gradient
+            accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.wrapped, self.optimizer = accelerator.prepare(model, optimizer)
         self.model: EmotionModel = accelerator.unwrap_model(self.wrapped)
         self.parameters = self.model.trainable()

@@ -29,7 +29,7 @@ from emogen.training.life.checkpoint import find_resume
 from emogen.training.life.resume import check_optimizer
 from emogen.training.memory.footprint import available_memory, setup_of
 from emogen.training.memory.forecast import Forecast, forecast
-from emogen.training.model import build_model, folded_length, load_transformer
+from emogen.training.model import build_model, folded_length, load_transformers
 from emogen.training.objective import NoiseLevels, histogram
 from emogen.training.optim import Stepper, try_optimizer
 from emogen.training.outputs.card import write_card
@@ -38,7 +38,7 @@ from emogen.training.outputs.export import export_weights
 from emogen.training.outputs.preview_report import PreviewJudge
 from emogen.training.outputs.previews import Previewer, check_previews
 from emogen.training.outputs.publish import check_hub, push_to_hub
-from emogen.training.parallel.deepspeed import ZeroStepper, zero_settings
+from emogen.training.parallel.deepspeed import ZeroStepper, check_experts, zero_settings
 from emogen.training.parallel.launch import describe_world, main_first, open_accelerator
 from emogen.training.parallel.sharing import Sharing, check_sharing, share_clips
 from emogen.training.probe import LatentProbe, load_probe, made_probe
@@ -86,7 +86,7 @@ def dry_run(config: TrainingConfig, judge: PreviewJudge | None = None) -> None:
     check_previews(config.validation, plan.family, judge)
     check_sharing(plan)
     with init_empty_weights():
-        empty = plan.family.empty_transformer()
+        empty = [plan.family.empty_transformer() for _ in plan.family.experts]
         model = build_model(plan.family, empty, config, plan.geometry.max_sequence_length)
     describe_run(plan, model, print)
     # A machine without a GPU is often where a run for one is prepared.
@@ -143,6 +143,8 @@ def _run(
             check_hub(config.run.hub_model_id)
         plan = make_plan(config, say)
         check_sharing(plan, accelerator.num_processes)
+        if door.zero is not None:
+            check_experts(plan.family)
         images = check_previews(config.validation, plan.family, judge)
         if main:
             write_text(output / "training_config.yaml", config.to_yaml())
@@ -150,10 +152,11 @@ def _run(
     cache = make_cache(plan)
     plan, train, held_out = prepare_data(plan, cache, accelerator)
     set_seed(config.run.seed)
-    transformer = load_transformer(plan.family, config.model)
+    transformers = load_transformers(plan.family, config.model)
     folded = _fold_text(config, [clips for clips in (train, held_out) if clips is not None])
-    model = build_model(plan.family, transformer, config, plan.geometry.max_sequence_length, folded)
-    share_clips(transformer, sharing, accelerator.device)
+    model = build_model(plan.family, transformers, config, plan.geometry.max_sequence_length, folded)
+    for transformer in transformers:
+        share_clips(transformer, sharing, accelerator.device)
     describe_run(plan, model, say)
     expected = forecast_run(plan, accelerator.device, accelerator.num_processes, folded, door.zero)
     say_forecast(expected, say)
@@ -265,6 +268,11 @@ def describe_run(plan: Plan, model: EmotionModel, say: Say) -> None:
             f"{bucket}: {tokens:,} tokens; {levels.preset} noise levels with shift {levels.shift:.2f}: {shares} in "
             "fifths from low to high"
         )
+    if len(experts := plan.family.experts) > 1:
+        sides = " and ".join(f"{one.label} ({one.lowest:g} to {one.highest:g})" for one in experts)
+        say(f"two transformers take turns, a step each, at levels of their side: {sides}")
+    elif experts[0].label:
+        say(f"{experts[0].label} alone is trained, at levels from {experts[0].lowest:g} to {experts[0].highest:g}")
 
 
 def forecast_run(
@@ -314,6 +322,10 @@ def identity(plan: Plan, clips: Sequence[PlannedClip]) -> dict[str, object]:
         f"{c.record.file_name}\t{c.record.caption}\t{c.record.arc or c.record.emotion}\t{c.bucket}" for c in clips
     )
     settings = plan.config.to_dict()
+    if not any(expert.label for expert in plan.family.experts):  # what says nothing of this model
+        del settings["model"]["experts"]
+    if not plan.family.gives_first_frame:
+        del settings["objective"]["first_frame"]
     return {
         "data": fingerprint_bytes(lines.encode()),
         "seed": plan.config.run.seed,

@@ -173,19 +173,25 @@ class Trainer:
         set_learning_rate(self.optimizer, self.step, run.max_train_steps, config.optimizer)
         chosen = self.task.order(self.step)
         levels = NoiseLevels.of(config.objective, *self.train.sizes[chosen[0]])
+        expert = self.model.family.expert_of_step(self.step)
+        quantile = levels.within(draw.quantile, expert.lowest, expert.highest)
         losses, mine = [], []
         for micro, rows in enumerate(self.rows):
             batch = self.train.batch(chosen[rows], draw.drop_text[rows], draw.drop_emotion[rows]).to(device)
-            sigma = levels.sigma(draw.quantile[rows]).to(device)
+            batch.expert = expert.name
+            if self.model.family.gives_first_frame and batch.latents.shape[2] > 1:
+                batch.given = draw.give_frame[rows].to(device)
+            sigma = levels.sigma(quantile[rows]).to(device)
             positions = [self.step * self.global_batch + row for row in range(rows.start, rows.stop)]
             noise = clip_noise(batch.latents, run.seed, positions)
             with self.stepper.accumulating(last=micro == len(self.rows) - 1):
                 noisy = add_noise(batch.latents, noise, sigma)
                 prediction = self.wrapped(noisy, sigma, batch)
-                loss = flow_loss(prediction, batch.latents, noise)
+                loss = flow_loss(prediction, batch.latents, noise, batch.given)
                 weighted = (loss * levels.weight(sigma)).mean()
                 if self.probe is not None:
                     clean = predicted_clean(noisy, prediction, sigma)
+                    clean = clean if batch.given is None else batch.with_given_frame(clean)
                     read = probe_loss(self.probe, clean, batch.emotion, sigma)
                     weighted = weighted + config.objective.probe_weight * read.mean()
                 self.stepper.backward(self.loss_factor * weighted / len(self.rows))
@@ -199,7 +205,7 @@ class Trainer:
         self.step += 1
         if self.average is not None:
             self.average.update(self.step)
-        self.meter.add(per_clip, [self.train.labels[chosen[row]] for row in mine], draw.quantile[mine])
+        self.meter.add(per_clip, [self.train.labels[chosen[row]] for row in mine], quantile[mine])
         return norm
 
     def _check_finite(self, norm: float, per_clip: list[float], clips: list[int]) -> None:

@@ -42,8 +42,12 @@ def held_out_loss(
         rows = torch.tensor([labels.index(clips.labels[index]) for index in part])
         bucket = clips.buckets[part[0]]
         levels = NoiseLevels.of(config.objective, bucket.height, bucket.width)
+        trained = model.family.experts
+        sides = min(one.lowest for one in trained), max(one.highest for one in trained)
         for column, quantile in enumerate(settings.validation_quantiles):
-            sigma = levels.sigma(torch.tensor([quantile])).expand(len(part)).to(accelerator.device)
+            level = levels.sigma(levels.within(torch.tensor([quantile], dtype=torch.float64), *sides))
+            batch.expert = model.family.expert_at(level.item()).name
+            sigma = level.expand(len(part)).to(accelerator.device)
             noise = clip_noise(batch.latents, config.run.seed, part, purpose=f"val{column}")
             noisy = add_noise(batch.latents, noise, sigma)
             own = batch.emotion

@@ -57,10 +57,10 @@ def test_the_pipeline_reproduces_the_trained_model(exported, make_config, model_
     from emogen.training.data.batches import Batch
     from emogen.training.families import family_of
     from emogen.training.life.checkpoint import restore
-    from emogen.training.model import build_model, load_transformer
+    from emogen.training.model import build_model, load_transformers
 
     config = make_config(run={"max_train_steps": 3, "ema_decay": 0.0}, lora={"rank": 2, "lora_alpha": 6.0})
-    transformer = load_transformer(family_of(model_folder), config.model)
+    transformer = load_transformers(family_of(model_folder), config.model)
     model = build_model(family_of(model_folder), transformer, config, text_length=12)
     restore(tmp_path / "run/checkpoint-3/trained.safetensors", model.trainable())
 

@@ -20,7 +20,7 @@ from emogen.training.memory.trace import (
     replace_tensors,
     training_step,
 )
-from emogen.training.model import build_model, load_transformer
+from emogen.training.model import build_model, load_transformers
 from emogen.training.objective import add_noise, flow_loss
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -145,7 +145,7 @@ def test_the_model_is_the_one_that_is_trained(make_config, model_folder):
     """Names, shapes, types and what is frozen, of the model that the trainer loads."""
     config = make_config(model={"base_dtype": "bf16"}, run={"mixed_precision": "bf16"})
     family = family_of(model_folder)
-    real = build_model(family, load_transformer(family, config.model), config, 12)
+    real = build_model(family, load_transformers(family, config.model), config, 12)
     setup = setup_of(config, family, (5, 16, 16), 12)
     described = [
         {name: (tuple(value.shape), value.dtype, value.requires_grad) for name, value in model.named_parameters()}

@@ -10,6 +10,11 @@ from emogen.training.memory.footprint import Setup
 from emogen.training.memory.forecast import forecast
 
 TRAINED = [name for name in PUBLISHED_MODELS if name.startswith(("Wan2.1-T2V", "Wan2.1-I2V"))]
+WAN22 = {  # kind, latent channels, pixels a latent, tokens of a clip, what each transformer denoises
+    "Wan2.2-T2V-A14B": ("t2v", 16, 8, 32_760, [("transformer", 0.875, 1.0), ("transformer_2", 0.0, 0.875)]),
+    "Wan2.2-I2V-A14B": ("i2v", 16, 8, 32_760, [("transformer", 0.9, 1.0), ("transformer_2", 0.0, 0.9)]),
+    "Wan2.2-TI2V-5B": ("t2v", 48, 16, 8_190, [("transformer", 0.0, 1.0)]),
+}
 REFUSED = {
     "Wan2.1-FLF2V-14B-720P": r"first and a last frame \(FLF2V\), which is not trained here",
     "Wan2.1-VACE-1.3B": "WanVACETransformer3DModel",
@@ -47,6 +52,19 @@ def test_a_family_reads_them(name, published_folder):
     assert (family.image_tokens, family.image_dim) == ((257, 1280) if image else (0, 0))
     assert (family.spatial, family.temporal, family.text_dim) == (8, 4, 4096)
     assert family.tokens(81, 480, 832) == 32_760 and family.latent_size(81, 480, 832) == (21, 60, 104)
+
+
+@pytest.mark.parametrize("name", WAN22)
+def test_a_family_reads_those_of_wan22(name, published_folder):
+    kind, channels, spatial, tokens, experts = WAN22[name]
+    family = family_of(published_folder(name))
+    assert (family.kind, family.channels, family.spatial, family.temporal) == (kind, channels, spatial, 4)
+    assert family.tokens(81, 480, 832) == tokens and family.image_dim == 0
+    assert [(one.name, one.lowest, one.highest) for one in family.experts] == experts
+    assert family.gives_first_frame is ("TI2V" in name)
+    size = family.latent_size(81, 480, 832)
+    made = forecast(Setup(transformer=family.described(), latents=size, gradient_checkpointing=1, experts=len(experts)))
+    assert made.frozen_parameters == pytest.approx({1: 5.0e9, 2: 28.6e9}[len(experts)], rel=0.02)
 
 
 @pytest.mark.parametrize("name", REFUSED)

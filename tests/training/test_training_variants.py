@@ -14,7 +14,7 @@ from emogen.training.data.batches import Batch
 from emogen.training.data.plan import DataError
 from emogen.training.families import family_of
 from emogen.training.life.checkpoint import restore
-from emogen.training.model import build_model, load_transformer
+from emogen.training.model import build_model, load_transformers
 from emogen.training.run import run
 
 ALL = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
@@ -105,9 +105,9 @@ def test_going_on_from_a_lora_of_any_form_and_strength(make_config, tmp_path, fo
         with torch.no_grad():
             return model(torch.full((1, 4, 2, 4, 4), 0.3), torch.tensor([0.5]), batch)
 
-    again = build_model(folder, load_transformer(folder, config.model), config, 12)
+    again = build_model(folder, load_transformers(folder, config.model), config, 12)
     earlier = make_config(lora=first, adapter={"train_adapter": False})
-    model = build_model(folder, load_transformer(folder, config.model), earlier, 12)
+    model = build_model(folder, load_transformers(folder, config.model), earlier, 12)
     untrained = velocity(model)
     restore(tmp_path / "run/checkpoint-3/trained.safetensors", model.trainable())
     assert torch.allclose(velocity(model), velocity(again), atol=1e-5)

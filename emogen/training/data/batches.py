@@ -27,10 +27,23 @@ class Batch:
     """[B, temporal + C, F, h, w]: mask and latents of the first frame, for image-to-video."""
     image: torch.Tensor | None = None
     """[B, tokens, dim]: CLIP embedding of the first frame, for models with an image branch."""
+    given: torch.Tensor | None = None
+    """[B] bool: the first latent frame is given clean, for models that make clips from text or from a first frame."""
+    expert: str = "transformer"
+    """Which of a model's transformers denoises (see `Expert`)."""
 
     def to(self, device: torch.device) -> Batch:
-        moved = [None if value is None else value.to(device) for value in (self.condition, self.image)]
-        return Batch(self.latents.to(device), self.text.to(device), self.emotion.to(device), self.names, *moved)
+        optional = (self.condition, self.image, self.given)
+        moved = [None if value is None else value.to(device) for value in optional]
+        emotion = self.emotion.to(device)
+        return Batch(self.latents.to(device), self.text.to(device), emotion, self.names, *moved, self.expert)
+
+    def with_given_frame(self, noisy: torch.Tensor) -> torch.Tensor:
+        """A copy of `noisy` [B, C, F, h, w] with the clean first latent frame where it is `given`."""
+        first = self.given.view(-1, 1, 1, 1)
+        noisy = noisy.clone()
+        noisy[:, :, 0] = torch.where(first, self.latents[:, :, 0].to(noisy), noisy[:, :, 0])
+        return noisy
 
 
 class CachedClips:

@@ -62,7 +62,7 @@ def make_plan(config: TrainingConfig, say: Callable[[str], None] = print, listed
     if not drawn:  # what is wrong in the metadata is said before a model of many gigabytes is fetched
         dataset = config.data.dataset_name
         records = read_records(dataset)
-    family = family_of(resolve_model(model.pretrained_model_name_or_path, model.revision))
+    family = family_of(resolve_model(model.pretrained_model_name_or_path, model.revision)).choosing(model.experts)
     geometry = resolve_geometry(family.clip_defaults, config.data)
     family.check_text_length(geometry.max_sequence_length)
     buckets = _buckets(config, family, geometry)

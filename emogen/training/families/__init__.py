@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from emogen.pipelines.model_files import is_in_files
-from emogen.training.families.base import EmotionModel, Family, ModelFolderError
+from emogen.training.families.base import EmotionModel, Expert, Family, ModelFolderError
 from emogen.training.families.wan import WanFamily
+from emogen.training.families.wan22 import Wan22Family
 
-__all__ = ["FAMILIES", "EmotionModel", "Family", "ModelFolderError", "family_class", "family_of", "resolve_model"]
+__all__ = [
+    "FAMILIES", "EmotionModel", "Expert", "Family", "ModelFolderError", "family_class", "family_of", "resolve_model",
+]  # fmt: skip
 
-FAMILIES: list[type[Family]] = [WanFamily]
+FAMILIES: list[type[Family]] = [Wan22Family, WanFamily]
 
 
 def family_of(folder: Path) -> Family:
@@ -27,21 +30,21 @@ def family_of(folder: Path) -> Family:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise ModelFolderError(f"{path}: cannot be read: {error}; expected a model in diffusers' format") from error
-    return family_class(config, f"{folder}/transformer").from_folder(folder)
+    return family_class(config, folder).from_folder(folder)
 
 
-def family_class(config: Mapping[str, Any], what: str = "the transformer's configuration") -> type[Family]:
-    """The family of a transformer's configuration (its `config.json`).
+def family_class(config: Mapping[str, Any], folder: Path | None = None) -> type[Family]:
+    """The family of a transformer's configuration (its `config.json`) and of the checkpoint's folder.
 
     Raises:
         ModelFolderError: none knows it.
     """
-    name = config.get("_class_name")
     for family in FAMILIES:
-        if family.transformer_class == name:
+        if family.takes(config, folder):
             return family
-    known = ", ".join(family.transformer_class for family in FAMILIES)
-    raise ModelFolderError(f"{what} is a {name}; a {known} is needed")
+    known = ", ".join(dict.fromkeys(family.transformer_class for family in FAMILIES))
+    what = "the transformer's configuration" if folder is None else f"{folder}/transformer"
+    raise ModelFolderError(f"{what} is a {config.get('_class_name')}; a {known} is needed")
 
 
 def resolve_model(path: str, revision: str | None = None) -> Path:

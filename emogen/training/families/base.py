@@ -27,6 +27,22 @@ class ModelFolderError(ValueError):
     """A folder is not a checkpoint that can be trained here."""
 
 
+@dataclass(frozen=True)
+class Expert:
+    """One transformer of a checkpoint, and the noise levels that it denoises.
+
+    Attributes:
+        name: its folder in the checkpoint, and its name in a pipeline.
+        lowest, highest: of its levels, in 0..1.
+        label: what users of other programs call it ("high_noise", "low_noise"); empty for the only one.
+    """
+
+    name: str = "transformer"
+    lowest: float = 0.0
+    highest: float = 1.0
+    label: str = ""
+
+
 class EmotionModel(nn.Module):
     """What is trained, under one root, so that distributed wrappers see every parameter.
 
@@ -37,13 +53,37 @@ class EmotionModel(nn.Module):
         family: how the transformer is called and read.
         transformer: frozen but for its LoRA and its emotion adapter.
         adapter: the emotion adapter it carries, or None when only a LoRA is trained.
+        transformer_2: of a family of two experts, the second's, which carries the same adapter.
     """
 
-    def __init__(self, family: Family, transformer: ModelMixin, adapter: EmotionAdapter | None):
+    def __init__(
+        self,
+        family: Family,
+        transformer: ModelMixin,
+        adapter: EmotionAdapter | None,
+        transformer_2: ModelMixin | None = None,
+    ):
         super().__init__()
         self.family = family
         self.transformer = transformer
+        if transformer_2 is not None:
+            self.transformer_2 = transformer_2
         self.adapter = adapter
+
+    @property
+    def transformers(self) -> dict[str, ModelMixin]:
+        """Every expert's, by the name it has in a pipeline."""
+        modules = (self.transformer, getattr(self, "transformer_2", None))
+        return {expert.name: module for expert, module in zip(self.family.experts, modules, strict=False)}
+
+    def parameter_prefix(self, name: str) -> str:
+        """How the names of an expert's parameters begin in `trainable`."""
+        module = self.transformers[name]
+        return "transformer." if module is self.transformer else "transformer_2."
+
+    def pipeline(self, device: torch.device, with_text: bool) -> DiffusionPipeline:
+        """A pipeline that samples from what is being trained (see `Family.pipeline`)."""
+        return self.family.pipeline(self.transformer, device, with_text)
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Name -> parameter of everything that is trained, in a fixed order."""
@@ -88,6 +128,12 @@ class Family(ABC):
     image_dim: int = 0
     layers: int
     heads: int
+
+    @classmethod
+    def takes(cls, config: Mapping[str, Any], folder: Path | None = None) -> bool:
+        """Whether a checkpoint is of this family, by its transformer's configuration and, if there is one, its
+        folder."""
+        return config.get("_class_name") == cls.transformer_class
 
     @classmethod
     @abstractmethod
@@ -163,6 +209,45 @@ class Family(ABC):
     @abstractmethod
     def pipeline(self, transformer: nn.Module, device: torch.device, with_text: bool) -> DiffusionPipeline:
         """A `pipeline_class` around the transformer in training; with `with_text` its text encoder is loaded too."""
+
+    @property
+    def experts(self) -> tuple[Expert, ...]:
+        """The transformers that are trained, one or two."""
+        return (Expert(),)
+
+    @property
+    def samples(self) -> bool:
+        """Whether what is trained is all that a pipeline needs, so that samples can be drawn in between."""
+        return True
+
+    @property
+    def gives_first_frame(self) -> bool:
+        """Whether the model that makes clips from text takes their first frame as well (see `Batch.given`)."""
+        return False
+
+    def expert_of_step(self, step: int) -> Expert:
+        """The one that an optimizer step trains: they take turns."""
+        return self.experts[step % len(self.experts)]
+
+    def expert_at(self, level: float) -> Expert:
+        """The one that denoises at a noise level; the nearest of those that are trained."""
+        return min(self.experts, key=lambda one: max(one.lowest - level, level - one.highest, 0.0))
+
+    def choosing(self, experts: str) -> Family:
+        """This family with the experts of `model.experts`: "both", "high" or "low".
+
+        Raises:
+            ModelFolderError: there is but one.
+        """
+        if experts != "both":
+            raise ModelFolderError(
+                f"{self.folder}: has one transformer, for all noise levels; leave model.experts at both, not {experts}"
+            )
+        return self
+
+    def load_transformers(self, dtype: torch.dtype, **extra: Any) -> list[ModelMixin]:
+        """The base of every expert."""
+        return [self.load_transformer(dtype, **extra)]
 
     def attach_adapter(self, transformer: ModelMixin, config: EmotionAdapterConfig) -> EmotionAdapter:
         """Dress the transformer with an emotion adapter, in float32.

@@ -1,4 +1,4 @@
-"""Wan2.1: everything that training has to know of it, and the only file that names its classes.
+"""Wan2.1: everything that training has to know of it. `wan22.py` adds what Wan2.2 does otherwise.
 
 Text-to-video and image-to-video differ only here: image-to-video sees, beside the noisy latents, the mask and latents
 of the first frame, and in models with an image branch the CLIP embedding of it. What the encoders make is what
@@ -52,15 +52,21 @@ class WanModel(EmotionModel):
 
     def forward(self, noisy: torch.Tensor, sigma: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Velocity [B, C, F, h, w] at noise level sigma [B] for noisy latents [B, C, F, h, w]."""
-        dtype = self.transformer.dtype
+        return self.predict(self.transformer, noisy, 1000.0 * sigma, batch)
+
+    def predict(
+        self, transformer: WanTransformer3DModel, noisy: torch.Tensor, timestep: torch.Tensor, batch: Batch
+    ) -> torch.Tensor:
+        """The same of one transformer, at timesteps in 0..1000, [B] or [B, tokens]."""
+        dtype = transformer.dtype
         extra: dict[str, Any] = {"emotion": batch.emotion} if self.adapter is not None else {}
         if batch.condition is not None:
             noisy = torch.cat([noisy, batch.condition.to(noisy)], dim=1)
         if batch.image is not None:
             extra["encoder_hidden_states_image"] = batch.image.to(dtype)
-        return self.transformer(
+        return transformer(
             hidden_states=noisy.to(dtype),
-            timestep=1000.0 * sigma,
+            timestep=timestep,
             encoder_hidden_states=batch.text.to(dtype),
             return_dict=False,
             **extra,
@@ -81,16 +87,9 @@ class WanFamily(Family):
         for part in ("transformer", "vae", "text_encoder", "tokenizer"):
             if not (folder / part).is_dir():
                 raise ModelFolderError(f"{folder}: has no folder {part!r}; expected a Wan model in diffusers' format")
-        transformer, vae = (_read(folder / part / "config.json") for part in ("transformer", "vae"))
+        transformer, vae = (read_json(folder / part / "config.json") for part in ("transformer", "vae"))
         if transformer.get("_class_name") != cls.transformer_class:
             raise ModelFolderError(f"{folder}/transformer is not a {cls.transformer_class}")
-        if (folder / "transformer_2").is_dir():
-            raise ModelFolderError(
-                f"{folder}: has two transformers: a Wan2.2 model, which is not trained here; take a Wan2.1 model"
-            )
-        index = folder / "model_index.json"
-        if index.is_file() and _read(index).get("expand_timesteps"):
-            raise ModelFolderError(f"{folder}: is a Wan2.2 TI2V model, which is not trained here; take a Wan2.1 model")
         if transformer.get("pos_embed_seq_len"):
             raise ModelFolderError(f"{folder}: takes a first and a last frame (FLF2V), which is not trained here")
         levels = vae.get("temperal_downsample", [False, True, True])
@@ -180,8 +179,8 @@ class WanFamily(Family):
 
     # The transformer
 
-    def load_transformer(self, dtype: torch.dtype, **extra: Any) -> WanTransformer3DModel:
-        return WanTransformer3DModel.from_pretrained(self.folder, subfolder="transformer", torch_dtype=dtype, **extra)
+    def load_transformer(self, dtype: torch.dtype, name: str = "transformer", **extra: Any) -> WanTransformer3DModel:
+        return WanTransformer3DModel.from_pretrained(self.folder, subfolder=name, torch_dtype=dtype, **extra)
 
     def empty_transformer(self, layers: int | None = None) -> WanTransformer3DModel:
         return WanTransformer3DModel.from_config({**self.config, "num_layers": layers or self.layers})
@@ -228,8 +227,10 @@ class WanFamily(Family):
     def stock_pipeline_class(self) -> type[diffusers.DiffusionPipeline]:
         return WanPipeline if self.kind == "t2v" else WanImageToVideoPipeline
 
-    def pipeline(self, transformer: nn.Module, device: torch.device, with_text: bool) -> diffusers.DiffusionPipeline:
-        scheduler = _read(self.folder / "model_index.json")["scheduler"][1]  # Wan2.1's is UniPC
+    def pipeline(
+        self, transformer: nn.Module, device: torch.device, with_text: bool, **extra: Any
+    ) -> diffusers.DiffusionPipeline:
+        scheduler = read_json(self.folder / "model_index.json")["scheduler"][1]  # Wan2.1's is UniPC
         parts: dict[str, Any] = {
             "vae": AutoencoderKLWan.from_pretrained(self.folder / "vae").to(device).eval(),
             "scheduler": getattr(diffusers, scheduler).from_pretrained(self.folder, subfolder="scheduler"),
@@ -243,7 +244,7 @@ class WanFamily(Family):
             parts["text_encoder"] = encoder.to(device).eval()
         if self.image_dim:
             parts |= _image_encoder(self.folder, device)
-        pipe = self.pipeline_class(**parts)
+        pipe = self.pipeline_class(**parts, **extra)
         pipe.generation_defaults = GenerationDefaults.from_pretrained(self.folder)
         return pipe
 
@@ -354,7 +355,7 @@ def _folding(module: nn.Module) -> FoldedTextProcessor | None:
     return inner if isinstance(inner, FoldedTextProcessor) else None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

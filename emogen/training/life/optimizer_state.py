@@ -60,6 +60,7 @@ def named(
             else:
                 scalars.setdefault(name, {})[key] = value
     groups = [{k: _number(v) for k, v in group.items() if _plain(v)} for group in param_groups]
+    scalars |= {name: {} for name, values in states.items() if not values and tensors}  # not stepped yet
     given = [{k: _number(v) for k, v in group.items() if _plain(v)} for group in made_with]
     return whole(tensors), {"scalars": scalars, "groups": groups, "options": given}
 

@@ -47,6 +47,7 @@ class Setup:
         data_parallel: whether gradients are summed over processes, for which there are buckets of their size.
         offload: whether FSDP keeps weights and optimizer in the computer's memory.
         ulysses: processes that share a clip's tokens.
+        experts: transformers of this size that are trained, one a step.
         zero_stage, processes: DeepSpeed's, and over how many processes it divides the optimizer's state (and, from
             stage 2 on, gradients); 0 without DeepSpeed.
     """
@@ -68,6 +69,7 @@ class Setup:
     data_parallel: bool = False
     offload: bool = False
     ulysses: int = 1
+    experts: int = 1
     zero_stage: int = 0
     processes: int = 1
 
@@ -214,6 +216,7 @@ def setup_of(
         data_parallel=processes > 1 and not offload,
         offload=offload,
         ulysses=config.run.ulysses,
+        experts=len(family.experts),
         zero_stage=zero_stage,
         processes=processes,
     )

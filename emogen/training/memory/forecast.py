@@ -123,11 +123,15 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
         ConfigError: the LoRA's targets are not in the model.
     """
     weights, layers = count_weights(setup), setup.layers
+    experts = (
+        setup.experts
+    )  # alike; a step is of one, and so are its gradients. They share what lies outside the blocks
     kept_blocks = layers - setup.recomputed
     # FSDP holds a block in use, the next one, and the buffer that it arrives in; its optimizer is not on the device.
     held = min(layers, 3) if setup.offload else layers
-    trained = weights.trained[0] + layers * weights.trained[1]
-    on_device = weights.trained[0] + held * weights.trained[1]
+    trained = weights.trained[0] + experts * layers * weights.trained[1]
+    on_device = weights.trained[0] + experts * held * weights.trained[1]
+    stepped = weights.trained[0] + held * weights.trained[1]
     kept, working, flop, batch = activations(setup)
     # of shared clips a process has a part of the tokens, and the whole of everything else
     kept, working, flop = (value // setup.ulysses for value in (kept, working, flop))
@@ -136,10 +140,10 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     if setup.base_storage == "fp8":  # autograd keeps the weights of every block that it keeps
         copies *= kept_blocks + (setup.recomputed > 0)
     parts = {
-        "frozen weights": weights.frozen_bytes[0] + held * weights.frozen_bytes[1],
+        "frozen weights": experts * (weights.frozen_bytes[0] + held * weights.frozen_bytes[1]),
         "cast copies of weights": copies,
         "trained weights": 4 * on_device,
-        "gradients": 4 * on_device // (zero if setup.zero_stage > 1 else 1),
+        "gradients": 4 * stepped // (zero if setup.zero_stage > 1 else 1),
         "gradient buckets": 4 * on_device if setup.data_parallel else 0,
         "optimizer state": 0 if setup.offload else int((setup.optimizer_bytes + 4 * (zero > 1)) * trained) // zero,
         "moving average": 4 * trained if setup.ema and not setup.offload else 0,
@@ -147,7 +151,7 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
         "activations kept for backward": kept,
         "working set": working,
     }
-    frozen = weights.frozen[0] + layers * weights.frozen[1]
+    frozen = experts * (weights.frozen[0] + layers * weights.frozen[1])
     return Forecast(setup, parts, frozen, trained, flop, device_memory)
 
 

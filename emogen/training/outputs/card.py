@@ -23,10 +23,12 @@ from huggingface_hub import ModelCardData
 from emogen.data.records import ClipRecord
 from emogen.emotion import MIKELS
 from emogen.files import write_text
+from emogen.models.lora import default_name
+from emogen.models.weights import LORA_NAME, LORA_NAMES
 from emogen.training.data.plan import Plan
 from emogen.training.families import EmotionModel
 from emogen.training.outputs.curves import CURVES
-from emogen.training.outputs.export import LORA_NAME
+from emogen.training.outputs.export import lora_labels
 from emogen.training.outputs.previews import FOLDER
 from emogen.training.outputs.private_paths import absolute_paths, hide_paths, is_absolute, last_part, last_parts
 from emogen.versions import versions
@@ -61,6 +63,7 @@ class CardFacts:
         repo_id: where the folder will lie on the hub; "this/folder" in the examples if None.
         lora_rank, lora_parameters, adapter_parameters: 0 for a part the folder does not hold.
         lora_files: program ("comfyui", "diffsynth") -> file of the folder that holds the LoRA for it.
+        lora_names: the files for diffusers, one a transformer.
         images: caption -> picture, relative to the card (curves, samples).
         results: name -> "value", "n" and, for a rate, "low" and "high", as `Preview.agreement` holds them; "EA-..." is
             shown in percent.
@@ -88,6 +91,7 @@ class CardFacts:
     lora_parameters: int = 0
     adapter_parameters: int = 0
     lora_files: Mapping[str, str] = field(default_factory=dict)
+    lora_names: Sequence[str] = (LORA_NAME,)
     images: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     results_note: str = ""
@@ -143,7 +147,12 @@ def write_card(plan: Plan, model: EmotionModel, step: int, agreement: Mapping[st
         lora_rank=config.lora.rank,
         lora_parameters=sizes.get("lora", 0),
         adapter_parameters=sizes.get("adapter", 0),
-        lora_files={name: f"pytorch_lora_weights_{name}.safetensors" for name in formats} if config.lora.rank else {},
+        lora_files={
+            name: " and ".join(default_name(name, label) for label in lora_labels(family).values()) for name in formats
+        }
+        if config.lora.rank
+        else {},
+        lora_names=list(lora_labels(family)),
         images=images,
         results=agreement or {},
         results_note=note,
@@ -211,11 +220,16 @@ def _usage(facts: CardFacts, base: str) -> str:
     if not adapter:
         blocks.append("There is no emotion adapter here: `emotion=` becomes a sentence of the prompt.")
     if lora:
+
+        def load_lora(name: str) -> str:
+            second = ", load_into_transformer_2=True" if name == LORA_NAMES["transformer_2"] else ""
+            return f'pipe.load_lora_weights("{folder}", weight_name="{name}"{second})\n'
+
         alone = ", without the emotion adapter, which only emogen knows" if adapter else ""
         only = f"from emogen import {_EMBEDDED[facts.base_model]}\n" if facts.base_model in _EMBEDDED else ""
         blocks.append(
             f"The LoRA by itself, in stock diffusers{alone}:\n\n```python\n{only}from diffusers import {kind}\n\n"
-            f'pipe = {kind}.from_pretrained({load})\npipe.load_lora_weights("{folder}", weight_name="{LORA_NAME}")\n```'
+            f"pipe = {kind}.from_pretrained({load})\n{''.join(map(load_lora, facts.lora_names))}```"
         )
         blocks += [_PROGRAMS[program].format(file=file) for program, file in facts.lora_files.items()]
     return "\n\n".join(blocks)

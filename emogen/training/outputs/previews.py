@@ -69,6 +69,10 @@ def check_previews(settings: ValidationConfig, family: Family, judge: PreviewJud
                 asked_categories(values)
         except ValueError as error:
             raise ConfigError(f"validation.{name}: {error}") from error
+    if not family.samples:
+        raise ConfigError(
+            "validation.preview_steps: samples need both transformers; set model.experts: both, or preview_steps: 0"
+        )
     if settings.judge is not None and judge is None:
         raise ConfigError(f"validation.judge: {settings.judge!r} was not loaded; use the command that trains")
     if settings.look_prior is not None:
@@ -151,7 +155,7 @@ class Previewer:
     def _pipeline(self) -> Iterator[Any]:
         # without an adapter the emotion is a sentence of the prompt, which the cache does not hold
         with_text = self._model.adapter is None
-        pipe = self._plan.family.pipeline(self._model.transformer, self._accelerator.device, with_text)
+        pipe = self._model.pipeline(self._accelerator.device, with_text)
         try:
             yield pipe
         finally:
@@ -160,7 +164,10 @@ class Previewer:
 
     def _unfolded(self) -> contextlib.AbstractContextManager[None]:
         """Prompts have their full length here."""
-        return self._model.family.unfolded(self._model.transformer, self._model.adapter)
+        stack = contextlib.ExitStack()
+        for transformer in self._model.transformers.values():
+            stack.enter_context(self._model.family.unfolded(transformer, self._model.adapter))
+        return stack
 
     @contextlib.contextmanager
     def _gathered(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from accelerate.utils import patch_environment
 
 from emogen.extras import how_to_install
 from emogen.training.config import ConfigError, RunConfig, TrainingConfig
-from emogen.training.families import EmotionModel
+from emogen.training.families import EmotionModel, Family
 from emogen.training.life import optimizer_state
 from emogen.training.optim import Stepper
 
@@ -96,6 +96,19 @@ def _check(settings: Mapping[str, Any], config: TrainingConfig) -> None:
         f"model.base_storage: {storage}: it would send such weights to all processes, which is "
         f"not known to work; use same, or launch with {_COPIES}",
     )
+
+
+def check_experts(family: Family) -> None:
+    """See that every step trains everything that ZeRO has laid end to end.
+
+    Raises:
+        ConfigError: two transformers take turns.
+    """
+    if len(family.experts) > 1:
+        raise ConfigError(
+            "DeepSpeed: model.experts: both: the transformers take turns, and ZeRO would move the one that rests; set "
+            f"model.experts to high or low, or launch with {_COPIES}"
+        )
 
 
 def without_deepspeed() -> AbstractContextManager[None]:
