@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from emogen.training.config import TrainingConfig
+from emogen.training.data.ahead import Ahead, StepData, prepare_step
 from emogen.training.data.batches import CachedClips
 from emogen.training.data.order import BatchOrder
 from emogen.training.families import EmotionModel
@@ -24,15 +25,7 @@ from emogen.training.life.log import RunLog
 from emogen.training.life.optimizer_state import whole
 from emogen.training.life.resume import random_state, resume_run
 from emogen.training.life.signals import stop_signals
-from emogen.training.objective import (
-    LossMeter,
-    NoiseLevels,
-    add_noise,
-    clip_noise,
-    draw_step,
-    flow_loss,
-    predicted_clean,
-)
+from emogen.training.objective import LossMeter, add_noise, flow_loss, predicted_clean
 from emogen.training.optim import MovingAverage, Stepper, learning, make_optimizer, set_learning_rate
 from emogen.training.parallel.sharing import Sharing
 from emogen.training.probe import LatentProbe, probe_loss
@@ -113,8 +106,11 @@ class Trainer:
         self.identity = {**task.identity, "global_batch": self.global_batch, "steps": run.max_train_steps,
                          "ema_decay": run.ema_decay}  # fmt: skip
         self.probe = task.probe.to(accelerator.device) if task.probe is not None else None
+        self.ahead = Ahead(self._prepare, accelerator.device)
         self.branch: list[Any] = []
         self.step = 0
+        self.stop: Mapping[str, int] = {"signal": 0}
+        self.stopping = False
 
     def fit(self) -> None:
         """Run to `max_train_steps`, or to the end of the step in which SIGTERM or SIGINT arrives."""
@@ -132,7 +128,8 @@ class Trainer:
         seconds, since = 0.0, 0
         first: list[float] = []
         with (
-            stop_signals() as stop,
+            contextlib.closing(self.ahead),
+            stop_signals() as self.stop,
             tqdm(total=steps, initial=self.step, desc="training", unit="step", disable=not main,
                  dynamic_ncols=True) as bar,
         ):  # fmt: skip
@@ -145,7 +142,9 @@ class Trainer:
                 first.append(took)
                 if len(first) == _PROBED and self.task.pace is not None and main:
                     bar.write(self.task.pace(first))
-                stopping, done = self._told_to_stop(stop), self.step == steps
+                # one process alone has nobody to ask
+                alone = self.accelerator.num_processes == 1
+                stopping, done = bool(self.stop["signal"]) if alone else self.stopping, self.step == steps
                 if stopping or done or self.step % config.run.logging_steps == 0:
                     self._log_progress(norm, seconds / since, bar)
                     seconds, since = 0.0, 0
@@ -168,53 +167,62 @@ class Trainer:
         Raises:
             TrainingDiverged: the loss or the gradient is not finite; the weights are as before the step.
         """
-        run, config, device = self.config.run, self.config, self.accelerator.device
-        draw = draw_step(self.global_batch, run.seed, self.step, config.objective)
-        set_learning_rate(self.optimizer, self.step, run.max_train_steps, config.optimizer)
-        chosen = self.task.order(self.step)
-        levels = NoiseLevels.of(config.objective, *self.train.sizes[chosen[0]])
-        expert = self.model.family.expert_of_step(self.step)
-        quantile = levels.within(draw.quantile, expert.lowest, expert.highest)
-        losses, mine = [], []
-        for micro, rows in enumerate(self.rows):
-            batch = self.train.batch(chosen[rows], draw.drop_text[rows], draw.drop_emotion[rows]).to(device)
-            batch.expert = expert.name
-            if self.model.family.gives_first_frame and batch.latents.shape[2] > 1:
-                batch.given = draw.give_frame[rows].to(device)
-            sigma = levels.sigma(quantile[rows]).to(device)
-            positions = [self.step * self.global_batch + row for row in range(rows.start, rows.stop)]
-            noise = clip_noise(batch.latents, run.seed, positions)
-            with self.stepper.accumulating(last=micro == len(self.rows) - 1):
-                noisy = add_noise(batch.latents, noise, sigma)
+        config, device, last = self.config, self.accelerator.device, self.step + 1 >= self.config.run.max_train_steps
+        data = self.ahead(self.step, last)
+        set_learning_rate(self.optimizer, self.step, config.run.max_train_steps, config.optimizer)
+        losses = []
+        for number, micro in enumerate(data.micro, 1):
+            micro = micro.to(device)
+            batch, sigma = micro.batch, micro.sigma
+            with self.stepper.accumulating(last=number == len(data.micro)):
+                noisy = add_noise(batch.latents, micro.noise, sigma)
                 prediction = self.wrapped(noisy, sigma, batch)
-                loss = flow_loss(prediction, batch.latents, noise, batch.given)
-                weighted = (loss * levels.weight(sigma)).mean()
+                loss = flow_loss(prediction, batch.latents, micro.noise, batch.given)
+                weighted = (loss * micro.weight).mean()
                 if self.probe is not None:
                     clean = predicted_clean(noisy, prediction, sigma)
                     clean = clean if batch.given is None else batch.with_given_frame(clean)
                     read = probe_loss(self.probe, clean, batch.emotion, sigma)
                     weighted = weighted + config.objective.probe_weight * read.mean()
-                self.stepper.backward(self.loss_factor * weighted / len(self.rows))
+                self.stepper.backward(self.loss_factor * weighted / len(data.micro))
             losses.append(loss.detach())
-            mine.extend(range(rows.start, rows.stop))
-        # everything the host wants to know, in the one moment of a step in which it waits for the device
-        found = torch.cat([self.stepper.clip().detach().double().view(1), *(loss.double() for loss in losses)])
-        norm, *per_clip = found.tolist()
-        self._check_finite(norm, per_clip, [chosen[row] for row in mine])
+        norm, total, per_clip = self._read_step(self.stepper.clip(), torch.cat(losses))
+        mine = [data.clips[row] for row in data.rows]
+        self._check_finite(norm, total, per_clip, mine)
         self.stepper.step()
         self.step += 1
         if self.average is not None:
             self.average.update(self.step)
-        self.meter.add(per_clip, [self.train.labels[chosen[row]] for row in mine], quantile[mine])
+        self.meter.add(per_clip, [self.train.labels[index] for index in mine], data.quantile[data.rows])
         return norm
 
-    def _check_finite(self, norm: float, per_clip: list[float], clips: list[int]) -> None:
-        """Gradients are summed over processes, so every process comes to the same verdict."""
+    def _prepare(self, step: int) -> StepData:
+        """What a step reads; for a GPU in memory that it copies from without being waited for."""
+        data = prepare_step(step, self.train, self.task.order(step), self.rows, self.config, self.model.family)
+        if self.accelerator.device.type != "cuda":
+            return data
+        return replace(data, micro=[micro.pinned() for micro in data.micro])
+
+    def _read_step(self, norm: torch.Tensor, losses: torch.Tensor) -> tuple[float, float, list[float]]:
+        """Everything that the host wants to know of a step, in the one moment in which it waits for the device: the
+        gradient's norm, the sum of the losses over all processes, and this process's losses. Notes whether any process
+        was told to stop."""
+        if self.accelerator.num_processes == 1:
+            norm, *per_clip = torch.cat([norm.detach().double().view(1), losses.double()]).tolist()
+            return norm, sum(per_clip), per_clip
+        told = torch.full((1,), float(bool(self.stop["signal"])), device=losses.device)
+        shared = self.accelerator.reduce(torch.cat([losses.float().sum().view(1), told]), "sum")
+        norm, total, told, *per_clip = torch.cat(
+            [norm.detach().double().view(1), shared.double(), losses.double()]
+        ).tolist()
+        self.stopping = told > 0
+        return norm, total, per_clip
+
+    def _check_finite(self, norm: float, total: float, per_clip: list[float], clips: list[int]) -> None:
+        """Gradients and the `total` of the losses are summed over processes, so every process comes to the same
+        verdict."""
         # with a gradient scaler (fp16) an infinite gradient is routine: the scaler skips the step and scales down
-        verdict = norm
-        if self.accelerator.scaler is not None:
-            verdict = self.accelerator.reduce(torch.tensor(sum(per_clip)).to(self.accelerator.device), "sum").item()
-        if math.isfinite(verdict):
+        if math.isfinite(norm if self.accelerator.scaler is None else total):
             return
         names = [self.train.records[index].file_name for index in clips]
         bad = [name for name, loss in zip(names, per_clip, strict=True) if not math.isfinite(loss)]
@@ -229,14 +237,6 @@ class Trainer:
             + (f"The last good checkpoint is {newest[-1].path}. " if newest else "There is no checkpoint yet. ")
             + "Look at these clips, lower learning_rate and adapter_learning_rate, or use mixed_precision: no"
         )
-
-    def _told_to_stop(self, stop: Mapping[str, int]) -> bool:
-        """Whether any process was; one process alone has nobody to ask."""
-        if self.accelerator.num_processes == 1:
-            return bool(stop["signal"])
-        if stop["signal"]:
-            self.accelerator.set_trigger()
-        return self.accelerator.check_trigger()
 
     def _log_progress(self, norm: float, pace: float, bar: tqdm) -> None:
         rates = {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}

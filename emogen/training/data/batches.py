@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,10 +33,17 @@ class Batch:
     """Which of a model's transformers denoises (see `Expert`)."""
 
     def to(self, device: torch.device) -> Batch:
-        optional = (self.condition, self.image, self.given)
-        moved = [None if value is None else value.to(device) for value in optional]
-        emotion = self.emotion.to(device)
-        return Batch(self.latents.to(device), self.text.to(device), emotion, self.names, *moved, self.expert)
+        """On a device; nothing waits for the copies of what is `pinned`."""
+        return self._each(lambda value: value.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """In memory from which a copy to a GPU needs no waiting."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        optional = [None if value is None else change(value) for value in (self.condition, self.image, self.given)]
+        emotion = EmotionTensors(*map(change, self.emotion))
+        return Batch(change(self.latents), change(self.text), emotion, self.names, *optional, self.expert)
 
     def with_given_frame(self, noisy: torch.Tensor) -> torch.Tensor:
         """A copy of `noisy` [B, C, F, h, w] with the clean first latent frame where it is `given`."""
