@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,7 +18,7 @@ from emogen.studio.drawing import emotion_html
 from emogen.studio.emotion_input import WORDS, arc_points, named, plain_text, points_text, read, read_avoid
 from emogen.studio.engine import Busy, Engine, Stopped
 from emogen.studio.job import Job
-from emogen.studio.models import IMAGE, TEXT, Defaults, ModelMissing, defaults_of
+from emogen.studio.models import IMAGE, TEXT, Defaults, ModelMissing, Source, defaults_of
 from emogen.studio.pressed import NOBODY
 from emogen.studio.request import AMOUNTS, EMOTION_FIELDS, FIELDS, Request, read_emotion, read_request
 from emogen.studio.result import Result
@@ -160,17 +161,31 @@ class Actions:
             return notices.error_html("No clip", "Choose a clip first."), gr.skip(), *(gr.skip() for _ in FIELDS)
         settings = settings_of(result)
         emotion, numbers = settings.emotion, settings.numbers
-        own = defaults_of(self.engine.sources[IMAGE if settings.image else TEXT])
+        source = self.engine.sources[IMAGE if settings.image else TEXT]
+        own = defaults_of(source)
+        picture = settings.image and str(self.engine.serve(Path(settings.image)))
         values = self._usual(own) | {
-            "prompt": settings.prompt, "image": settings.image, "seed": str(settings.seed), "source": emotion.source,
+            "prompt": settings.prompt, "image": picture, "seed": str(settings.seed), "source": emotion.source,
             "point": emotion.point, **dict(zip(AMOUNTS, emotion.amounts, strict=True)), "words": emotion.words,
             "strength": emotion.strength, **({"arc": emotion.arc} if emotion.arc else {"arc": gr.skip()}),
         }  # fmt: skip
         renamed = {"num_inference_steps": "steps", "lora": "loras"}
         for name, value in numbers.items():
             values[renamed.get(name, name)] = _as_input(name, value)
-        said = notices.said_html("Settings are back", "Generate makes the same clip, seed included.")
-        return said, gr.Tabs(selected=emotion.source), *(values.get(name, gr.skip()) for name in FIELDS)
+        return (
+            self._said_of(result, source),
+            gr.Tabs(selected=emotion.source),
+            *(values.get(name, gr.skip()) for name in FIELDS),
+        )
+
+    @staticmethod
+    def _said_of(result: Result, source: Source) -> str:
+        """Whether Generate would make the same clip, or with another model."""
+        with_ = {name: result.metadata.get(name) for name in ("model", "adapter")}
+        if with_ == {"model": source.model, "adapter": source.adapter}:
+            return notices.said_html("Settings are back", "Generate makes the same clip, seed included.")
+        named = " and ".join(f"{name} {value or 'of the package'}" for name, value in with_.items())
+        return notices.said_html("Settings are back", f"The clip was made with {named}; this page uses another.")
 
     @staticmethod
     def _usual(own: Defaults) -> dict[str, Any]:

@@ -44,7 +44,10 @@ class DataActions:
 
     def show(self, folder: str, chosen: str | None = None, page: float = 1) -> tuple[Any, ...]:
         """Chosen clip, gallery, counts with problems, the clip large, its caption, its label."""
-        rows = DataSet(folder).rows()
+        try:
+            rows = DataSet(folder).rows()
+        except _EXPECTED as error:
+            return None, "", notices.error_html("Cannot read this folder", error), self._large(None), "", NOBODY
         here = next((clip for clip in rows if clip.clip_id == chosen and chosen), None)
         return (here and here.clip_id, self._gallery(rows, here, int(page or 1)), _problems(rows), self._large(here),
                 here.caption if here else "", (here and here.label) or NOBODY)  # fmt: skip

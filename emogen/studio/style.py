@@ -156,6 +156,7 @@ svg.arc .name {font-size: 12px; font-weight: 600; paint-order: stroke; stroke: v
 .previews figure {margin: 0; font-size: .8rem} .previews img {width: 100%; border-radius: 8px}
 iframe.report {width: 100%; height: 80vh; border: 1px solid var(--border-color-primary); border-radius: 10px;
   background: #fff}
+.dark svg .name, .dark svg polyline {filter: brightness(1.5)}
 .sliders {gap: 6px 14px} .numbers {gap: 10px}
 .plane .quiet {font-size: 10px; font-weight: 400 !important; opacity: .6}
 .gradio-container .tab-container button {padding-left: 12px; padding-right: 12px}

@@ -17,7 +17,7 @@ from emogen.studio.process import DONE, FAILED, REFUSED, STOPPED, State, Work, W
 from emogen.studio.train_run import TrainRequest, base_of, charts_html, configurations, progress_of
 
 _EVERY = 2.0  # seconds between two looks at a run
-_ENDED = {DONE: ("good", "Finished"), STOPPED: ("good", "Stopped after saving; Resume continues it"),
+_ENDED = {DONE: ("good", "Finished"), STOPPED: ("good", "Stopped"),
           FAILED: ("bad", "The run failed"), REFUSED: ("bad", "Refused")}  # fmt: skip
 
 
@@ -100,6 +100,8 @@ class TrainActions:
             left = f", {progress.left}" if progress.left else ""
             return notices.progress_html(progress.share, f"{folder}: {text}{left}", state.seconds)
         kind, title = _ENDED.get(state.how, ("bad", state.how))
+        if state.how == STOPPED:
+            title += "; Resume continues it" if progress.checkpoint else " before the first step; Start begins anew"
         why = "" if kind == "good" else f"<p>{escape(plain_end(state.said, 4))}</p>"
         return (f'<div class="notice {kind}"><b>{title}</b><p>{escape(folder)}: step {progress.step}'
                 f"{f' of {progress.steps}' if progress.steps else ''}</p>{why}</div>")  # fmt: skip

@@ -130,6 +130,12 @@ class TestTab:
         told = list(actions.write(folder, "sticker", False))
         assert "1 clips in" in told[-1][0] and told[-1][-1] == str(DataSet(folder).export)
 
+    def test_a_damaged_folder_is_said(self, actions, tmp_path):
+        (tmp_path / "set" / "set").mkdir(parents=True)
+        (tmp_path / "set" / "set" / "stages.json").write_text("{")
+        shown = actions.show(str(tmp_path / "set"))
+        assert len(shown) == 6 and "Cannot read this folder" in shown[2] and "stages.json" in shown[2]
+
     def test_an_empty_folder_says_what_to_do(self, actions, tmp_path):
         assert "drop some first" in list(actions.read(str(tmp_path / "none"), "sticker", False))[-1][0]
         assert "appear here" in actions.show(str(tmp_path / "none"))[1]

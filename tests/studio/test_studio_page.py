@@ -128,7 +128,22 @@ def test_use_these_settings_makes_the_same_clip_after_a_restart(engine):
     same = set(first.metadata) - {"emotion"}
     assert {name: first.metadata[name] for name in same} == {name: second.metadata[name] for name in same}
     assert second.emotion.intensity == pytest.approx(first.emotion.intensity)
+    again.sources["text"] = Source("text", again.sources["text"].model, "another")
+    assert "this page uses another" in Actions(again).again(1)[0]
     assert "No clip" in Actions(again).again(77)[0] and len(Actions(again).again(77)) == 2 + len(FIELDS)
+
+
+def test_settings_bring_the_picture_back(engine, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "p.png")
+    _press(engine, image=str(tmp_path / "p.png"))
+    values = dict(zip(FIELDS, Actions(engine).again(1)[2:], strict=True))
+    assert values["image"].startswith(str(engine.served))
+    _press(engine, image=values["image"])
+    assert len({result.metadata["image"] for result in engine.results}) == 1
+    (engine.folder / "pictures" / engine.results[0].metadata["image"].rpartition("/")[2]).unlink()
+    assert dict(zip(FIELDS, Actions(engine).again(1)[2:], strict=True))["image"] is None
 
 
 def test_image_says_what_is_missing(engine, tmp_path):

@@ -135,6 +135,13 @@ class TestTab:
         actions.work._command = lambda status: [sys.executable, "-c", f"open({str(status)!r}, 'w').write('0')"]
         actions.work.start([], {"folder": str(run)})
         actions.work.wait(60)
+        known = json.loads((actions.work.folder / "train.json").read_text())
+        for name, way in (("checkpoint-4", "Resume continues it"), ("renamed", "Start begins anew")):
+            (actions.work.folder / "train.json").write_text(json.dumps(known | {"stopped": True}))
+            next(run.glob("checkpoint-*")).rename(run / name)
+            assert way in actions.look(None)[1]
+        (run / "renamed").rename(run / "checkpoint-4")
+        (actions.work.folder / "train.json").write_text(json.dumps(known))
         seen, status, charts, previews, card, log = actions.look(None)
         assert "Finished" in status and "step 4 of 10" in status and charts.count("<svg") == 3
         assert "# A card" in card and "<pre>" in log
