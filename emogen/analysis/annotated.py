@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,9 +11,12 @@ from emogen.analysis.annotations import Annotated, concordance, read_annotations
 from emogen.analysis.clips import Clips
 from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
 from emogen.analysis.intervals import group_interval
-from emogen.analysis.plots import INK, QUIET, SERIES, draw, picture
+from emogen.analysis.plots import INK, QUIET, SERIES, draw, pictured
 from emogen.media import VideoError
 from emogen.media.reader import open_clip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DRAWN = 2000
 _MEASURES = ("valence", "arousal")
@@ -114,17 +118,22 @@ def _agreement(
 
 
 def _draw(pairs: list[np.ndarray]) -> Picture:
-    figure, axes = draw(6.0, 3.2, 1, 2, sharex=True, sharey=True)
     every = np.concatenate(pairs, 2)
     step = max(1, every.shape[2] // _DRAWN)
-    for place, name, (mine, said) in zip(axes[0], _MEASURES, every, strict=True):
-        place.plot([-1, 1], [-1, 1], color=QUIET, lw=0.8)
-        place.scatter(said[::step], mine[::step], s=9, alpha=0.35, color=SERIES[0], linewidths=0)
-        place.set(xlim=(-1, 1), ylim=(-1, 1), title=name)
-        place.set_aspect("equal")
-        place.set_xlabel("people", color=INK)
-    axes[0, 0].set_ylabel("judge", color=INK)
-    return picture(figure, "The judge's reading against people's, a dot a window; the line is full agreement.")
+
+    def make(columns: int) -> Figure:
+        lines = 2 // columns
+        figure, axes = draw(3.0 * columns + 0.2, 3.1 * lines, lines, columns, sharex=True, sharey=True)
+        for place, name, (mine, said) in zip(axes.flat, _MEASURES, every, strict=True):
+            place.plot([-1, 1], [-1, 1], color=QUIET, lw=0.8)
+            place.scatter(said[::step], mine[::step], s=9, alpha=0.35, color=SERIES[0], linewidths=0)
+            place.set(xlim=(-1, 1), ylim=(-1, 1), title=name)
+            place.set_aspect("equal")
+            place.set_xlabel("people", color=INK)
+            place.set_ylabel("judge", color=INK)
+        return figure
+
+    return pictured(make, "The judge's reading against people's, a dot a window; the line is full agreement.")
 
 
 ANALYSIS = register(Analysis("annotated", "Frame by frame: people and the judge", (), run))

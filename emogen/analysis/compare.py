@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emogen.analysis.clips import Clips
 from emogen.analysis.interface import Picture, Result, Settings
 from emogen.analysis.intervals import group_interval
-from emogen.analysis.plots import QUIET, dots, draw, picture
+from emogen.analysis.plots import QUIET, dots, draw, pictured
 from emogen.analysis.variance import (
     equal_means,
     eta_bounds,
@@ -25,6 +26,9 @@ from emogen.analysis.variance import (
     welch,
 )
 from emogen.emotion import MIKELS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEAST = 16
 """Clips that a comparison takes."""
@@ -149,7 +153,13 @@ def draw_means(means: list[dict], panels: Mapping[str, tuple[str, str]]) -> Pict
     Args:
         panels: title -> the measure, and one that stands in grey beside it ("" for none).
     """
-    figure, axes = draw(6.6, 2.35 * -(-len(panels) // 2), -(-len(panels) // 2), 2, sharey=True)
+    said = "Means by emotion with 95 % intervals over films or characters."
+    return pictured(lambda columns: _draw(means, panels, columns), said)
+
+
+def _draw(means: list[dict], panels: Mapping[str, tuple[str, str]], columns: int) -> Figure:
+    lines = -(-len(panels) // columns)
+    figure, axes = draw(3.3 * columns + 0.4 * (columns == 1), 2.35 * lines, lines, columns, sharey=True)
     for place, (title, (main, beside)) in zip(axes.flat, panels.items(), strict=False):
         for measure, shift, marker in ((main, -0.14, "o"), (beside, 0.2, "s")):
             mine = {row["emotion"]: row for row in means if row["measure"] == measure}
@@ -163,4 +173,4 @@ def draw_means(means: list[dict], panels: Mapping[str, tuple[str, str]]) -> Pict
         place.set_title(title, fontsize=9.5, loc="left")
     for place in axes.flat[len(panels) :]:
         place.set_visible(False)
-    return picture(figure, "Means by emotion with 95 % intervals over films or characters.")
+    return figure

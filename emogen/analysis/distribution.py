@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from emogen.analysis.clips import Clips
 from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
 from emogen.analysis.intervals import group_interval, wilson
-from emogen.analysis.plots import COLOURS, INK, QUIET, SERIES, dots, draw, picture
+from emogen.analysis.plots import COLOURS, INK, QUIET, SERIES, dots, draw, picture, pictured
 from emogen.emotion import MIKELS, MIKELS_VA
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _GRID = 8  # cells a side of the valence-arousal plane
 _PANELS = 4  # domains drawn
@@ -115,17 +120,23 @@ def _coverage(clips: Clips) -> Result:
 def _draw_shares(rows: list[dict], parts: list) -> Picture:
     shown = [name for name, _ in parts[1:]] or ["all"]
     shown = shown[:_PANELS]
-    figure, axes = draw(min(2.1 * len(shown) + 1.6, 7.4), 2.7, 1, len(shown), sharey=True, sharex=True)
-    for place, domain in zip(axes[0], shown, strict=True):
-        mine = [row for row in rows if row["domain"] == domain]
-        value = np.array([row["share"] for row in mine])
-        place.barh(range(8), value, color=[COLOURS[name] for name in MIKELS], alpha=0.28, height=0.7)
-        dots(place, list(MIKELS), value, [row["low"] for row in mine], [row["high"] for row in mine])
-        place.set_title(f"{domain} ({sum(row['clips'] for row in mine):,})")
-        place.set_xlim(left=0)
-        place.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-    figure.supxlabel("share of labelled clips", fontsize=9, color=INK)
-    return picture(figure, "Shares of the eight emotions, with 95 % intervals over films or characters.")
+
+    def make(columns: int) -> Figure:
+        lines = -(-len(shown) // columns)
+        figure, axes = draw(min(2.1 * columns + 1.6, 7.4), 2.4 * lines + 0.3, lines, columns, sharey=True, sharex=True)
+        for place, domain in zip(axes.flat, shown, strict=True):
+            mine = [row for row in rows if row["domain"] == domain]
+            value = np.array([row["share"] for row in mine])
+            place.barh(range(8), value, color=[COLOURS[name] for name in MIKELS], alpha=0.28, height=0.7)
+            dots(place, list(MIKELS), value, [row["low"] for row in mine], [row["high"] for row in mine])
+            place.set_title(f"{domain} ({sum(row['clips'] for row in mine):,})")
+            place.set_xlim(left=0)
+            place.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
+        figure.supxlabel("share of labelled clips", fontsize=9, color=INK)
+        return figure
+
+    said = "Shares of the eight emotions, with 95 % intervals over films or characters."
+    return pictured(make, said, len(shown))
 
 
 def _draw_plane(clips: Clips) -> Picture:

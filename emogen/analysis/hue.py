@@ -6,15 +6,20 @@ grey pixels have hue 0 and so vote for red.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from emogen.analysis.clips import Clips
-from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
+from emogen.analysis.interface import Analysis, Found, NotPossible, Result, Settings, register
 from emogen.analysis.intervals import bounds, group_interval, resample, sum_by_group
-from emogen.analysis.plots import COLOURS, QUIET, picture
+from emogen.analysis.plots import COLOURS, QUIET, pictured
 from emogen.analysis.variance import equal_means, robust_means
 from emogen.emotion import MIKELS
 from emogen.figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _KINDS = {"hue": "raw", "paper_hue": "the paper's"}
 _FAR = 30  # degrees
@@ -60,14 +65,17 @@ def run(clips: Clips, settings: Settings) -> Found:
         name = f"hue, {row['kind']}: mean, {row['emotion']}"
         results.append(Result(name, row["hue"], row["low"], row["high"], row["clips"], note))
     main = [row for row in rows if row["kind"] == rows[0]["kind"] and row["p_rayleigh"] <= 0.05]
-    said = f"{len(main)} of the emotions have a hue of their own at all (Rayleigh)"
+    has = "emotion has" if len(main) == 1 else "emotions have"
+    said = f"{len(main) or 'No'} {has} a main hue at all (Rayleigh)"
     if main:
         strong = max(main, key=lambda row: row["length"])
         said += f", {strong['emotion']} the most ({strong['hue']:.0f} degrees, length {strong['length']:.2f})"
     warnings = []
     if any(result.name.startswith("hue: paper's more") and (result.value or 0) > 0.1 for result in results):
         warnings.append("The paper's hue is often far from that of the coloured pixels: grey and white count as red.")
-    return Found(f"{said}.", results, {"hue": _draw(rows)}, {"hue": rows}, warnings)
+    caption = "Mean hue by emotion: further out is more of one mind; arcs are 95 % intervals."
+    drawn = pictured(lambda columns: _draw(rows, columns), caption, len({row["kind"] for row in rows}))
+    return Found(f"{said}.", results, {"hue": drawn}, {"hue": rows}, warnings)
 
 
 def _means(votes: np.ndarray, clips: Clips, kind: str, settings: Settings) -> list[dict]:
@@ -104,11 +112,12 @@ def _agreement(clips: Clips, settings: Settings) -> list[Result]:
     return [Result(f"hue: paper's more than {_FAR} degrees off", float(value), float(low), float(high), len(far))]
 
 
-def _draw(rows: list[dict]) -> Picture:
+def _draw(rows: list[dict], columns: int) -> Figure:
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    figure = new_figure((3.5 * len(kinds), 3.7))
+    lines = -(-len(kinds) // columns)
+    figure = new_figure((3.5 * columns, 3.4 * lines + 0.3))
     for place, kind in enumerate(kinds, 1):
-        axes = figure.add_subplot(1, len(kinds), place, projection="polar")
+        axes = figure.add_subplot(lines, columns, place, projection="polar")
         angle = np.linspace(0, 2 * np.pi, 181)
         from matplotlib.colors import hsv_to_rgb
 
@@ -131,8 +140,8 @@ def _draw(rows: list[dict]) -> Picture:
         axes.spines["polar"].set_color(QUIET)
         axes.set_title(f"hue, {kind}", fontsize=9.5)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
-    return picture(figure, "Mean hue by emotion: further out is more of one mind; arcs are 95 % intervals.")
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * columns, frameon=False, fontsize=8.5)
+    return figure
 
 
 ANALYSIS = register(Analysis("hue", "Hue", ("emotion",), run))

@@ -57,11 +57,13 @@ class Picture:
     Attributes:
         caption: what it shows.
         svg: the drawing.
+        narrow: the same for a phone, its panels one below the other; None where `svg` is narrow enough.
         seen: what the page shows beside the pointer: the value of a mark's `data-clip` -> a small picture's address.
     """
 
     caption: str
     svg: str
+    narrow: str | None = None
     seen: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,13 +6,18 @@ left out), because the rounding leaves 11 levels and a white ground counts as br
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from emogen.analysis.clips import Clips
 from emogen.analysis.compare import Comparison, compare_all, draw_means, effect_results
 from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
 from emogen.analysis.intervals import group_interval, wilson
-from emogen.analysis.plots import INK, QUIET, SERIES, draw, picture
+from emogen.analysis.plots import INK, QUIET, SERIES, draw, pictured
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MEASURES = {
     "saturation": "colourfulness, raw",
@@ -47,7 +52,11 @@ def run(clips: Clips, settings: Settings) -> Found:
     results += found.mean_results()
     pictures = {"look_means": _draw_means(found.means)}
     if ratios:
-        pictures["positive_ratio"] = _draw_ratios(ratios, float((clips.label < 4).mean()))
+        base = float((clips.label < 4).mean())
+        said = (
+            "Share of positive clips by colourfulness and brightness; a larger dot is more clips, the dashed line all."
+        )
+        pictures["positive_ratio"] = pictured(lambda columns: _draw_ratios(ratios, base, columns), said)
     tables = {**found.tables("look"), "positive_ratio": ratios}
     return Found(_say(found, trends), results, pictures, tables, found.warnings())
 
@@ -127,9 +136,10 @@ def _draw_means(means: list[dict]) -> Picture:
     return draw_means(means, panels)
 
 
-def _draw_ratios(rows: list[dict], base: float) -> Picture:
-    figure, axes = draw(6.6, 2.8, 1, 2, sharey=True)
-    for place, (raw, paper) in zip(axes[0], _PAPERS.items(), strict=True):
+def _draw_ratios(rows: list[dict], base: float, columns: int) -> Figure:
+    lines = 2 // columns
+    figure, axes = draw(3.3 * columns + 0.3 * (lines - 1), 2.8 * lines, lines, columns, sharey=True)
+    for place, (raw, paper) in zip(axes.flat, _PAPERS.items(), strict=True):
         for name, colour, said in ((raw, SERIES[0], "raw"), (paper, SERIES[1], "the paper's")):
             mine = [row for row in rows if row["measure"] == MEASURES[name]]
             if not mine:
@@ -145,10 +155,7 @@ def _draw_ratios(rows: list[dict], base: float) -> Picture:
         place.yaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
     axes[0, 0].set_ylabel("positive clips", color=INK)
     axes[0, 0].legend(loc="lower right", frameon=False)
-    caption = (
-        "Share of positive clips by colourfulness and brightness; a larger dot is more clips, the dashed line all."
-    )
-    return picture(figure, caption)
+    return figure
 
 
 ANALYSIS = register(Analysis("look", "Look and emotion", ("emotion",), run))

@@ -75,7 +75,9 @@ def map_pictures(rows: Sequence[Mapping], mapping: str, seen: Mapping[str, str])
     """The map by emotion; by domain and by film where there are several."""
     name = {"tsne": "t-SNE", "umap": "UMAP"}[mapping]
     hint = "point at a dot, or tap it, to see its clip"
-    pictures = {"map": Picture(f"A {name} map of the clips by emotion; {hint}.", _svg(rows, "emotion", COLOURS), seen)}
+    pictures = {
+        "map": Picture(f"A {name} map of the clips by emotion; {hint}.", _svg(rows, "emotion", COLOURS), seen=seen)
+    }
     for key, file in (("domain", "map_domain"), ("film", "map_film")):
         common = Counter(row[key] for row in rows if row[key]).most_common(len(_MANY) - 1)
         # colours for every clip's own group say nothing
@@ -83,7 +85,7 @@ def map_pictures(rows: Sequence[Mapping], mapping: str, seen: Mapping[str, str])
             colours = {value: colour for (value, _), colour in zip(common, _MANY, strict=False)}
             grey = "; grey: the others" if any(row[key] not in colours for row in rows) else ""
             caption = f"The same map by {key}{grey}."
-            pictures[file] = Picture(caption, _svg(rows, key, colours), seen)
+            pictures[file] = Picture(caption, _svg(rows, key, colours), seen=seen)
     return pictures
 
 

@@ -40,7 +40,10 @@ summary{cursor:pointer;color:#0b5d8f;padding:.35rem 0}
 .foot{color:#666;font-size:.85rem;margin-top:3rem}
 #beside{position:fixed;z-index:2;background:#fff;border:1px solid #bbb;border-radius:6px;padding:.3rem;font-size:.8rem;
 max-width:11rem;overflow-wrap:anywhere;pointer-events:none}#beside img{display:block;min-width:72px;margin-bottom:.2rem}
-@media(max-width:560px){body{font-size:15px}figure svg.wide{max-width:none;width:560px}}
+figure svg.narrow{display:none}
+@media(max-width:560px){body{font-size:15px}figure svg.wide{max-width:none;width:560px}
+figure svg.broad{display:none}figure svg.narrow{display:block}
+table{font-size:.8rem}td,th{padding:.28rem .3rem}th:first-child,td:first-child{min-width:6.5rem}}
 """
 
 _SCRIPT = """
@@ -110,11 +113,15 @@ def _section(part: Part) -> str:
 
 
 def _figure(drawn: Picture) -> str:
-    wide = "pt" in drawn.svg[:400] and _width(drawn.svg) > 420
-    svg = drawn.svg.replace(
-        "<svg", f'<svg role="img" aria-label="{escape(drawn.caption)}"{" class=wide" if wide else ""}', 1
+    wide = drawn.narrow is None and "pt" in drawn.svg[:400] and _width(drawn.svg) > 420
+    kinds = [(drawn.svg, "broad" if drawn.narrow else "wide" if wide else "")]
+    if drawn.narrow:
+        kinds.append((drawn.narrow, "narrow"))
+    svgs = "".join(
+        svg.replace("<svg", f'<svg role="img" aria-label="{escape(drawn.caption)}" class="{kind}"', 1)
+        for svg, kind in kinds
     )
-    return f"<figure>{svg}<figcaption>{escape(drawn.caption)}</figcaption></figure>"
+    return f"<figure>{svgs}<figcaption>{escape(drawn.caption)}</figcaption></figure>"
 
 
 def _hover(parts: Sequence[Part]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,15 @@ def draw(width: float, height: float, rows: int = 1, columns: int = 1, **options
     with matplotlib.rc_context(_STYLE):
         figure = new_figure((width, height))
         return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def pictured(make: Callable[[int], Figure], caption: str, columns: int = 2) -> Picture:
+    """A figure of several panels, and for a phone the same with one column.
+
+    Args:
+        make: draws it with so many columns.
+    """
+    return replace(picture(make(columns), caption), narrow=picture(make(1), caption).svg if columns > 1 else None)
 
 
 def picture(figure: Figure, caption: str) -> Picture:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emogen.analysis.clips import Clips
 from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
 from emogen.analysis.intervals import MIN_GROUPS, bounds, resample, wilson
-from emogen.analysis.plots import INK, QUIET, SERIES, dots, draw, heat, picture
+from emogen.analysis.plots import INK, QUIET, SERIES, dots, draw, heat, picture, pictured
 from emogen.analysis.transitions import (
     Films,
     across,
@@ -25,6 +26,9 @@ from emogen.analysis.transitions import (
     stays,
 )
 from emogen.emotion import MIKELS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CHAINS = (("sadness", "fear"), ("sadness", "anger"), ("fear", "anger"))
 _SHUFFLES = 200
@@ -229,11 +233,17 @@ def _part_ways(views: dict, films: int, confusion: np.ndarray | None) -> list[st
 
 def _draw_table(counts: np.ndarray, views: dict) -> Picture:
     tables = {"as labelled": counts} | ({"corrected": views["corrected"][0]} if "corrected" in views else {})
-    figure, axes = draw(3.9 * len(tables), 3.7, 1, len(tables))
-    for place, (name, table) in zip(axes[0], tables.items(), strict=True):
-        heat(place, rates(table), MIKELS)
-        place.set_title(name, fontsize=9.5, loc="left")
-    return picture(figure, "Probability of the next clip's emotion (columns) after each emotion (rows).")
+
+    def make(columns: int) -> Figure:
+        lines = len(tables) // columns
+        figure, axes = draw(3.9 * columns, 3.7 * lines, lines, columns)
+        for place, (name, table) in zip(axes.flat, tables.items(), strict=True):
+            heat(place, rates(table), MIKELS)
+            place.set_title(name, fontsize=9.5, loc="left")
+        return figure
+
+    said = "Probability of the next clip's emotion (columns) after each emotion (rows)."
+    return pictured(make, said, len(tables))
 
 
 def _draw_side(side: list[dict]) -> Picture:

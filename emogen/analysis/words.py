@@ -12,16 +12,20 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emogen.analysis.clips import Clips
 from emogen.analysis.interface import Analysis, Found, NotPossible, Picture, Result, Settings, register
 from emogen.analysis.intervals import group_interval
-from emogen.analysis.plots import COLOURS, INK, SERIES, dots, draw, picture
+from emogen.analysis.plots import COLOURS, INK, SERIES, dots, draw, picture, pictured
 from emogen.emotion import MIKELS, parse_emotion
 from emogen.emotion.evidence import word_set
 from emogen.emotion.scrubber import scrub_emotion_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STOP = word_set(
     "a an the and or but of in on at to from by with for as into onto over under is are was were be been being it its "
@@ -65,7 +69,8 @@ def run(clips: Clips, settings: Settings) -> Found:
         sentence += f'. The phrase most typical of {best["emotion"]} is "{best["phrase"]}"'
     pictures = {"leakage": _draw_leakage(leak_table)}
     if rows:
-        pictures["phrases"] = _draw_phrases(rows)
+        said = "The phrases most typical of each emotion (the highest z first)."
+        pictures["phrases"] = pictured(lambda columns: _draw_phrases(rows, columns), said)
     results = [*leaks, *(
         Result(f"{r['emotion']}: {r['phrase']}", r["log_odds"], r["low"], r["high"], r["captions"],
                f"z = {r['z']:.1f}; {r['elsewhere']} captions elsewhere; interval takes captions as independent")
@@ -242,8 +247,8 @@ def _draw_leakage(table: list[dict]) -> Picture:
     return picture(figure, "Emotion words in captions, by label, with 95 % intervals over films or characters.")
 
 
-def _draw_phrases(rows: list[dict]) -> Picture:
-    figure, axes = draw(6.6, 0.235 * len(rows) + 0.9)
+def _draw_phrases(rows: list[dict], columns: int) -> Figure:
+    figure, axes = draw(6.6 if columns > 1 else 4.6, 0.235 * len(rows) + 0.9)
     place = axes[0, 0]
     colours = [COLOURS.get(row["emotion"], SERIES[0]) for row in rows]
     value, low, high = ([row[key] for row in rows] for key in ("log_odds", "low", "high"))
@@ -256,7 +261,7 @@ def _draw_phrases(rows: list[dict]) -> Picture:
                 place.axhline(line - 0.5, color="#d5d8da", lw=0.8)
     place.axvline(0, color=INK, lw=0.8)
     place.set_xlabel("log-odds against the other emotions")
-    return picture(figure, "The phrases most typical of each emotion (the highest z first).")
+    return figure
 
 
 ANALYSIS = register(Analysis("words", "Words", ("emotion", "caption"), run))

@@ -39,7 +39,7 @@ def test_what_the_command_leaves(tmp_path, capsys):
     assert len(names) == len(set(names))
     page = (tmp_path / "out/report.html").read_text()
     assert not re.search(r'(src|href)="(?!#|data:)', page), "the page needs no other file"
-    assert page.count("<svg") == len(list((tmp_path / "out/figures").glob("*.svg"))) > 1
+    assert page.count("<figure>") == len(list((tmp_path / "out/figures").glob("*.svg"))) > 1
     with (tmp_path / "out/tables/distribution.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["domain"] == "all"]
     assert sum(int(row["clips"]) for row in rows) == 400
