@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HUB_ARGUMENTS = ("cache_dir", "token", "revision", "local_files_only", "force_download")
 KINDS = ("text", "image")
 LOADS = ("both", "adapter", "lora")
+_OTHERS = {"vace_layers": "VACE", "motion_encoder_dim": "Animate"}
 DTYPES = ("float32", "bfloat16", "float16", "stored")
 
 
@@ -282,6 +283,11 @@ def check_kind(config: Mapping[str, Any], expand_timesteps: bool, takes_image: b
     Raises:
         ValueError: naming the class to use.
     """
+    if (other := next((what for key, what in _OTHERS.items() if config.get(key) is not None), None)) is not None:
+        raise ValueError(
+            f"{name} is a Wan model of another kind, {other}, which has a pipeline of its own in diffusers and takes "
+            "no emotion here: give a text-to-video or image-to-video model"
+        )
     inside = config.get("in_channels", 0)
     outside = config.get("out_channels") or inside
     if takes_image and inside == outside and not expand_timesteps:

@@ -251,6 +251,13 @@ def load_text_encoder(weights: Weights, dtype: torch.dtype | None) -> nn.Module:
     return _fill_transformers(UMT5EncoderModel, config, weights, names, dtype)
 
 
+def spiece_model(weights: Weights) -> bytes | None:
+    """The SentencePiece model that ComfyUI keeps beside a text encoder, if it is there."""
+    if "spiece_model" not in weights.shapes:
+        return None
+    return weights.tensors()["spiece_model"].numpy().tobytes()
+
+
 def load_image_encoder(weights: Weights, dtype: torch.dtype | None) -> nn.Module:
     """CLIP's vision model, in transformers' names (which ComfyUI keeps).
 

@@ -137,6 +137,14 @@ class Plan:
         for folder in _tokenizer_folders(self):
             if (folder / "tokenizer_config.json").is_file():
                 return AutoTokenizer.from_pretrained(folder)
+        text = self.parts.get(TEXT_ENCODER)
+        if text is not None and (content := layout.spiece_model(text)) is not None:
+            from emogen.pipelines.spiece import tokenizer_of
+
+            try:
+                return tokenizer_of(content)
+            except ValueError as error:
+                raise WeightsError(f"{text.path}: its spiece_model is {error}") from error
         try:
             return AutoTokenizer.from_pretrained(_TOKENIZER)
         except (OSError, ValueError) as error:

@@ -38,20 +38,13 @@ from safetensors.torch import save_file
 
 from emogen.files import atomic
 from emogen.models.config import CONFIG_NAME
-from emogen.models.lora_names import is_linear, parameter, parse_key, wan_name
+from emogen.models.lora_names import LoraFormatError, is_linear, parameter, parse_key, wan_name
+from emogen.models.lora_peft import PEFT_KEY, by_name, peft_config
 from emogen.models.lora_products import ProductError, is_product, product_of
 from emogen.models.weights import LORA_NAME, LORA_NAMES, not_finite
 
-PEFT_KEY = "lora_adapter_metadata"  # peft's configuration in the header of diffusers' files
 FORMATS = ("diffusers", "comfyui", "diffsynth")
 _STALE = re.compile(r"sshs_.*hash|modelspec\.hash_.*|baked_scale")  # header entries that held for the file read only
-_LITERAL = re.compile(r"\^?[\w.]+\$?")
-"""What a pattern of ranks or alphas may be: a layer's name. peft takes it for a regular expression, and one that is
-made for it never ends."""
-
-
-class LoraFormatError(ValueError):
-    """A file that is no LoRA of a Wan model, or a LoRA that a format cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,7 @@ def read_lora(path: str | Path) -> LoraFile:
         raise LoraFormatError(f"{file}: not a whole safetensors file ({error})") from error
     layers = _by_layer(tensors, file)
     stored = any("alpha" in slots for slots in layers.values())
-    config = _peft_config(metadata.pop(PEFT_KEY, None), file)
+    config = peft_config(metadata.pop(PEFT_KEY, None), file)
     weights, alphas, deltas = {}, {}, {}
     for layer, slots in layers.items():
         if is_product(slots):
@@ -231,49 +224,13 @@ def _alpha(layer: str, rank: int, stored: torch.Tensor | None, config: Mapping[s
     if config is None:
         return float(rank)
     ranks, alphas = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
-    expected = _by_name(ranks, layer, config.get("r", rank))
+    expected = by_name(ranks, layer, config.get("r", rank))
     if expected != rank:
         raise LoraFormatError(f"{file}: its header says rank {expected!r} for {layer}, its tensors have rank {rank}")
-    alpha = _by_name(alphas, layer, config.get("lora_alpha", rank))
+    alpha = by_name(alphas, layer, config.get("lora_alpha", rank))
     if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not math.isfinite(alpha) or alpha == 0:
         raise LoraFormatError(f"{file}: lora_alpha of its header is {alpha!r}; it must be a finite number other than 0")
     return float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)
-
-
-def _by_name(patterns: Mapping[str, Any], layer: str, default: Any) -> Any:
-    """The value of the first pattern that is the layer's name, or the end of it after a dot, as peft takes it."""
-    for pattern, value in patterns.items():
-        name = pattern.replace("\\.", ".").rstrip("$")
-        if layer == name.removeprefix("^") or (not name.startswith("^") and layer.endswith(f".{name}")):
-            return value
-    return default
-
-
-def _refuse_patterns(config: Mapping[str, Any], file: Path) -> None:
-    """What peft would run as a regular expression has to be a plain name."""
-    for key in ("rank_pattern", "alpha_pattern"):
-        patterns = config.get(key) or {}
-        if not isinstance(patterns, Mapping):
-            raise LoraFormatError(f"{file}: {key} of its header is not an object")
-        for pattern in patterns:
-            if not _LITERAL.fullmatch(pattern.replace("\\.", ".")):
-                raise LoraFormatError(f"{file}: {key} of its header holds {pattern[:60]!r}, which is no layer's name")
-    for key in ("target_modules", "exclude_modules", "layers_pattern"):
-        value = config.get(key)
-        if isinstance(value, str) or (key == "layers_pattern" and value):
-            raise LoraFormatError(f"{file}: {key} of its header is the pattern {str(value)[:60]!r}; it must be a list")
-
-
-def _peft_config(text: str | None, file: Path) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        stored = {key.removeprefix("transformer."): value for key, value in json.loads(text).items()}
-    except (ValueError, RecursionError, AttributeError) as error:
-        raise LoraFormatError(f"{file}: {PEFT_KEY} of its header is not a JSON object ({error})") from error
-    config = {key: value for key, value in stored.items() if "." not in key}  # dots: another component's
-    _refuse_patterns(config, file)
-    return config or None
 
 
 def _base_model(file: Path, config: Mapping[str, Any] | None) -> str | None:

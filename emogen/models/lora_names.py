@@ -45,6 +45,12 @@ _OUTSIDE_DIRECT = {
     "condition_embedder.image_embedder.pos_embed": "img_emb.emb_pos",
     "scale_shift_table": "head.modulation",
 }
+
+
+class LoraFormatError(ValueError):
+    """A file that is no LoRA of a Wan model, or a LoRA that a format cannot hold."""
+
+
 _Names = tuple[Mapping[str, str], Mapping[str, str]]
 
 

@@ -4,12 +4,14 @@ import json
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline, WanPipeline
+from diffusers import DiffusionPipeline, WanPipeline, WanVACETransformer3DModel
+from parts import TINY_WAN
 from peft import LoraConfig
 from safetensors import safe_open
 
 from emogen.models import AdapterMismatchError
 from emogen.pipelines import EmotionWanPipeline, GenerationDefaults
+from emogen.pipelines.loading import open_pipeline
 
 
 def quiet(pipe):
@@ -199,3 +201,15 @@ def test_a_second_transformer_alone(config, generate, train, make_pipe, make_tra
     train(pipe.add_emotion_adapter(config))
     assert pipe.emotion_adapter is not None
     assert not torch.equal(generate(pipe, emotion="fear"), generate(pipe))
+
+
+def test_a_model_of_another_kind_is_refused_by_name(make_pipe, tmp_path):
+    """VACE's transformer takes as many channels as it makes, and would fail in its first step."""
+
+    vace = WanVACETransformer3DModel(**TINY_WAN, vace_layers=[0], vace_in_channels=6)
+    with pytest.raises(ValueError, match="the given transformer is a Wan model of another kind, VACE, which"):
+        make_pipe(transformer=vace)
+    parts = {name: part for name, part in make_pipe().components.items() if name != "transformer"}
+    WanPipeline(**parts, transformer=vace).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="another kind, VACE"):
+        open_pipeline(str(tmp_path), device="cpu")
