@@ -32,9 +32,10 @@ def label(mask: np.ndarray) -> np.ndarray:
 def _pairs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Pairs `[n, 2]` of runs that lie beside each other."""
     both = (one > 0) & (other > 0)
-    if not both.any():
-        return np.zeros((0, 2), int)
-    return np.unique(np.stack([one[both], other[both]], axis=1), axis=0)
+    again = np.zeros_like(both)
+    again[..., 1:] = both[..., :-1] & (one[..., 1:] == one[..., :-1]) & (other[..., 1:] == other[..., :-1])
+    new = both & ~again  # of every two runs that meet in a row, the first pixel
+    return np.stack([one[new], other[new]], axis=1)
 
 
 def _joined(count: int, pairs: np.ndarray) -> np.ndarray:
