@@ -42,6 +42,22 @@ def test_overwriting_when_asked_to(folder):
     assert torch.equal(lora.weights[f"{LAYER}.lora_B.weight"], torch.full((8, 4), 2.5))
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_two_transformers_give_two_files(folder, capsys, both):
+    second = folder / "pytorch_lora_weights_2.safetensors"
+    save_file({key: 3 * value for key, value in PAIR.items()}, second)
+    if not both:
+        (folder / LORA).unlink()
+    assert main(["convert", "run", "run", "--to", "comfyui"]) == 0
+    low = read_lora(folder / "pytorch_lora_weights_low_noise_comfyui.safetensors")
+    assert torch.equal(low.weights[f"{LAYER}.lora_A.weight"], 3 * PAIR[f"{LAYER}.lora_A.weight"])
+    high = folder / "pytorch_lora_weights_high_noise_comfyui.safetensors"
+    assert high.is_file() is both and len(capsys.readouterr().out.splitlines()) == 1 + both
+    with pytest.raises(SystemExit):
+        main(["convert", "run", "x.safetensors", "--to", "comfyui"])
+    assert "holds LoRAs of a model's two transformers" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -49,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="OUT",
         type=Path,
         help="a .safetensors file, or a folder that exists, which gets "
-        "pytorch_lora_weights_FORMAT.safetensors (diffusers: without _FORMAT)",
+        "pytorch_lora_weights_FORMAT.safetensors (diffusers: without _FORMAT; of Wan2.2's two transformers "
+        "pytorch_lora_weights_high_noise_FORMAT.safetensors and ..._low_noise_...)",
     )
     parser.add_argument("--to", required=True, choices=["diffusers", "comfyui", "diffsynth"], help="the form of OUT")
     parser.add_argument("--title", help="title in OUT's header (default: the one in IN's, or the name of OUT)")
@@ -64,32 +65,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if _is_model(args.input):
         return _convert_model(parser, args)
-    from emogen.models.lora import default_name, read_lora, write_lora
+    from emogen.models.lora import default_name, labels_of
 
-    output = args.output / default_name(args.to) if args.output.is_dir() else args.output
-    if output.suffix != ".safetensors":
-        parser.error(f"OUT: {output} is neither a folder that exists nor the name of a .safetensors file")
-    if output.exists() and not args.overwrite:
-        parser.error(f"OUT: {output} exists; --overwrite replaces it")
+    labels = labels_of(args.input) if args.input.is_dir() else {}
+    if any(labels.values()) and args.output.suffix == ".safetensors":
+        parser.error(
+            f"IN: {args.input} holds LoRAs of a model's two transformers ({', '.join(labels)}): give a folder as "
+            "OUT, or one of the files as IN"
+        )
+    outputs = {args.input / name: name if args.to == "diffusers" else default_name(args.to, label)
+               for name, label in labels.items()}  # fmt: skip
+    outputs = outputs if any(labels.values()) else {args.input: default_name(args.to)}
+    outputs = {given: args.output / name if args.output.is_dir() else args.output for given, name in outputs.items()}
+    for output in outputs.values():
+        if output.suffix != ".safetensors":
+            parser.error(f"OUT: {output} is neither a folder that exists nor the name of a .safetensors file")
+        if output.exists() and not args.overwrite:
+            parser.error(f"OUT: {output} exists; --overwrite replaces it")
     try:
-        lora = read_lora(args.input)
-        write_lora(lora, output, args.to, title=args.title)
+        for given, output in outputs.items():
+            print(_convert_lora(given, output, args))
     except (OSError, ValueError) as error:
         return fail(error, 2)
+    return 0
+
+
+def _convert_lora(given: Path, output: Path, args: argparse.Namespace) -> str:
+    """Returns what was written, in words."""
+    from emogen.models.lora import read_lora, write_lora
+
+    lora = read_lora(given)
+    write_lora(lora, output, args.to, title=args.title)
     ranks, scales = (sorted(set(values.values())) for values in (lora.ranks, lora.scales))
     layers = f"{len(lora.ranks)} layer{'s' * (len(lora.ranks) > 1)}"
     listed = [", ".join(f"{value:g}" for value in values) for values in (ranks, scales)]
-    print(f"{output}  ({args.to}; {layers}, rank {listed[0]}, scale {listed[1]})")
-    return 0
+    return f"{output}  ({args.to}; {layers}, rank {listed[0]}, scale {listed[1]})"
 
 
 def _is_model(path: Path) -> bool:
     """Whether IN holds a transformer rather than a LoRA; what can be neither is left to the LoRA's reader."""
     from emogen.models.file_kinds import TRANSFORMER, WeightsError, networks_in
-    from emogen.models.weights import LORA_NAME
+    from emogen.models.weights import LORA_NAMES
 
     if path.is_dir():
-        return is_in_files(str(path)) and not (path / LORA_NAME).is_file()
+        return is_in_files(str(path)) and not any((path / name).is_file() for name in LORA_NAMES.values())
     try:
         return any(part.kind == TRANSFORMER for part in networks_in(path))
     except (OSError, WeightsError):

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configuration or the data is wrong."""
     parser = argparse.ArgumentParser(
         prog="train_lora.py",
-        description="Train an emotion adapter and a LoRA for a Wan2.1 model.",
+        description="Train an emotion adapter and a LoRA for a Wan2.1 or Wan2.2 model.",
         epilog=_EPILOG,
         allow_abbrev=False,
     )

@@ -259,3 +259,14 @@ def test_a_dry_run_counts_both(config, capsys):
         line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  frozen weights"))
         totals.append(int(line.split("  ")[-1].split(" ")[0].replace(",", "")))
     assert totals[0] == 2 * totals[1]
+
+
+def test_two_processes_train_both_as_one_does(config, tmp_path):
+    """Over the steps of one transformer the other gets no gradient, on every process alike."""
+    from test_distributed import SGD, launch, losses, same, tensors
+
+    sizes = {"max_train_steps": 4, "train_batch_size": 2, "output_dir": str(tmp_path / "two")}
+    launch(config("t2v", run=sizes, optimizer=SGD))
+    run(config("t2v", run=sizes | {"train_batch_size": 4, "output_dir": str(tmp_path / "one")}, optimizer=SGD))
+    same(tensors(tmp_path / "one", 4), tensors(tmp_path / "two", 4))
+    assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "two"), rel=1e-5)

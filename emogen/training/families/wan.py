@@ -139,7 +139,12 @@ class WanFamily(Family):
     def clip_defaults(self) -> dict[str, Any]:
         made_for = GenerationDefaults.from_pretrained(self.folder)
         return {name: value if (value := getattr(made_for, name)) is not None else published
-                for name, published in _PUBLISHED.items()}  # fmt: skip
+                for name, published in self.published.items()}  # fmt: skip
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """What the published model of this kind was made for."""
+        return _PUBLISHED
 
     def check_text_length(self, length: int) -> None:
         if self.image_dim and length != _IMAGE_MODEL_TEXT_LENGTH:

@@ -106,6 +106,11 @@ class Wan22Family(WanFamily):
         return {**super().described(), **({_EXPANDS: True} if self.expands else {})}
 
     @property
+    def published(self) -> dict[str, Any]:
+        size = {"height": 704, "width": 1280, "num_frames": 121, "fps": 24.0} if self.expands else {}
+        return super().published | size
+
+    @property
     def experts(self) -> tuple[Expert, ...]:
         if self.boundary is None:
             return (Expert(),)
