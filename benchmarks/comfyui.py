@@ -9,7 +9,9 @@ and Euler sampler on a model made by the nodes.
 prediction  largest difference of what the model predicts from the noise with the emotion, before any guidance
 largest     largest value of the prediction; moved: how far the emotion moved it
 latents     largest difference of the latents after the last step, with CFG and emotion guidance
-restored    whether the model without the emotion predicts the same bits before and after
+restored    whether the model without the emotion, and that with it, predict the same bits after others have run
+
+In rows of 16 and 8 bits ComfyUI alone computes so, and is held against the pipeline in float32.
 
 The transformers are tiny and random, but for "embedded".
 """
@@ -36,6 +38,7 @@ SIZES = {
     "text_dim": 16, "freq_dim": 32, "ffn_dim": 96, "num_layers": 3, "cross_attn_norm": True,
 }  # fmt: skip
 IMAGE = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 64}
+VACE = {"num_layers": 4, "vace_layers": [0, 2], "vace_in_channels": 96}
 FRAMES, SIDE = 5, 8
 ARC = "0:neutral 0.5:fear 1:joy@hold"
 
@@ -63,11 +66,12 @@ class Case:
     """One comparison.
 
     Args:
-        kind: "t2v", "i2v" or "embedded".
+        kind: "t2v", "i2v", "vace" or "embedded".
         guidance: emotion guidance's scale.
         lora: the adapter's, from the "file" that `emogen convert` writes or by the "node".
         low_memory: load the model and the adapter so that ComfyUI fetches their weights layer by layer.
         halves: apply the emotion twice, once for each half of the sampling.
+        dtype: of ComfyUI's weights; compute: of its computation, where that is another one.
     """
 
     kind: str
@@ -81,6 +85,8 @@ class Case:
     halves: bool = False
     steps: int = 3
     clips: int = 1
+    dtype: torch.dtype = torch.float32
+    compute: torch.dtype | None = None
 
 
 CASES = {
@@ -99,11 +105,16 @@ CASES = {
     "image to video": Case("i2v"),
     "image to video, arc": Case("i2v", ARC),
     "image to video, low memory": Case("i2v", "disgust", negative="awe", low_memory=True),
+    "VACE": Case("vace", "awe"),
+    "VACE, arc": Case("vace", ARC),
     "embedded model": Case("embedded", "sadness", cfg=2.5),
     "embedded model, LoRA file of the export": Case("embedded", "sadness", cfg=2.5, lora="file"),
     "embedded model, LoRA by the node": Case("embedded", "sadness", cfg=2.5, lora="node"),
     "embedded model, LoRA, arc, low memory": Case("embedded", ARC, cfg=2.5, lora="file", low_memory=True),
     "embedded model, LoRA, 20 steps": Case("embedded", "anger", cfg=2.5, lora="file", steps=20),
+    "bfloat16": Case("t2v", dtype=torch.bfloat16),
+    "float16": Case("t2v", dtype=torch.float16),
+    "fp8 weights, bfloat16": Case("t2v", dtype=torch.float8_e4m3fn, compute=torch.bfloat16),
 }
 
 
@@ -123,7 +134,7 @@ class Scene:
 
 def make_scene(case: Case, folder: Path) -> Scene:
     """Random weights, the same for the same kind; the embedded model's where that is asked for."""
-    from diffusers import WanTransformer3DModel
+    from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
 
     from emogen.embedded import embedded_adapter, embedded_model
     from emogen.models import EmotionAdapterConfig, attach_emotion_adapter, detach_emotion_adapter, save_emotion_adapter
@@ -136,7 +147,10 @@ def make_scene(case: Case, folder: Path) -> Scene:
         noise = torch.randn(case.clips, 16, 7, 24, 24, generator=random)
         return Scene(case, transformer.float().eval(), embedded_adapter(), list(text.split(1)), noise, vae=vae)
     torch.manual_seed(0)
-    transformer = WanTransformer3DModel(**SIZES | (IMAGE if case.kind == "i2v" else {})).eval()
+    if case.kind == "vace":
+        transformer = WanVACETransformer3DModel(**SIZES | VACE).eval()
+    else:
+        transformer = WanTransformer3DModel(**SIZES | (IMAGE if case.kind == "i2v" else {})).eval()
     with torch.no_grad():
         for value in transformer.parameters():  # biases and gates too, which start at zero or nearly
             value.add_(0.05 * torch.randn(value.shape, generator=random))
@@ -155,6 +169,8 @@ def make_scene(case: Case, folder: Path) -> Scene:
             "mask": torch.randint(2, (1, 4, FRAMES, SIDE, SIDE), generator=random).float(),
             "embeds": torch.randn(1, 257, 1280, generator=random),
         }
+    if case.kind == "vace":
+        image = {"control": torch.randn(1, 96, FRAMES, SIDE, SIDE, generator=random)}
     return Scene(case, transformer, str(folder), list(text.split(1)), noise, image)
 
 
@@ -187,7 +203,7 @@ def by_pipeline(scene: Scene, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def by_transformer(scene: Scene, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same for image to video: Euler steps on the transformer with its adapter."""
+    """The same for image to video and VACE: Euler steps on the transformer with its adapter."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     from emogen.emotion.given import read_emotion
@@ -205,28 +221,30 @@ def by_transformer(scene: Scene, case: Case) -> tuple[torch.Tensor, torch.Tensor
     scheduler = FlowMatchEulerDiscreteScheduler(shift=SHIFT)
     scheduler.set_timesteps(case.steps)
     sigmas, latents = scheduler.sigmas.clone(), scene.noise.clone()
-    condition = torch.cat([scene.image["mask"], scene.image["latents"]], dim=1)
+    given, condition = {}, []
+    if case.kind == "vace":
+        given = {"control_hidden_states": scene.image["control"], "control_hidden_states_scale": torch.ones(2)}
+    else:
+        given = {"encoder_hidden_states_image": scene.image["embeds"]}
+        condition = [scene.image["mask"], scene.image["latents"]]
     with torch.no_grad():
         for step, sigma in enumerate(sigmas[:-1]):
-            found = [
-                scene.transformer(
-                    torch.cat([latents, condition], dim=1), (sigma * 1000)[None], context,
-                    encoder_hidden_states_image=scene.image["embeds"], return_dict=False,
-                )[0]
-                for context in contexts
-            ]  # fmt: skip
+            hidden, level = torch.cat([latents, *condition], dim=1), (sigma * 1000)[None]
+            found = [scene.transformer(hidden, level, text, return_dict=False, **given)[0] for text in contexts]
             latents = latents + (sigmas[step + 1] - sigma) * torch.lerp(found[1], found[0], case.cfg)
     detach_emotion_adapter(scene.transformer)
     return latents, sigmas
 
 
-def load_in_comfyui(scene: Scene, case: Case) -> tuple[Any, Any, Any]:
-    """The model, the same one with the emotion, and with emotion guidance too, each a `ModelPatcher`."""
+def load_in_comfyui(scene: Scene, case: Case) -> tuple[Any, Any, Any, Any]:
+    """The model, the same one with the emotion, with emotion guidance too, and with another emotion."""
     pack = import_pack()
     embedded, adapters = import_module("emogen_nodes.embedded"), import_module("emogen_nodes.adapter")
     latents = embedded.latent_format(scene.vae) if scene.vae else None
     sizes, weights = dict(scene.transformer.config), scene.transformer.state_dict()
-    base = embedded.load_transformer(sizes, weights, shift=SHIFT, dtype=torch.float32, latents=latents)
+    base = embedded.load_transformer(
+        sizes, weights, shift=SHIFT, latents=latents, dtype=case.dtype, compute=case.compute
+    )
     adapter = adapters.LoadedAdapter(scene.adapter)
     nodes = pack.NODE_CLASS_MAPPINGS
     if case.lora == "node":
@@ -241,7 +259,8 @@ def load_in_comfyui(scene: Scene, case: Case) -> tuple[Any, Any, Any]:
     guided = model
     if case.guidance is not None:
         (guided,) = nodes["EmogenGuidance"]().apply(model, case.guidance, 0.0, 1.0)
-    return base, model, guided
+    (other,) = nodes["EmogenApply"]().apply(base, adapter, nodes["EmogenWords"]().make("joy", 1.0)[0], 1.0, 0.0, 1.0)
+    return base, model, guided, other
 
 
 def by_comfyui(scene: Scene, case: Case, model: Any, sigmas: torch.Tensor) -> torch.Tensor:
@@ -260,6 +279,10 @@ def by_comfyui(scene: Scene, case: Case, model: Any, sigmas: torch.Tensor) -> to
 def _image_condition(scene: Scene, model: Any) -> dict[str, Any]:
     if not scene.image:
         return {}
+    if "control" in scene.image:
+        frames, mask = scene.image["control"].split([32, 64], dim=1)
+        raw = torch.cat([model.model.process_latent_out(part) for part in frames.split(16, dim=1)], dim=1)
+        return {"vace_frames": [raw], "vace_mask": [mask], "vace_strength": [1.0]}
     from types import SimpleNamespace
 
     return {
@@ -308,23 +331,25 @@ class LowMemory:
 
 def compare(case: Case) -> dict[str, Any]:
     """See the top of the file."""
-    sample: Callable = by_transformer if case.kind == "i2v" else by_pipeline
+    sample: Callable = by_transformer if case.kind in ("i2v", "vace") else by_pipeline
     once = replace(case, steps=1, cfg=1.0, guidance=None)
     with tempfile.TemporaryDirectory() as folder:
         scene = make_scene(case, Path(folder))
         (first, one_step), (last, sigmas) = sample(scene, once), sample(scene, case)
-        base, model, guided = load_in_comfyui(scene, case)
+        base, model, guided, other = load_in_comfyui(scene, case)
         before = by_comfyui(scene, once, base, one_step)
         # The one step goes from noise to none, so its latents are the noise less the prediction.
         found = by_comfyui(scene, once, model, one_step)
         whole = by_comfyui(scene, case, guided, sigmas)
+        by_comfyui(scene, once, other, one_step)
+        again = by_comfyui(scene, once, model, one_step)
         after = by_comfyui(scene, once, base, one_step)
     return {
         "prediction": float((first - found).abs().max()),
         "latents": float((last - whole).abs().max()),
         "moved": float((found - before).abs().max()),
         "largest": float((scene.noise - first).abs().max()),
-        "restored": bool(torch.equal(before, after)),
+        "restored": bool(torch.equal(before, after) and torch.equal(found, again)),
     }
 
 

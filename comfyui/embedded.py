@@ -25,9 +25,13 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 def wan_config(transformer: dict[str, Any]) -> dict[str, Any]:
     """Sizes for ComfyUI's network, of a diffusers transformer's configuration."""
     width = transformer["num_attention_heads"] * transformer["attention_head_dim"]
-    return {
+    kind, extra = "t2v" if transformer.get("image_dim") is None else "i2v", {}
+    if "vace_layers" in transformer:
+        kind = "vace"
+        extra = {"vace_layers": len(transformer["vace_layers"]), "vace_in_dim": transformer["vace_in_channels"]}
+    return extra | {
         "image_model": "wan2.1",
-        "model_type": "t2v" if transformer.get("image_dim") is None else "i2v",
+        "model_type": kind,
         "dim": width,
         "num_heads": transformer["num_attention_heads"],
         "num_layers": transformer["num_layers"],
@@ -47,15 +51,16 @@ def load_transformer(
     state: dict[str, torch.Tensor],
     *,
     shift: float,
-    dtype: torch.dtype,
     latents: Any = None,
+    dtype: torch.dtype = torch.float32,
+    compute: torch.dtype | None = None,
 ) -> Any:
     """A `ModelPatcher` of a Wan transformer whose sizes ComfyUI would not find out.
 
     Args:
         transformer: diffusers' configuration. state: weights by diffusers' names.
-        shift: of the noise levels. dtype: to compute in.
-        latents: ComfyUI's latent format; by default Wan2.1's.
+        shift: of the noise levels. latents: ComfyUI's latent format; by default Wan2.1's.
+        dtype: of the weights. compute: of the computation, by default the same.
     """
     import comfy.latent_formats
     import comfy.model_management as management
@@ -63,12 +68,12 @@ def load_transformer(
     from comfy.model_patcher import ModelPatcher
 
     config = wan_config(transformer)
-    kinds = {"t2v": comfy.supported_models.WAN21_T2V, "i2v": comfy.supported_models.WAN21_I2V}
-    described = kinds[config["model_type"]](config)
+    kinds = {"t2v": "WAN21_T2V", "i2v": "WAN21_I2V", "vace": "WAN21_Vace"}
+    described = getattr(comfy.supported_models, kinds[config["model_type"]])(config)
     described.sampling_settings = {"shift": shift}
     described.latent_format = latents or comfy.latent_formats.Wan21()
-    described.set_inference_dtype(dtype, None)
-    model = described.get_model(state, "").to(dtype)
+    described.set_inference_dtype(dtype, compute)
+    model = described.get_model(state, "")
     model.diffusion_model.load_state_dict(comfyui_weights(state))
     model.diffusion_model.eval().requires_grad_(False)
     return ModelPatcher(
@@ -110,7 +115,6 @@ class LoadEmbeddedModel:
             _json("transformer/config.json"),
             state,
             shift=_json("scheduler/scheduler_config.json")["flow_shift"],
-            dtype=torch.float32,
             latents=latent_format(vae),
         )
         frames = (defaults["num_frames"] - 1) // vae["scale_factor_temporal"] + 1

@@ -259,6 +259,30 @@ def test_cross_attentions_that_were_not_told_are_missed(call):
         call(wish(), answers=False)
 
 
+@pytest.mark.parametrize(
+    ("part", "sizes", "message"),
+    [
+        (
+            "transformer",
+            {"inner_dim": 1536, "num_layers": 30, "text_dim": 4096},
+            "has inner_dim 1536 where .* needs 320",
+        ),
+        ("transformer_2", {"inner_dim": 320, "num_layers": 6, "text_dim": 128}, "has no weights for transformer_2"),
+    ],
+)
+def test_an_adapter_of_another_model_is_refused(part, sizes, message, pack):
+    adapters = import_module("emogen_nodes.adapter")
+    adapter = adapters.LoadedAdapter(adapters.EMBEDDED["embedded"]())
+    with pytest.raises(ValueError, match=message):
+        adapter.for_model(part, sizes, [f"blocks.{i}.attn2" for i in range(6)], torch.float32)
+
+
+def test_a_part_of_the_sampling_that_ends_before_it_starts_is_refused(pack):
+    for node, arguments in (("EmogenApply", (None, None, None, 1.0)), ("EmogenGuidance", (None, 4.0))):
+        with pytest.raises(ValueError, match=r"start_percent is 0.6 and end_percent 0.5; end after the start"):
+            pack.NODE_CLASS_MAPPINGS[node]().apply(*arguments, 0.6, 0.5)
+
+
 def test_other_guiders_are_refused(pack):
     patch = import_module("emogen_nodes.patch")
     guider = SimpleNamespace(conds={"positive": 0, "middle": 0, "negative": 0}, model_options={})
