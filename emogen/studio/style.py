@@ -148,6 +148,10 @@ svg.arc .name {font-size: 12px; font-weight: 600; paint-order: stroke; stroke: v
   overflow-wrap: anywhere}
 .problems td:first-child {white-space: nowrap; max-width: 16em; overflow: hidden; text-overflow: ellipsis}
 .problems tr[data-number]:not([data-number=""]) {cursor: pointer}
+.memory {width: 100%; font-size: .85rem; border-collapse: collapse; margin-bottom: 8px}
+.memory caption {text-align: left; font-weight: 600; padding: 4px 0}
+.memory td {padding: 2px 8px 2px 0; border-top: 1px solid var(--border-color-primary)}
+.memory td:nth-child(2) {text-align: right; white-space: nowrap} .memory tr:last-child {font-weight: 600}
 .room pre, #train-table pre {font-size: .75rem; white-space: pre; overflow-x: auto; margin: 0}
 .charts {display: grid; gap: 10px} .chart {margin: 0} .chart figcaption {font-size: .85rem; font-weight: 600}
 .chart svg {width: 100%; display: block} .chart .axis {stroke: var(--body-text-color-subdued); opacity: .3}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import emogen
@@ -155,6 +157,24 @@ def charts_html(progress: Progress) -> str:
     read = {name: thinned(curves[f"val/{name}"]) for name in ("EA-8", "EA-2") if f"val/{name}" in curves}
     drawn.append(lines_svg("Samples read as asked", read, {"EA-8": "#0072b2", "EA-2": "#d55e00"}))
     return f'<div class="charts">{"".join(drawn)}</div>' if any(drawn) else ""
+
+
+_FORECAST, _PART = "memory forecast:", re.compile(r"^  (\S.{0,29}?)\s+([\d.,]+ [KMGT]?i?B)\s*(.*)$")
+
+
+def memory_html(said: str) -> str:
+    """The forecast of memory that a dry run prints, as a table; "" where it prints none."""
+    lines = said.splitlines()
+    start = next((number for number, line in enumerate(lines) if line.startswith(_FORECAST)), None)
+    if start is None:
+        return ""
+    rows = []
+    for line in lines[start + 1 :]:
+        part = _PART.match(line)
+        if part is None:
+            break
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in part.groups()) + "</tr>")
+    return f'<table class="memory"><caption>{escape(lines[start])}</caption>{"".join(rows)}</table>'
 
 
 def base_of(folder: Path) -> str | None:

@@ -14,7 +14,7 @@ from emogen.studio.engine import Busy, Engine
 from emogen.studio.models import IMAGE, TEXT, ModelMissing, Source
 from emogen.studio.notices import QUIET
 from emogen.studio.process import DONE, FAILED, REFUSED, STOPPED, State, Work, WorkError, now_doing, plain_end
-from emogen.studio.train_run import TrainRequest, base_of, charts_html, configurations, progress_of
+from emogen.studio.train_run import TrainRequest, base_of, charts_html, configurations, memory_html, progress_of
 
 _EVERY = 2.0  # seconds between two looks at a run
 _ENDED = {DONE: ("good", "Finished"), STOPPED: ("good", "Stopped"),
@@ -42,7 +42,10 @@ class TrainActions:
         while (state := self.trial.wait(0.5)).running:
             yield notices.progress_html(0.3, "looking at data, model and memory", state.seconds), gr.skip()
         if state.how == DONE:
-            yield notices.said_html("This would run", "Start begins it."), f"<pre>{escape(state.said.strip())}</pre>"
+            yield (
+                notices.said_html("This would run", "Start begins it."),
+                (f"{memory_html(state.said)}<pre>{escape(state.said.strip())}</pre>"),
+            )
         else:
             yield notices.error_html("This would not run", plain_end(state.said)), gr.skip()
 

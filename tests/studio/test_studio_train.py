@@ -1,5 +1,7 @@
 """The Train tab's logic: the command it starts, and what it reads of a run; its actions over real commands."""
 
+import contextlib
+import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,7 +13,7 @@ import pytest
 from emogen.emotion import MIKELS
 from emogen.media.writer import write_video
 from emogen.studio.charts import HEIGHT, lines_svg, thinned
-from emogen.studio.train_run import TrainRequest, base_of, charts_html, configurations, progress_of
+from emogen.studio.train_run import TrainRequest, base_of, charts_html, configurations, memory_html, progress_of
 
 TINY = Path(__file__).parents[2] / "configs" / "embedded_t2v.yaml"
 
@@ -78,6 +80,21 @@ def test_charts_show_the_loss_and_every_emotion(run):
     log = (run / "log.jsonl").read_text().split('{"step": 4, "val')[0]
     (run / "log.jsonl").write_text(log)
     assert "Training loss by emotion" in charts_html(progress_of(run))
+
+
+def test_the_forecast_of_memory_is_a_table(tmp_path):
+    from emogen.training.config import load_config
+    from emogen.training.run import dry_run
+
+    said = io.StringIO()
+    words = ["--output_dir", str(tmp_path / "out"), "--num_stickers", "18", "--cache_dir", str(tmp_path / "cache")]
+    with contextlib.redirect_stdout(said):
+        dry_run(load_config(str(TINY), words))
+    html = memory_html(said.getvalue())
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td>", html)
+    assert [name for name, _ in rows][:2] == ["frozen weights", "cast copies of weights"] and rows[-1][0] == "total"
+    assert len(rows) >= 10 and all(re.fullmatch(r"[\d.,]+ [KMG]iB", size) for _, size in rows)
+    assert memory_html("nothing of it") == ""
 
 
 def test_a_chart_is_true_and_its_names_stand_apart():
