@@ -23,7 +23,7 @@ from emogen.emotion.state import EmotionState
 from emogen.files import write_bytes, write_json
 from emogen.media.pixels import lay_on_checks, resize_frames
 from emogen.media.reader import read_metadata, read_video
-from emogen.media.sheets import contact_sheet
+from emogen.media.sheets import contact_sheet, label_grid
 from emogen.stickers.alike import likeness
 
 SHEET, ABOUT, CONTENTS, TRAY = "sheet.png", "set.json", "contents.json", "tray.png"
@@ -163,7 +163,14 @@ def _zipped(files: Sequence[Path], folder: Path) -> bytes:
 
 
 def _sheet(folder: Path, stickers: Sequence[Sticker], clips: Sequence[np.ndarray], characters: Sequence[str]) -> Path:
-    """A row a character, a column an emotion, two frames each."""
+    """A row a character, a column an emotion, two frames each; a single character's in rows of four."""
+    if len(characters) == 1:
+        pairs = [np.concatenate([*_cell(clip)], axis=1)[None] for clip in clips]
+        grid = label_grid(pairs, [sticker.emotion for sticker in stickers], columns=min(4, len(pairs)))
+        picture = io.BytesIO()
+        Image.fromarray(grid[0]).save(picture, format="PNG", optimize=True)
+        write_bytes(folder / SHEET, picture.getvalue())
+        return folder / SHEET
     emotions = list(dict.fromkeys(sticker.emotion for sticker in stickers))
     blank = np.full((2, _SHOWN_SIDE, _SHOWN_SIDE, 3), 255, np.uint8)
     cells = {(sticker.character, sticker.emotion): _cell(clip) for sticker, clip in zip(stickers, clips, strict=True)}

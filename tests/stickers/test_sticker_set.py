@@ -78,7 +78,10 @@ def test_what_lies_beside_the_stickers(tmp_path):
     before = done.archive.read_bytes()
     assert finish_set(folder, stickers, "whatsapp").archive.read_bytes() == before
     with Image.open(done.sheet) as sheet:
-        assert sheet.width > 3 * 2 * 128
+        assert sheet.width == 3 * 2 * 128
+    several = [Sticker(one.path, "joy", f"character {number}") for number, one in enumerate(stickers)]
+    with Image.open(finish_set(folder, several).sheet) as sheet:  # a row each
+        assert sheet.height > 3 * 128 and sheet.width > 2 * 128
 
 
 def test_letters_lie_at_the_bottom_and_fit():
