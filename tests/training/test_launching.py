@@ -89,6 +89,18 @@ def test_a_refusal_is_said_once_and_last(written, tmp_path, flags):
     assert report.rstrip().splitlines()[-2].strip().endswith(lines[0])
 
 
+def test_a_quiet_launch_ends_in_the_sentence(written):
+    """As README and documents write it: accelerate adds no traceback of its own."""
+    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--quiet", "--num_processes", "1",
+               "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", ROOT / "train_lora.py",
+               "--config", written("refused"), "--rnk", "3"]  # fmt: skip
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=240
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ") and "lora.rank" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("given", "processes", "message"),
     [
