@@ -14,14 +14,14 @@ from emogen.models.config import AdapterMismatchError
 from emogen.models.emotion_attention import EmotionAttention
 from emogen.models.encoder import EmotionEncoder
 from emogen.models.lora import by_wan_names, check_lora, read_lora
-from emogen.models.weights import LORA_NAME, WEIGHTS_NAME, check_state, expected_shapes, new_encoder, read_weights
+from emogen.models.weights import LORA_NAMES, WEIGHTS_NAME, check_state, expected_shapes, new_encoder, read_weights
 
 ADAPTER = "EMOGEN_ADAPTER"
 CATEGORY = "emogen"
 FOLDER = "emogen"
 """Of adapters, within ComfyUI's models; also the name under which extra_model_paths.yaml may name others."""
 EMBEDDED = {"embedded": embedded_adapter, "embedded, image to video": embedded_i2v_adapter}
-_PART = "layers"
+LOW_NOISE = ("BOOLEAN", {"default": False, "tooltip": "this is Wan2.2's model for low noise"})
 
 
 class LoadedAdapter:
@@ -56,7 +56,8 @@ class LoadedAdapter:
         config = self.config.for_sizes(sizes)
         state = {name: value for name, value in self.state.items() if name.startswith(("encoder.", f"{part}."))}
         if not any(name.startswith(f"{part}.") for name in state):
-            raise AdapterMismatchError(f"{self.folder}: this adapter has no weights for {part}")
+            other = "off" if part == "transformer_2" else "on"
+            raise AdapterMismatchError(f"{self.folder}: it has no weights for {part}; turn low_noise_model {other}")
         check_state(state, expected_shapes(config, {part: layers}), str(self.folder / WEIGHTS_NAME))
         if self.encoder is None:
             # Tokens are made once for an emotion; here, in float32.
@@ -148,16 +149,20 @@ class ApplyAdapterLora:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         strength = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}
-        return {"required": {"model": ("MODEL",), "adapter": (ADAPTER,), "strength": ("FLOAT", strength)}}
+        return {
+            "required": {"model": ("MODEL",), "adapter": (ADAPTER,), "strength": ("FLOAT", strength)},
+            "optional": {"low_noise_model": LOW_NOISE},
+        }
 
-    def apply(self, model: Any, adapter: LoadedAdapter, strength: float) -> tuple[Any]:
+    def apply(self, model: Any, adapter: LoadedAdapter, strength: float, low_noise_model: bool = False) -> tuple[Any]:
         import comfy.sd
 
         if strength == 0:
             return (model,)
-        if not (adapter.folder / LORA_NAME).is_file():
-            raise ValueError(f"{adapter.folder}: there is no {LORA_NAME}; this adapter was trained without a LoRA")
-        lora = read_lora(adapter.folder)
+        file = adapter.folder / LORA_NAMES["transformer_2" if low_noise_model else "transformer"]
+        if not file.is_file():
+            raise ValueError(f"{file}: there is no such LoRA; this adapter was trained without, so leave this node out")
+        lora = read_lora(file)
         check_lora(lora, "comfyui")
         patched, _ = comfy.sd.load_lora_for_models(model, None, by_wan_names(lora, keep_alpha=True), strength, 0)
         missing = len(lora.scales) - (len(patched.patches) - len(model.patches))

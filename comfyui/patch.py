@@ -18,7 +18,7 @@ from emogen.emotion.given import Emotion, all_neutral
 from emogen.models.emotion_attention import EmotionAttention, embed_tail
 from emogen.models.encoder import EmotionEncoder, EmotionTensors, emotion_tensors
 
-from .adapter import ADAPTER, CATEGORY, LoadedAdapter, module_name
+from .adapter import ADAPTER, CATEGORY, LOW_NOISE, LoadedAdapter, module_name
 from .emotion_nodes import EMOTION
 
 KEY = "emogen"
@@ -214,7 +214,7 @@ class ApplyEmotion:
             },
             "optional": {
                 "negative_emotion": (EMOTION, {"tooltip": "of the negative prompt; neutral unless given"}),
-                "low_noise_model": ("BOOLEAN", {"default": False, "tooltip": "this is Wan2.2's model for low noise"}),
+                "low_noise_model": LOW_NOISE,
             },
         }
 

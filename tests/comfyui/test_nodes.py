@@ -267,7 +267,11 @@ def test_cross_attentions_that_were_not_told_are_missed(call):
             {"inner_dim": 1536, "num_layers": 30, "text_dim": 4096},
             "has inner_dim 1536 where .* needs 320",
         ),
-        ("transformer_2", {"inner_dim": 320, "num_layers": 6, "text_dim": 128}, "has no weights for transformer_2"),
+        (
+            "transformer_2",
+            {"inner_dim": 320, "num_layers": 6, "text_dim": 128},
+            "no weights for transformer_2; turn low_noise_model off",
+        ),
     ],
 )
 def test_an_adapter_of_another_model_is_refused(part, sizes, message, pack):
