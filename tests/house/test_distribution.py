@@ -1,8 +1,6 @@
 """The wheel and the source distribution hold what the package needs, and run where nothing else of the checkout is."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,36 +14,16 @@ import emogen
 from emogen.extras import DISTRIBUTION, EXTRAS
 
 ROOT = Path(__file__).parents[2]
-ROOMS = {"emogen": "emogen", "pipelines": "emogen/pipelines", "eval": "emogen/eval"}
-NOISE = shutil.ignore_patterns("__pycache__", "*.egg-info")
+sys.path.insert(0, str(ROOT / "benchmarks" / "walks"))
+from fresh import ROOMS, NoPip, build, install, run  # noqa: E402
+
 PROJECT = (ROOT / "pyproject.toml").read_text()
-
-
-def run(*command, cwd, timeout=600):
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"TQDM_DISABLE": "1"}
-    made = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
-    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-4000:]
-    return made.stdout
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """(source distribution, wheel made of it), by the build backend that `pyproject.toml` names."""
-    folder = tmp_path_factory.mktemp("dist")
-    for name in (*ROOMS, "configs"):
-        shutil.copytree(ROOT / name, folder / "source" / name, ignore=NOISE)
-    for path in ROOT.iterdir():
-        if path.is_file() and not path.name.startswith("."):
-            shutil.copy(path, folder / "source")
-    hooks = "import sys, setuptools.build_meta as b; print(getattr(b, 'build_' + sys.argv[1])(sys.argv[2]))"
-    run(sys.executable, "-c", hooks, "sdist", str(folder), cwd=folder / "source")
-    (sdist,) = folder.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
-    (unpacked,) = (folder / "unpacked").iterdir()
-    run(sys.executable, "-c", hooks, "wheel", str(folder), cwd=unpacked)
-    (wheel,) = folder.glob("*.whl")
-    return sdist, wheel
+    """(source distribution, wheel made of it)."""
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_no_other(built):
@@ -73,20 +51,14 @@ def test_the_source_distribution_holds_what_people_run(built):
 def test_the_wheel_runs_outside_of_the_checkout(built, tmp_path):
     """In an environment of its own, which sees this one's libraries but not its emogen."""
     _, wheel = built
-    run(sys.executable, "-m", "venv", "--without-pip", "venv", cwd=tmp_path)
-    python = tmp_path / "venv" / "bin" / "python"
+    try:
+        programs = install(wheel, tmp_path)
+    except NoPip as error:
+        pytest.skip(str(error))
+    python, emogen_command = programs / "python", programs / "emogen"
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    # Lines of a .pth are put on the path without reading the .pth files there: an editable emogen stays unknown.
-    shared = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    (site / "libraries.pth").write_text("\n".join(shared) + "\n")
-    has_pip = subprocess.run([python, "-m", "pip", "--version"], cwd=tmp_path, capture_output=True, timeout=120)
-    if has_pip.returncode:
-        pytest.skip("pip is not installed beside this Python")
-    options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--ignore-installed"]
-    run(python, "-m", "pip", "install", *options, str(wheel), cwd=tmp_path)
     where = run(python, "-c", "import emogen, emogen.eval; print(emogen.__file__, emogen.eval.__file__)", cwd=tmp_path)
     assert all(Path(file).is_relative_to(site) for file in where.split())
-    emogen_command = python.with_name("emogen")
     assert "sample" in run(emogen_command, "--help", cwd=tmp_path)
     prompt = "a flat sticker of a round yellow face"
     steps = ["--num_inference_steps", "2", "--output", "joy.mp4"]
