@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 FLOORS = (
     ("emotion", "settings", "files"),
@@ -167,15 +168,10 @@ def against_the_flow(house: dict[str, Module]) -> list[tuple[str, str]]:
 def draw(house: dict[str, Module], output: Path) -> None:
     """The rooms on their floors, with arrows to what they import from; an arrow's width is how many imports it stands
     for."""
-    import matplotlib
-
-    matplotlib.use("svg" if output.suffix == ".svg" else "agg")
-    matplotlib.rcParams["svg.hashsalt"] = "emogen"  # the same picture from the same house
-    matplotlib.rcParams["svg.fonttype"] = "none"  # words as text, not as outlines: a tenth of the bytes
-    from matplotlib import pyplot
-
+    wide, high, step, floor = 172, 46, 200, 94  # of a room, and from one to the next
+    across, below = max(map(len, FLOORS)) * step, len(FLOORS) * floor
     place = {
-        room: ((index - (len(rooms) - 1) / 2) * 3.6, level * 1.7)
+        room: (across / 2 + (index - (len(rooms) - 1) / 2) * step, below - (level + 0.5) * floor)
         for level, rooms in enumerate(FLOORS)
         for index, room in enumerate(rooms)
     }
@@ -184,39 +180,38 @@ def draw(house: dict[str, Module], output: Path) -> None:
         for target in module.at_import | module.later:
             if room_of(target) != module.room and "files" not in (module.room, room_of(target)):
                 counts[module.room, room_of(target)] += 1
-    figure, axes = pyplot.subplots(figsize=(12, 8))
-    for (above, below), count in sorted(counts.items()):
-        (x0, y0), (x1, y1) = place[above], place[below]
-        axes.annotate(
-            "",
-            (x1, y1 + 0.42),
-            (x0, y0 - 0.42),
-            arrowprops=dict(arrowstyle="-|>", color="#5b7a99", alpha=0.55, lw=0.5 + count**0.5 / 2.2),
-        )
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {below}" text-anchor="middle" '
+        'font-family="DejaVu Sans, Verdana, sans-serif">',
+        f'<rect width="{across}" height="{below}" fill="#fff"/><defs><marker id="tip" viewBox="0 0 8 8" refX="7" '
+        'refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">'
+        '<path d="M0 0L8 4L0 8z" fill="#5b7a99"/></marker></defs><g stroke="#5b7a99" stroke-opacity=".55">',
+    ]
+    for (above, under), count in sorted(counts.items()):
+        (x0, y0), (x1, y1) = place[above], place[under]
+        ends = f'x1="{x0:.0f}" y1="{y0 + high / 2:.0f}" x2="{x1:.0f}" y2="{y1 - high / 2:.0f}"'
+        parts.append(f'<line {ends} stroke-width="{0.5 + count**0.5 / 2.2:.1f}" marker-end="url(#tip)"/>')
+    parts.append('</g><g font-size="10.5">')
     sizes = Counter(module.room for module in house.values())
     lines = Counter({room: sum(m.lines for m in house.values() if m.room == room) for room in sizes})
     for room, (x, y) in place.items():
-        axes.add_patch(
-            pyplot.Rectangle((x - 1.55, y - 0.42), 3.1, 0.84, facecolor="#f4efe6", edgecolor="#5b5146", zorder=3)
-        )
         title = {"pipelines": "pipelines/", "eval": "eval/", "files": "emogen/*.py"}.get(room, room)
-        axes.text(x, y + 0.17, title, ha="center", va="center", weight="bold", fontsize=11, zorder=4)
-        axes.text(x, y - 0.06, ABOUT[room], ha="center", va="center", fontsize=8.5, zorder=4)
-        axes.text(
-            x, y - 0.27, f"{sizes[room]} files, {lines[room]:,} lines", ha="center", fontsize=7, color="#666", zorder=4
-        )
-    half = max(map(len, FLOORS)) / 2 * 3.6
-    axes.set_xlim(-half, half)
-    axes.set_ylim(-0.8, len(FLOORS) * 1.7 - 0.8)
-    axes.axis("off")
+        box = f'x="{x - wide / 2:.0f}" y="{y - high / 2:.0f}" width="{wide}" height="{high}"'
+        parts += [
+            f'<rect {box} fill="#f4efe6" stroke="#5b5146"/>',
+            f'<text x="{x:.0f}" y="{y - 7:.0f}" font-weight="bold" font-size="13">{title}</text>',
+            f'<text x="{x:.0f}" y="{y + 7:.0f}">{escape(ABOUT[room])}</text>',
+            f'<text x="{x:.0f}" y="{y + 18:.0f}" font-size="9" fill="#666">{sizes[room]} files, '
+            f"{lines[room]:,} lines</text>",
+        ]
     output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, bbox_inches="tight", metadata={"Date": None} if output.suffix == ".svg" else None)
+    output.write_text("\n".join([*parts, "</g></svg>"]) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="a checkout of emogen")
-    parser.add_argument("--picture", type=Path, help="write the picture there (.svg or .png)")
+    parser.add_argument("--picture", type=Path, help="write the picture there, as SVG")
     args = parser.parse_args()
     house = read_house(args.root)
     rooms: dict[str, list[Module]] = defaultdict(list)

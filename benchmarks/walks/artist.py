@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from walk import StepFailed, Walk, command_line
 
-MARGIN = 148
-"""Pixels at the left of a sheet, where labels of rows stand; a set has none."""
 PROMPT = "a flat sticker of a round yellow face on a white background"
 
 
@@ -32,23 +29,8 @@ def walk_on(walk: Walk) -> None:
     if missing:
         raise StepFailed(f"{archive.name} lacks {', '.join(sorted(missing))}")
     (sheet,) = walk.made("set/*.png")
-    if walk.pictures is not None and not walk.quick:
-        walk.keep(in_two_rows(sheet), "set.webp", width=640)
-
-
-def in_two_rows(sheet: Path) -> Path:
-    """The sheet of the set, whose eight stand in a row, folded so that it can be read on a page."""
-    from PIL import Image
-
-    picture = Image.open(sheet).convert("RGB")
-    half = (picture.width - MARGIN) // 2
-    folded = Image.new("RGB", (half, 2 * picture.height), "white")
-    for row in range(2):
-        left = MARGIN + row * half
-        folded.paste(picture.crop((left, 0, left + half, picture.height)), (0, row * picture.height))
-    path = sheet.with_name("folded.png")
-    folded.save(path)
-    return path
+    if not walk.quick:
+        walk.keep(sheet, "set.webp")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
