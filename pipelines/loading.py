@@ -179,6 +179,17 @@ def kinds_of(model: str | Path | ModelFiles) -> tuple[str, ...]:
     return KINDS if both else (kind_of(folder),)
 
 
+def needs_last_frame(model: str | Path | ModelFiles) -> bool:
+    """Whether a model on this machine goes from a first to a last frame (FLF2V), and makes nothing of a first alone."""
+    if (plan := plan_in_files(model)) is not None:
+        return plan.config["pos_embed_seq_len"] is not None
+    try:
+        config = WanTransformer3DModel.load_config(str(model), subfolder="transformer")
+    except (OSError, ValueError):
+        return False
+    return config.get("pos_embed_seq_len") is not None
+
+
 def kind_of(folder: str | Path) -> str:
     """ "image" for a model whose transformer takes a first frame beside the noise, else "text" (what cannot be read is
     left to the pipeline's own error)."""

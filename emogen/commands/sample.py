@@ -109,10 +109,15 @@ def _check_kinds(model: str | ModelFiles | None, jobs: Sequence[Job]) -> None:
     """See that a model on this machine can make what the rows ask for."""
     if model is None or (isinstance(model, str) and (model.startswith("embedded") or not os.path.isdir(model))):
         return
-    from emogen.pipelines.loading import kinds_of
+    from emogen.pipelines.loading import kinds_of, needs_last_frame
 
     try:
         kinds = kinds_of(model)
+        if needs_last_frame(model):
+            raise RequestError(
+                f"--model {model} goes from a first to a last frame (FLF2V), and a last one cannot be given here: take "
+                "an image-to-video model, or call the pipeline with last_image"
+            )
     except OSError as error:
         raise RequestError(str(error)) from error
     for job in jobs:

@@ -5,6 +5,7 @@ import json
 import layout_parts as parts
 import pytest
 import torch
+from diffusers import WanTransformer3DModel
 from parts import PUBLISHED, PUBLISHED_MODELS, published_config
 
 from emogen.models.file_kinds import Weights, WeightsError, networks_in
@@ -71,6 +72,17 @@ def test_a_transformer_in_one_file(name, dtype, tmp_path):
     assert torch.equal(pipe.text_encoder.shared.weight, parts.text_encoder().shared.weight.to(getattr(torch, dtype)))
     assert pipe.switched_on == ["model: wan.safetensors, wan_vae.safetensors, umt5_xxl.safetensors"]
     assert kinds_of(str(file)) == ("text",)
+
+
+def test_stock_from_single_file_drops_the_scales(tmp_path):
+    """The reason for reading them here: diffusers' own reader gives other weights, without an error. A
+    release that reads them makes this fail, and the table in docs/compatibility.md wrong."""
+    file, meaning = layouts(tmp_path)["fp8 scaled"]()
+    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "WanTransformer3DModel", **parts.SIZES}))
+    theirs = WanTransformer3DModel.from_single_file(str(file), config=str(tmp_path), dtype=torch.float32)
+    name = "blocks.0.attn1.to_q.weight"
+    expected = meaning["blocks.0.self_attn.q.weight"]
+    assert (theirs.state_dict()[name] - expected).norm() > 100 * expected.norm()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

@@ -2,6 +2,7 @@
 
 import layout_parts as parts
 import pytest
+from PIL import Image
 
 from emogen.commands import sample_run
 from emogen.commands.sample import main as sample
@@ -39,12 +40,17 @@ def test_a_clip_from_files(models, capsys):
 
 def test_wrong_files_are_refused_at_the_door(models, capsys, monkeypatch):
     monkeypatch.setattr(sample_run, "load", lambda *_: pytest.fail("a model was loaded"))
+    last = str(
+        parts.save(parts.wan_names(parts.transformer("flf2v")), models / "diffusion_models" / "flf2v.safetensors")
+    )
+    Image.new("RGB", (32, 32)).save("x.png")
     vae, model = str(models / "vae" / "wan_vae.safetensors"), str(models / "diffusion_models" / "wan.safetensors")
     for arguments, message in (
         (["--model", vae], "is Wan's autoencoder (VAE), not a Wan transformer; give it with --vae"),
         (["--model", "none.safetensors"], "none.safetensors: no such file"),
         (["--model", model, "--text_encoder", vae], "--text_encoder"),
-        (["--model", model, "--image", "x.png"], "--image: no file"),
+        (["--model", model, "--image", "x.png"], "is a text-to-video model; leave --image out"),
+        (["--model", last, "--image", "x.png"], "goes from a first to a last frame (FLF2V), and a last one cannot be"),
         (["--vae", vae], "--vae goes with a --model that is a file, or a folder of Wan's own files; give --model"),
         (["--model", "embedded", "--vae", vae], "embedded is a model in diffusers' format or a name"),
     ):
