@@ -191,3 +191,23 @@ def test_python_m_emogen_and_the_names_of_its_commands(capsys):
         with pytest.raises(SystemExit) as stop:
             emogen([name, "--help"])
         assert stop.value.code == 0 and name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_every_clip_of_a_table_shows_its_own_steps(tmp_path, monkeypatch, quiet):
+    class Pipe:
+        fps, switched_on, said = 8, (), []
+
+        def set_progress_bar_config(self, **config):
+            self.said.append(config)
+
+        def __call__(self, **_):
+            raise OSError("enough")
+
+    monkeypatch.setattr(sample_run, "load", lambda *_: Pipe())
+    table = tmp_path / "a.csv"
+    table.write_text("prompt,emotion\na face,joy\na face,fear\n")
+    words = ["--batch", str(table), "--output_dir", str(tmp_path / "out"), *(["--quiet"] if quiet else [])]
+    assert sample(words) == 1
+    clips = [config for config in Pipe.said if config.get("position") == 1]
+    assert [(one["desc"], one["disable"]) for one in clips] == [("0001_joy", quiet), ("0002_fear", quiet)]
