@@ -22,6 +22,7 @@ COLOURS = dict(
     zip(MIKELS, ("#d98200", "#3a9bd9", "#00845c", "#c9a800", "#cf3f00", "#6f7d1f", "#7a4fa3", "#1d4f91"), strict=True)
 )
 """One a category, warm and cool, apart also for colour-blind eyes where the categories stand side by side."""
+_FINE = re.compile(r"-?\d+\.\d{3,}")
 INK, QUIET = "#222222", "#8a8f94"
 SERIES = ("#0b5d8f", "#c4570a", "#4b8b3b", "#7a4fa3", "#8a8f94")
 _STYLE = {
@@ -69,7 +70,13 @@ def picture(figure: Figure, caption: str) -> Picture:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    return Picture(caption, re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S))
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    return Picture(caption, re.sub(r"<[^>]+>", lambda tag: _FINE.sub(_rounded, tag[0]), svg))
+
+
+def _rounded(number: re.Match) -> str:
+    """A coordinate to a hundredth of a point, which nobody sees and which halves a picture."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def dots(

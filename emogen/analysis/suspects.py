@@ -77,7 +77,7 @@ def _by_neighbours(clips: Clips, settings: Settings) -> tuple[np.ndarray, np.nda
     known = np.flatnonzero(np.isfinite(features).all(1))
     if len(known) < 30:
         return None
-    near = neighbours(scaled(features[known]), clips.group[known])
+    near = neighbours(scaled(features[known]).astype(np.float32), clips.group[known])
     there = near >= 0
     said, strength, asked = (np.full(len(clips), fill, kind) for fill, kind in ((-1, int), (0.0, float), (0, bool)))
     votes = np.stack([((clips.label[known][near] == k) & there).sum(1) for k in range(len(MIKELS))], 1)
