@@ -110,3 +110,15 @@ def test_umap_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == "umap" else find(name, *rest))
     assert main(arguments) == 2
     assert 'needs umap-learn: pip install -e ".[umap]"' in capsys.readouterr().err
+
+
+def test_suspects_are_shown_again(tmp_path):
+    """The table goes into the labelling page as it is: these clips alone, in its order, each once."""
+    from emogen.commands.data_labels import _chosen
+
+    rows = [{"clip_id": f"c{k}"} for k in range(5)]
+    (tmp_path / "suspects.csv").write_text("clip_id,label,says,by\nc3,fear,awe,judge\nc1,fear,awe,judge\nc3,x,y,z\n")
+    assert [row["clip_id"] for row in _chosen(tmp_path / "suspects.csv", rows)] == ["c3", "c1"]
+    (tmp_path / "suspects.csv").write_text("clip_id,label\nc9,fear\n")
+    with pytest.raises(ValueError, match=r"suspects\.csv: there is no clip 'c9' here"):
+        _chosen(tmp_path / "suspects.csv", rows)
