@@ -141,13 +141,13 @@ def test_the_rate_rises_is_level_and_falls():
 def test_a_process_killed_by_the_system_resumes_bit_for_bit(tmp_path):
     """SIGKILL between checkpoints, and then the same state as an undisturbed run."""
     script = (
-        "import sys, torch; torch.set_num_threads(1); sys.path[:0] = [sys.argv[2], sys.argv[3]]\n"
+        "import sys, torch; torch.set_num_threads(1); sys.path[:0] = sys.argv[2:5]\n"
         "from test_training_loop import Toy, schedule\nfrom recipe.loop import train\n"
         "from pathlib import Path\nimport time\n"
-        "toy = Toy(10, lambda: (Path(sys.argv[1], 'reached').touch(), time.sleep(float(sys.argv[4]))))\n"
+        "toy = Toy(10, lambda: (Path(sys.argv[1], 'reached').touch(), time.sleep(float(sys.argv[5]))))\n"
         "train(toy, schedule(), Path(sys.argv[1]), 'toy')\n"
     )
-    where = [str(ROOT), str(Path(__file__).parent)]
+    where = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     cut.mkdir(), whole.mkdir()
     process = subprocess.Popen([sys.executable, "-c", script, str(cut), *where, "60"])
