@@ -19,8 +19,14 @@ from emogen.training.config import LoraSettings
 from emogen.training.memory.footprint import Setup
 from emogen.training.memory.forecast import forecast
 
-MODELS = ("Wan2.1-T2V-1.3B", "Wan2.1-T2V-14B", "Wan2.1-I2V-14B-480P")
-CLIPS = {"17x240x416": (5, 30, 52), "33x480x832": (9, 60, 104), "81x480x832": (21, 60, 104)}
+_WAN21 = {"17x240x416": (5, 30, 52), "33x480x832": (9, 60, 104), "81x480x832": (21, 60, 104)}
+CLIPS = {
+    "Wan2.1-T2V-1.3B": _WAN21,
+    "Wan2.1-T2V-14B": _WAN21,
+    "Wan2.1-I2V-14B-480P": _WAN21,
+    "Wan2.2-TI2V-5B": {"49x480x832": (13, 30, 52), "121x704x1280": (31, 44, 80)},
+}
+"""Model -> clip -> (frames, height, width) of its latents."""
 WAYS = {
     "as it is": {},
     "`gradient_checkpointing`": {"gradient_checkpointing": 1},
@@ -46,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     print("| model | clip | " + " | ".join(WAYS) + " |")
     print("|---|---|" + "---|" * len(WAYS))
-    for model in MODELS:
-        for clip, latents in CLIPS.items():
+    for model, clips in CLIPS.items():
+        for clip, latents in clips.items():
             transformer = {"_class_name": "WanTransformer3DModel", **wan_config(model)}
             base = Setup(transformer=transformer, latents=latents, lora=LoraSettings(rank=32))
             cells = [cell(dataclasses.replace(base, **change)) for change in WAYS.values()]
