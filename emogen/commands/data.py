@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -153,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from emogen.files import FolderInUse, only_writer
     from emogen.settings import ConfigError
     from emogen.settings.device import check_device
+    from emogen.settings.paths import check_output_folder
 
     try:
         if "device" in args:
@@ -161,15 +163,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             return STAGES[args.stage](args)
         begins = args.stage in ("ingest", "run", "fetch-stickers")
         folder = args.output_dir if begins else args.set
-        if not begins and not folder.is_dir():
+        if begins:
+            check_output_folder(folder)
+        elif not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; `emogen data ingest` makes it")
         if getattr(args, "shard", "1/1") != "1/1" or args.stage == "label":
             return STAGES[args.stage](args)  # several machines share the folder, each with parts of its own
         with only_writer(folder):
             return STAGES[args.stage](args)
-    except (ValueError, OSError, FolderInUse, RecordError, ConfigError) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            return fail(f"{error}; make room, then give the same command again: what is finished is kept", 1)
         return fail(error, 2)
-    except ImportError as error:
+    except (ValueError, ImportError, FolderInUse, RecordError, ConfigError) as error:
         return fail(error, 2)
     except RuntimeError as error:  # an upload that failed
         return fail(error, 1)
+    except KeyboardInterrupt:
+        return fail("interrupted; give the same command again: what is finished is kept", 130)

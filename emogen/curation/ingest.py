@@ -68,7 +68,7 @@ def ingest(row: Row, settings: Mapping[str, Any], output: Path) -> list[Row]:
             "duration": about.duration,
             "frames_declared": frames,
             "frames_decoded": about.frames,
-            "truncated": damaged is not None and damaged.startswith("truncated"),
+            "truncated": damaged is not None and (damaged.startswith("truncated") or about.frames < (frames or 0)),
             "damaged": damaged,
             "alpha": bool(first is not None and _has_alpha(first)),
             "has_audio": about.has_audio,

@@ -80,7 +80,8 @@ class SourceFiles:
         if self.sequence_fps is not None and not (0 < self.sequence_fps <= FASTEST and self.output is not None):
             raise StageError(f"the pictures of a sequence a second are {self.sequence_fps:g}; give 0 to {FASTEST:g}")
         if not self.folder.is_dir():
-            raise StageError(f"{self.folder}: no such folder")
+            what = "is a file; give the folder that it lies in" if self.folder.exists() else "no such folder"
+            raise StageError(f"{self.folder}: {what}")
         if self.group_by not in GROUPS:
             raise StageError(f"group_by is one of {', '.join(GROUPS)}, not {self.group_by!r}")
         if next(self._all(), None) is None:

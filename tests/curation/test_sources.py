@@ -227,3 +227,30 @@ def test_what_a_file_says_of_its_frames(tmp_path):
     }  # fmt: skip
     assert found["sar_16_9_circle.mp4"]["sample_aspect"] != 1 and found["bar_cfr.mp4"]["rotation"] == 0
     assert found["bar_cfr.mp4"]["codec"] == "h264" and found["bar_cfr.mp4"]["transfer"] == "SDR"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; give the same command again: what is finished is kept"),
+        (OSError(28, "No space left on device"), 1, "make room, then give the same command again"),
+        (FileNotFoundError(2, "No such file or directory", "x.mp4"), 2, "x.mp4"),
+    ],
+)
+def test_what_ends_a_command_is_said(error, status, said, tmp_path, capsys, monkeypatch):
+    from emogen.commands import data_stages
+
+    def fails(args):
+        raise error
+
+    monkeypatch.setitem(data_stages.STAGES, "ingest", fails)
+    assert main(["ingest", str(tmp_path), "--output_dir", str(tmp_path / "o")]) == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_is_no_folder(tmp_path, capsys):
+    draw(tmp_path / "a.mp4", 0)
+    assert main(["ingest", str(tmp_path / "a.mp4"), "--output_dir", str(tmp_path / "o")]) == 2
+    assert "is a file; give the folder that it lies in" in capsys.readouterr().err
+    assert main(["ingest", str(tmp_path), "--output_dir", str(tmp_path / "a.mp4")]) == 2
+    assert "a.mp4 is a file, not a folder" in capsys.readouterr().err
