@@ -3,6 +3,7 @@
     python benchmarks/curation_cost.py                   attributes of 40 clips, 320x180, 2 to 5 s
     python benchmarks/curation_cost.py --rows 1000 20000 peak memory of the driver, rows of a stage that does nothing
     python benchmarks/curation_cost.py --files 1000 20000    peak memory of every command, and of its workers
+    python benchmarks/curation_cost.py --table 1000 20000    the same of commands that read no clips, over made-up rows
     python benchmarks/curation_cost.py --film            peak memory for a drawn ten-minute 720p film
 
 Times are CPU seconds of this process, so that a loaded machine changes them little.
@@ -11,6 +12,7 @@ Times are CPU seconds of this process, so that a loaded machine changes them lit
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -139,6 +141,51 @@ def files_peak(count: int) -> None:
             subprocess.run([sys.executable, __file__, "--command", *words], check=True)
 
 
+def table_peak(count: int) -> None:
+    """Peak memory of the commands that look at the table alone, over rows that are made up."""
+    from emogen.curation.attributes import attributes_stage
+    from emogen.curation.held import Result
+    from emogen.curation.ingest import ingest_stage
+    from emogen.curation.scenes import clip_id, scenes_stage
+    from emogen.curation.store import Parts
+    from emogen.curation.workspace import Workspace
+    from emogen.files import fingerprint_value
+
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "set"
+        workspace, rng = Workspace(out), np.random.default_rng(0)
+        (out / "sources").mkdir(parents=True)
+        (out / "sources" / "000000000000-1of1-00000000.jsonl").write_text(
+            "".join(
+                json.dumps(row) + "\n" for row in ({"files": count, "folder": temporary}, *map(_made_up, range(count)))
+            )
+        )
+        facts = {"kind": "video", "width": 640, "height": 360, "fps": 24.0, "duration": 5.0, "frames_decoded": 120}
+        looks = {"paper_hue": 20, "paper_colourfulness": 0.4, "paper_brightness": 0.5, "hue": 31.4, "motion": 0.2}
+        ids = [clip_id(fingerprint_value(number), 0.0, 5.0) for number in range(count)]
+        scene = {"order": 0, "start": 0.0, "end": 5.0, "duration": 5.0, "detector": "start"}
+        keys = [_made_up(number)["source_key"] for number in range(count)]
+        for stage, results in (
+            (ingest_stage(), (Result(key, [facts]) for key in keys)),
+            (scenes_stage("none"), (Result(k, [scene | {"clip_id": c}]) for k, c in zip(keys, ids, strict=True))),
+            (attributes_stage(), (Result(c, [looks | {"clip_id": c, "phash": rng.bytes(24).hex()}]) for c in ids)),
+        ):
+            Parts(out, stage).replace(results)
+            workspace.register(stage)
+        with open(Path(temporary) / "about.csv", "w", encoding="utf-8") as about:
+            about.write("file_name,emotion,caption\n")
+            about.writelines(f"film{n:06}.mp4,awe,clip {n} of a long film\n" for n in range(count))
+        for words in (["about", str(out), str(Path(temporary) / "about.csv")], ["suggest", str(out)],
+                      ["split", str(out)], ["join", str(out)], ["card", str(out)], ["status", str(out)]):  # fmt: skip
+            subprocess.run([sys.executable, __file__, "--command", *words], check=True)
+
+
+def _made_up(number: int) -> Row:
+    name = f"film{number:06}.mp4"
+    return {"source_key": f"{name}|{number:064x}", "source_path": name, "source_folder": "/films/of/a/long/folder",
+            "source_sha256": f"{number:064x}", "domain": "movie", "group": name}  # fmt: skip
+
+
 def command_peak(words: list[str]) -> None:
     """Peak memory of one command of `emogen data`, and of its workers."""
     import contextlib
@@ -186,6 +233,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--rows", type=int, nargs="+")
     parser.add_argument("--files", type=int, nargs="+")
+    parser.add_argument("--table", type=int, nargs="+")
     parser.add_argument("--command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.add_argument("--film", type=float, nargs="?", const=10.0, metavar="MINUTES")
     parser.add_argument("--draw", nargs=2, metavar=("FILE", "SECONDS"), help=argparse.SUPPRESS)
@@ -206,6 +254,10 @@ def main() -> None:
         for count in args.files:
             print(f"{count} files:", flush=True)
             files_peak(count)
+    elif args.table:
+        for count in args.table:
+            print(f"{count} rows:", flush=True)
+            table_peak(count)
     elif args.command:
         command_peak(args.command)
     elif args.film:
