@@ -1,7 +1,7 @@
 """Put to use: what the set says of each emotion, as one file that other programs read.
 
-`emogen_priors.json` holds, with their counts, each emotion's look, length and phrases, and the transitions between
-emotions. `emogen.emotion.read_transitions` takes it for `sample_arc`.
+`emogen_priors.json` holds, with their counts, each emotion's look, length, sound and phrases, and the transitions
+between emotions. `emogen.emotion.read_transitions` takes it for `sample_arc`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from emogen.analysis.words import phrase_counts
 from emogen.emotion import MIKELS
 
 FILE = "emogen_priors.json"
-_LOOK = ("saturation", "brightness", "contrast", "motion", "duration")
+_MEASURED = ("saturation", "brightness", "contrast", "motion", "duration", "loudness", "tempo", "spectral_centroid")
 _PHRASES = 20
 
 
@@ -52,7 +52,7 @@ def run(clips: Clips, settings: Settings) -> Found:
 def _emotion(clips: Clips) -> dict:
     """Counts, means and standard deviations of one emotion's clips."""
     value: dict = {"clips": len(clips)}
-    for name in _LOOK:
+    for name in _MEASURED:
         x = clips.numbers(name)
         x = x[np.isfinite(x)]
         if len(x):

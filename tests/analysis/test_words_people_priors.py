@@ -90,7 +90,8 @@ def test_people():
 def test_priors_and_arcs(tmp_path):
     truth = chain(0.7, 0.08)
     states = walk(truth, 40, 100, np.random.default_rng(0))
-    parts = analyze(clips_of(film_rows(states)), tmp_path, QUICK, ["priors"])
+    rows = [{**row, "tempo": 90.0 if row["emotion"] == "fear" else None} for row in film_rows(states)]
+    parts = analyze(clips_of(rows), tmp_path, QUICK, ["priors"])
     assert parts[0].found
     file = tmp_path / FILE
     value = json.loads(file.read_text())
@@ -98,6 +99,7 @@ def test_priors_and_arcs(tmp_path):
     right = np.zeros((8, 8), int)
     np.add.at(right, (states[:, :-1].ravel(), states[:, 1:].ravel()), 1)
     assert (counted == right).all() and value["emotions"]["fear"]["duration"]["mean"] == 5
+    assert value["emotions"]["fear"]["tempo"]["mean"] == 90 and "tempo" not in value["emotions"]["awe"]
     rates = read_transitions(file, prior=0)
     assert np.array([list(row.values()) for row in rates.values()]) == pytest.approx(truth, abs=0.06)
     assert rates["fear"]["fear"] == right[6, 6] / right[6].sum()
