@@ -25,7 +25,7 @@ def test_folding_frames_is_a_block_diagonal_mask(make_transformer, trained):
     hidden, delta = torch.randn(2, 3 * 16, 64), torch.randn(2, 3 * 4, 64)
     with torch.no_grad():
         torch.testing.assert_close(
-            processor._emotion(hidden, delta, 3),
+            processor.branch(hidden, delta, 3),
             masked_branch(processor, hidden, delta, 3),
             atol=1e-5,
             rtol=1e-4,
@@ -39,7 +39,7 @@ def test_each_frame_sees_its_own_emotion(make_transformer, trained):
     changed = delta.clone()
     changed[:, 4:8] += 1
     with torch.no_grad():
-        difference = processor._emotion(hidden, changed, 3) - processor._emotion(hidden, delta, 3)
+        difference = processor.branch(hidden, changed, 3) - processor.branch(hidden, delta, 3)
     difference = difference.unflatten(1, (3, 16)).abs().amax((0, 2, 3))
     assert difference[0] == 0 and difference[1] > 1e-3 and difference[2] == 0
 
