@@ -12,7 +12,8 @@
 # saves and ends; submitted again, with whatever number of machines, it goes on. ACCELERATE_CONFIG=FILE takes one of
 # configs/accelerate (FSDP2, DeepSpeed) instead of plain copies; PROCESSES says how many processes a machine gets.
 set -euo pipefail
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${hosts%%$'\n'*} # not a pipe into head, which may end before scontrol has written and so end the job
 port=$((20000 + SLURM_JOB_ID % 20000))
 processes=${PROCESSES:-${SLURM_GPUS_ON_NODE:-8}}
 if [ -n "${ACCELERATE_CONFIG:-}" ]; then
