@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from emogen.lazy import lazily
 
 __version__ = "0.1.0"
 
@@ -18,17 +19,17 @@ if (_CHECKOUT / "pipelines" / "__init__.py").is_file() and (_CHECKOUT / "eval" /
     __path__.append(str(_CHECKOUT))
 
 _HOMES = {
-    "EmotionState": "emogen.emotion",
-    "EmotionArc": "emogen.emotion",
-    "parse_emotion": "emogen.emotion",
-    "EmotionEncoder": "emogen.models",
-    "EmotionWanImageToVideoPipeline": "emogen.pipelines",
-    "EmotionWanPipeline": "emogen.pipelines",
-    "embedded_model": "emogen.embedded",
-    "embedded_adapter": "emogen.embedded",
-    "embedded_i2v_model": "emogen.embedded",
-    "embedded_i2v_adapter": "emogen.embedded",
-    "embedded_judge": "emogen.embedded",
+    "EmotionState": "emotion",
+    "EmotionArc": "emotion",
+    "parse_emotion": "emotion",
+    "EmotionEncoder": "models",
+    "EmotionWanImageToVideoPipeline": "pipelines",
+    "EmotionWanPipeline": "pipelines",
+    "embedded_model": "embedded",
+    "embedded_adapter": "embedded",
+    "embedded_i2v_model": "embedded",
+    "embedded_i2v_adapter": "embedded",
+    "embedded_judge": "embedded",
 }
 
 __all__ = [
@@ -59,13 +60,4 @@ if TYPE_CHECKING:
     from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 
 
-def __getattr__(name: str):
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'emogen' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

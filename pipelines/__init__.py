@@ -5,8 +5,9 @@ from __future__ import annotations
 if not __name__.startswith("emogen."):
     raise ImportError(f"import emogen.pipelines, not {__name__}: under another name it is a second copy")
 
-import importlib
 from typing import TYPE_CHECKING
+
+from emogen.lazy import lazily
 
 _HOMES = {
     "EmotionAdapterMixin": "mixin",
@@ -32,13 +33,4 @@ if TYPE_CHECKING:
     from emogen.pipelines.wan_i2v import EmotionWanImageToVideoPipeline
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -12,6 +12,18 @@ import pytest
 def _attention_backend_of_the_process():
     """diffusers' `set_attention_backend` on one model also changes the default of every other."""
     yield
-    dispatch = sys.modules.get("diffusers.models.attention_dispatch")
-    if dispatch is not None:
-        dispatch._AttentionBackendRegistry.set_active_backend(dispatch.AttentionBackendName.NATIVE)
+    if "diffusers.models.attention_dispatch" in sys.modules:
+        from diffusers.models.attention_dispatch import AttentionBackendName
+
+        from emogen.models.compat import set_active_attention_backend
+
+        set_active_attention_backend(AttentionBackendName.NATIVE)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate_state():
+    """An `Accelerator` leaves its precision and device to all that come after it in a process."""
+    yield
+    state = sys.modules.get("accelerate.state")
+    if state is not None:
+        state.AcceleratorState._reset_state(True)

@@ -36,9 +36,6 @@ _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip
 
 
-_SAID: set[Any] = set()  # a prompt's words are named once, however many clips it becomes
-
-
 def load(args: Namespace, kind: str) -> Any:
     """The pipeline that the options ask for, with adapter, LoRAs and speed options (`pipe.switched_on`).
 
@@ -165,6 +162,9 @@ def make(pipe: Any, jobs: Sequence[Job], chooser: Chooser) -> list[Made]:
     first = jobs[0].options
     start = first.seed if first.seed not in (None, -1) else int.from_bytes(os.urandom(4), "little") % 2**31
     choice = None
+    for job in jobs:
+        _check_size(pipe, job.options)
+    _say_unknown(pipe, jobs)
     try:
         if first.best_of > 1:
             clips, choice = chooser.best(pipe, jobs, [(start + step) % 2**63 for step in range(first.best_of)])
@@ -190,8 +190,6 @@ def make(pipe: Any, jobs: Sequence[Job], chooser: Chooser) -> list[Made]:
 def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     """uint8 `[B, F, H, W, 3]`: one clip, or one for neutral and each emotion."""
     args = job.options
-    _check_size(pipe, args)
-    _say_unknown(pipe, args)
     every = [EmotionState.of(name) for name in (NEUTRAL, *MIKELS)]
     emotions = every if job.emotion is None else [job.emotion]
     call = {name: getattr(args, name) for name in _CALL if getattr(args, name) is not None}
@@ -209,12 +207,11 @@ def sample(pipe: Any, job: Job, seed: int) -> np.ndarray:
     return to_uint8(clips)
 
 
-def _say_unknown(pipe: Any, args: Namespace) -> None:
-    words = unknown_words(getattr(pipe, "tokenizer", None), args.prompt)
-    if words and (args.prompt, words) not in _SAID:
-        _SAID.add((args.prompt, words))
-        more = "; `emogen info --model` lists what it knows" if args.model is None else ""
-        print(f"warning: {not_known(words)}{more}", file=sys.stderr)
+def _say_unknown(pipe: Any, jobs: Sequence[Job]) -> None:
+    more = "; `emogen info --model` lists what it knows" if jobs[0].options.model is None else ""
+    for prompt in dict.fromkeys(job.options.prompt for job in jobs):
+        if words := unknown_words(getattr(pipe, "tokenizer", None), prompt):
+            print(f"warning: {not_known(words)}{more}", file=sys.stderr)
 
 
 def _check_size(pipe: Any, args: Namespace) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from emogen.curation.export import METADATA_FILE, SHARDS
 from emogen.curation.stage import StageError
+from emogen.hub import NoUploadError, check_owner
 
 
 class UploadError(RuntimeError):
@@ -22,15 +23,9 @@ def check_hub(repo: str) -> None:
         StageError: not so.
     """
     try:
-        who = HfApi().whoami()
-    except LocalTokenNotFoundError as error:
-        raise StageError("--push_to_hub: no token; log in with `hf auth login`") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise StageError(f"--push_to_hub: the hub does not know this token or cannot be reached: {error}") from error
-    owner, _, name = repo.partition("/")
-    own = [one for one in (who.get("name"), *(one.get("name") for one in who.get("orgs", []))) if one]
-    if not name or owner not in own:
-        raise StageError(f"--push_to_hub {repo}: must be OWNER/NAME with an owner you may write to: {', '.join(own)}")
+        check_owner(repo)
+    except NoUploadError as error:
+        raise StageError(f"--push_to_hub: {error}") from error
 
 
 def push(folder: str | Path, repo: str, shards: bool = False, public: bool = False) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from emogen.lazy import lazily
 
 _PLACES = {
     "LimitError": "limits",
@@ -21,8 +20,5 @@ _PLACES = {
 __all__ = sorted(_PLACES)
 
 
-def __getattr__(name: str) -> Any:
-    """Loaded when it is used: configurations read the limits alone, and ffmpeg's libraries are large."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+# configurations read the limits alone, and ffmpeg's libraries are large
+__getattr__, __dir__ = lazily(__name__, _PLACES)

@@ -6,10 +6,10 @@ diffusers, and so run in programs that have their own transformer.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emogen.emotion import latent_frame_times
+from emogen.lazy import lazily
 
 _HOMES = {
     "AdapterMismatchError": "config",
@@ -57,13 +57,4 @@ if TYPE_CHECKING:
     from emogen.models.storage import load_emotion_adapter, save_emotion_adapter
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

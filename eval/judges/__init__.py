@@ -5,8 +5,7 @@ Importing this loads nothing; a judge's network is loaded when the judge is made
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from emogen.lazy import lazily
 
 _HOMES = {
     "CLIPJudge": "clip", "EnsembleJudge": "ensemble", "JudgeCard": "card", "JudgeError": "spec", "ProbeJudge": "probe",
@@ -18,11 +17,4 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazily(__name__, _HOMES)

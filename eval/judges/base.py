@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,12 +14,6 @@ LABELS = (*MIKELS, NEUTRAL)
 """The eight, and "neutral", which only takes from the confidence."""
 SMALLEST = 1e-12
 """Where shares are cut before their logarithm is taken."""
-
-
-class CardedJudge(Judge, Protocol):
-    """A judge as `load_judge` gives it: with its card."""
-
-    card: JudgeCard
 
 
 def expected_va(distribution: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from huggingface_hub.errors import LocalTokenNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
+import emogen.hub
 from emogen.commands.data import main
 from emogen.curation import hub as hub_module
 from emogen.media import write_video
@@ -41,7 +42,8 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch):
     made = Hub()
-    monkeypatch.setattr(hub_module, "HfApi", lambda: made)
+    for module in (emogen.hub, hub_module):
+        monkeypatch.setattr(module, "HfApi", lambda: made)
     return made
 
 

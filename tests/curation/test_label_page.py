@@ -1,10 +1,10 @@
 """The labelling page in a headless browser: three scripted annotators over sixty clips, at a desk and on a phone."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import chromium
 
 from emogen.curation.agreement import krippendorff
 from emogen.curation.label_server import Shown, serve
@@ -13,25 +13,14 @@ from emogen.curation.labels import ANSWERS, answers
 from emogen.local_server import serve_in_background
 from emogen.media import write_video
 
-selenium = pytest.importorskip("selenium")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not CHROMIUM or not shutil.which("chromedriver"), reason="no Chromium here")
+pytest.importorskip("selenium", reason="selenium is not installed")
 KEYS = {answer: str(number) for number, answer in enumerate(ANSWERS[:8], start=1)} | {"none": "0"}
 CLIPS = 60
 
 
 @pytest.fixture
 def browser():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_window_size(1280, 860)
-    yield driver
-    driver.quit()
+    yield from chromium()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import socket
 import threading
 import urllib.error
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import chromium
 
 from emogen.emotion import MIKELS
 from emogen.eval.study.build import Asked, build_study
@@ -23,7 +23,6 @@ from emogen.media.writer import write_video
 from emogen.settings import ConfigError
 
 PAIRS, NAMES = 4, 2
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -176,18 +175,7 @@ def test_the_command_gives_each_voter_an_address_and_counts_at_the_end(study, ca
 
 @pytest.fixture
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not CHROMIUM or not shutil.which("chromedriver"):
-        pytest.skip("no Chromium with its driver here")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_page_load_timeout(60)
-    driver.set_window_size(1280, 860)
-    yield driver
-    driver.quit()
+    yield from chromium()
 
 
 def borders(browser):

@@ -1,40 +1,30 @@
 """The studio's page in a headless browser: what a person presses, drags and reads, at a desk and on a phone."""
 
-import shutil
 import socket
 
 import numpy as np
 import pytest
+from parts import chromium
 
 pytest.importorskip("gradio", reason="gradio is not installed (the studio extra)")
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
-from emogen.emotion import EmotionArc, EmotionState  # noqa: E402
-from emogen.media.writer import write_video  # noqa: E402
-from emogen.studio.page import build_page, launch  # noqa: E402
+from emogen.emotion import EmotionArc, EmotionState
+from emogen.media.writer import write_video
+from emogen.studio.page import build_page, launch
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not CHROMIUM or not shutil.which("chromedriver"), reason="no Chromium with its driver")
 PATIENCE = 90
 
 
 @pytest.fixture
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_page_load_timeout(PATIENCE)
-    driver.set_window_size(1280, 1100)
-    yield driver
-    driver.quit()
+    yield from chromium(1280, 1100)
 
 
 @pytest.fixture

@@ -25,15 +25,6 @@ def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-@pytest.fixture(autouse=True)
-def _fresh_accelerate_state():
-    """Accelerator keeps process-wide state; every test starts without it."""
-    from accelerate.state import AcceleratorState
-
-    yield
-    AcceleratorState._reset_state(True)
-
-
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory) -> Path:
     from diffusers import (

@@ -1,6 +1,7 @@
 import pytest
 from huggingface_hub.errors import LocalTokenNotFoundError
 
+import emogen.hub
 from emogen.training.config import ConfigError
 from emogen.training.outputs import publish
 from emogen.training.run import run
@@ -32,7 +33,8 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch):
     made = Hub()
-    monkeypatch.setattr(publish, "HfApi", lambda: made)
+    for module in (emogen.hub, publish):
+        monkeypatch.setattr(module, "HfApi", lambda: made)
     return made
 
 

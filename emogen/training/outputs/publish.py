@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from emogen.hub import NoUploadError, check_owner
 from emogen.training.config import ConfigError
 
 
@@ -25,16 +26,9 @@ def check_hub(model_id: str) -> None:
         ConfigError: not so.
     """
     try:
-        who = HfApi().whoami()
-    except LocalTokenNotFoundError as error:
-        raise ConfigError("run.push_to_hub: no token; log in with `hf auth login`") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ConfigError(f"run.push_to_hub: the hub does not know this token or cannot be reached: {error}") from error
-    owner = model_id.partition("/")[0]
-    own = [who.get("name"), *(one.get("name") for one in who.get("orgs", []))]
-    if "/" not in model_id or owner not in own:
-        names = ", ".join(name for name in own if name)
-        raise ConfigError(f"run.hub_model_id: {model_id!r} must be OWNER/NAME with an owner you may write to: {names}")
+        check_owner(model_id)
+    except NoUploadError as error:
+        raise ConfigError(f"run.push_to_hub, run.hub_model_id: {error}") from error
 
 
 def push_to_hub(folder: Path, model_id: str) -> str:
