@@ -9,7 +9,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "sample": ("emogen.commands.sample", "make a clip with an emotion"),
     "train": ("emogen.commands.train", "train an emotion adapter and a LoRA (as train_lora.py)"),
-    "convert": ("emogen.commands.convert", "write a LoRA for diffusers, ComfyUI or DiffSynth-Studio"),
+    "convert": ("emogen.commands.convert", "write a LoRA or a model for diffusers, ComfyUI or DiffSynth-Studio"),
     "eval": ("emogen.eval.__main__", "compare systems: emotion agreement, content, motion, with intervals and a page"),
     "controls": ("emogen.eval.controls.__main__", "measure what intensity, blends, the plane and arcs do"),
     "sanity": ("emogen.eval.sanity.__main__", "does the evaluation see what is wrong with a clip?"),
