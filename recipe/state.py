@@ -60,11 +60,17 @@ def load(path: Path, modules: nn.Module, average: nn.Module, optimizers: Optimiz
     modules.load_state_dict(parts["modules"])
     average.load_state_dict(parts["average"])
     for name, optimizer in optimizers.all.items():
+        parameters = [value for group in optimizer.param_groups for value in group["params"]]
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in parts.get(name, {}).items():
             index, _, what = key.partition("/")
-            state.setdefault(int(index), {})[what] = value
+            state.setdefault(int(index), {})[what] = _laid_out_as(parameters[int(index)], value)
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """A fused optimizer walks through parameter and moments in step, so they must lie in memory alike."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def load_average(path: Path, module: nn.Module, prefix: str = "") -> nn.Module:

@@ -45,7 +45,7 @@ class AutoencoderTask:
     """
 
     def __init__(self, config: Autoencoder, stores: list[tuple[Store, float]], held_out: dict[str, np.ndarray]):
-        self.vae = wan.build(config)
+        self.vae = wan.channels_last(wan.build(config))
         self.modules = nn.ModuleDict({"vae": self.vae})
         self._kl, self._stores, self._held_out = config.kl, [s for s, _ in stores], held_out
         self._weights = np.array([weight for _, weight in stores]) / sum(weight for _, weight in stores)

@@ -32,6 +32,7 @@ class Toy:
             {"embed": nn.Linear(4, 8), "blocks": nn.ModuleList([nn.Linear(8, 8)]), "out": nn.Linear(8, 1),
              "later": nn.Linear(8, 1)}  # as a convolution over time: unused as long as there are images alone
         )  # fmt: skip
+        self.net["mix"] = nn.Conv2d(4, 4, 3, padding=1).to(memory_format=torch.channels_last)
         self.modules = nn.ModuleDict({"net": self.net})
         self.begun, self.at, self.what, self.calls = [], at, what, 0
 
@@ -46,7 +47,8 @@ class Toy:
         if self.calls == self.at:
             self.what()
         x = torch.from_numpy(rng.standard_normal((phase.batch, 4))).float()
-        hidden = nn.functional.dropout(self.net["blocks"][0](self.net["embed"](x)).relu(), 0.3)
+        mixed = self.net["mix"](x[:, :, None, None])[:, :, 0, 0]
+        hidden = nn.functional.dropout(self.net["blocks"][0](self.net["embed"](mixed)).relu(), 0.3)
         return self.error(hidden, x, phase)
 
     def error(self, hidden, x, phase):
