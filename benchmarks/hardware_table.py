@@ -32,6 +32,7 @@ WAYS = {
     "`gradient_checkpointing`": {"gradient_checkpointing": 1},
     "and `base_storage: fp8`": {"gradient_checkpointing": 1, "base_storage": "fp8"},
     "and `base_storage: nf4`": {"gradient_checkpointing": 1, "base_storage": "nf4"},
+    "and `offload: group`": {"gradient_checkpointing": 1, "streamed": True},
 }
 CARDS = (8, 12, 16, 24, 32, 40, 48, 80, 141)
 _USABLE = 0.97

@@ -47,6 +47,8 @@ class ModelConfig:
     base_storage: Literal["same", "fp8", "int8", "nf4"] = "same"
     attention_backend: Name | None = None  # a name of diffusers' attention dispatcher
     gradient_checkpointing: FlagOrWhole = Field(False, ge=0)  # N: every Nth block
+    offload: Literal["none", "group", "group_disk"] = "none"  # where the frozen blocks are while not in use
+    offload_folder: Name | None = None  # of group_disk; null: the system's temporary one
     compile: Flag = False
     fold_padding: Flag = False
     experts: Literal["both", "high", "low"] = "both"  # of a model of two transformers (Wan2.2 A14B)
@@ -219,6 +221,7 @@ def _checked(document: Document, missing: str = "") -> TrainingConfig:
     config = build(TrainingConfig, document, missing)
     _check_training(config, document)
     _check_precision(config, document)
+    _check_offload(config, document)
     _check_previews(config, document)
     return config
 
@@ -313,6 +316,53 @@ def _check_precision(config: TrainingConfig, document: Document) -> None:
         (model.attention_backend or "").lower().startswith("sage"),
         "model.attention_backend",
         f"model.attention_backend: {model.attention_backend} has no backward pass; use native, flash or xformers",
+    )
+
+
+def _check_offload(config: TrainingConfig, document: Document) -> None:
+    """Block streaming (`emogen.training.streaming`), and what cannot go with it."""
+    refuse = refuser(document)
+    model, run = config.model, config.run
+    how, folder = model.offload, model.offload_folder
+    refuse(
+        folder is not None and how != "group_disk",
+        "model.offload_folder",
+        f"model.offload_folder is for model.offload: group_disk, not {how}",
+    )
+    if how == "none":
+        return
+    refuse(
+        folder is not None and not Path(folder).is_dir(),
+        "model.offload_folder",
+        f"model.offload_folder: {folder}: no such folder",
+    )
+    refuse(
+        int(model.gradient_checkpointing) != 1,
+        "model.offload",
+        f"model.offload: {how} needs model.gradient_checkpointing: true, for every block: one that is not recomputed "
+        "keeps its weights until the backward pass is over",
+    )
+    refuse(
+        model.compile,
+        "model.offload",
+        f"model.offload: {how} does not go with model.compile, which has not been shown to leave moving weights alone",
+    )
+    refuse(
+        model.base_storage in ("int8", "nf4"),
+        "model.offload",
+        f"model.offload: {how} does not go with model.base_storage: {model.base_storage}, whose scales are not moved "
+        "with the weights; use same or fp8",
+    )
+    refuse(
+        run.ulysses > 1,
+        "model.offload",
+        f"model.offload: {how} is for one process, and run.ulysses: {run.ulysses} shares a clip among several",
+    )
+    refuse(
+        how == "group" and run.cpu,
+        "model.offload",
+        "model.offload: group moves weights between memory and a GPU, and run.cpu trains without one; group_disk saves "
+        "memory there",
     )
 
 

@@ -133,16 +133,24 @@ class Stepper:
 
     Args:
         max_norm: the gradient's norm is clipped to it.
+        placed: the model is where it is trained already, and must not be moved.
     """
 
     def __init__(
-        self, accelerator: Accelerator, model: EmotionModel, optimizer: torch.optim.Optimizer, max_norm: float
+        self,
+        accelerator: Accelerator,
+        model: EmotionModel,
+        optimizer: torch.optim.Optimizer,
+        max_norm: float,
+        *,
+        placed: bool = False,
     ):
         self.accelerator, self.max_norm = accelerator, max_norm
         self.options = optimizer_state.options(optimizer.param_groups)
         if len(model.family.experts) > 1:  # a step is of one of them, and the others get no gradient
             accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self.wrapped, self.optimizer = accelerator.prepare(model, optimizer)
+        where = [False, True] if placed else None
+        self.wrapped, self.optimizer = accelerator.prepare(model, optimizer, device_placement=where)
         self.model: EmotionModel = accelerator.unwrap_model(self.wrapped)
         self.parameters = self.model.trainable()
 

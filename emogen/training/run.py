@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +44,7 @@ from emogen.training.parallel.launch import describe_world, main_first, open_acc
 from emogen.training.parallel.sharing import Sharing, check_sharing, share_clips
 from emogen.training.probe import LatentProbe, load_probe, made_probe
 from emogen.training.remarks import remarks
+from emogen.training.streaming import HELD, check_streaming, stream_blocks
 from emogen.training.trainer import Task, Trainer
 
 Say = Callable[[str], None]
@@ -82,6 +84,7 @@ def check_door(config: TrainingConfig, say: Say) -> Door:
 def dry_run(config: TrainingConfig, judge: PreviewJudge | None = None) -> None:
     """Check everything that can be checked without loading weights, and print the plan."""
     door = check_door(config, print)
+    check_streaming(config, deepspeed=door.zero is not None)
     plan = make_plan(config, listed=None)
     check_previews(config.validation, plan.family, judge)
     check_sharing(plan)
@@ -139,6 +142,8 @@ def _run(
             for name in remove_leftovers(output):
                 say(f"removed {output / name}, which a run that died had begun to write")
         door = check_door(config, say)
+        zero, count = door.zero is not None, accelerator.num_processes
+        check_streaming(config, deepspeed=zero, processes=count, device=accelerator.device)
         if config.run.push_to_hub:
             check_hub(config.run.hub_model_id)
         plan = make_plan(config, say)
@@ -175,13 +180,19 @@ def _run(
         export_weights(output, model, weights, config)
         write_card(plan, model, step, previewer.agreement if previewer is not None else None)
 
+    stepper: Callable[..., Stepper] = Stepper
+    if door.zero is not None:
+        stepper = partial(ZeroStepper, settings=door.zero, run=config.run)
+    elif config.model.offload != "none":
+        start_streaming(config, model, accelerator.device, held, say)
+        stepper = partial(Stepper, placed=True)
     task = Task(
         train=train,
         order=order,
         held_out=held_out,
         sharing=sharing,
         probe=make_probe(plan, train, held_out, accelerator) if config.objective.probe_weight else None,
-        stepper=partial(ZeroStepper, settings=door.zero, run=config.run) if door.zero is not None else Stepper,
+        stepper=stepper,
         resume=door.resume,
         identity=identity(plan, train.clips),
         export=export,
@@ -198,6 +209,19 @@ def _run(
     if config.run.push_to_hub and main:
         say(f"uploaded to {push_to_hub(output, config.run.hub_model_id)}")
     return output
+
+
+def start_streaming(
+    config: TrainingConfig, model: EmotionModel, device: torch.device, held: contextlib.ExitStack, say: Say
+) -> None:
+    """Take the frozen blocks away until they are needed; their files, if they lie in such, go when `held` is closed."""
+    files, where = None, "the computer's memory"
+    if config.model.offload == "group_disk":
+        folder = config.model.offload_folder
+        files = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="emogen_offload_", dir=folder)))
+        where = str(files.parent)
+    count = stream_blocks(model, device, files)
+    say(f"the {count} blocks of the frozen base are kept in {where}; {HELD} at a time are on the device")
 
 
 def prepare_data(
@@ -322,6 +346,8 @@ def identity(plan: Plan, clips: Sequence[PlannedClip]) -> dict[str, object]:
         f"{c.record.file_name}\t{c.record.caption}\t{c.record.arc or c.record.emotion}\t{c.bucket}" for c in clips
     )
     settings = plan.config.to_dict()
+    for name in ("offload", "offload_folder"):  # where weights lie changes no number
+        del settings["model"][name]
     if not any(expert.label for expert in plan.family.experts):  # what says nothing of this model
         del settings["model"]["experts"]
     if not plan.family.gives_first_frame:

@@ -2,6 +2,12 @@
 
 import contextlib
 import dataclasses
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,6 +110,40 @@ def test_activations_are_those_of_a_real_step(variant, every):
     assert result.flop == flop
     if every != 1:
         assert result.parts[KEPT] == pytest.approx(step.saved(), rel=0.02)
+
+
+PROCESS = """
+import pathlib, re, sys
+sys.path[:0] = sys.argv[1:3]
+from test_forecast import RealStep, tiny, training_step
+
+def held(which):
+    return int(re.search(which + r":\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024
+
+step = RealStep(tiny(gradient_checkpointing=int(sys.argv[3]), latents=(5, 48, 48)))
+given = (step.model, step.batch, step.noise, step.noisy, step.sigma, "bf16")
+training_step(*given)  # what the first step loads and makes once
+before = held("VmRSS")
+pathlib.Path("/proc/self/clear_refs").write_text("5")
+training_step(*given)
+print("ROSE", held("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="reads Linux's counts, and glibc's threshold is fixed")
+@pytest.mark.parametrize("every", [0, 1])
+def test_a_process_grows_by_what_is_forecast(every):
+    """To the system, where the C library gives freed memory back at once (see `benchmarks/real_size.py`)."""
+    here = Path(__file__).parent
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PROCESS, str(here), str(here.parent), str(every)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    if "clear_refs" in done.stderr:
+        pytest.skip("the peak of a process cannot be set back here")
+    assert done.returncode == 0, done.stderr
+    parts = forecast(tiny(gradient_checkpointing=every, latents=(5, 48, 48))).parts
+    grown = int(re.search(r"ROSE (\d+)", done.stdout)[1])
+    assert grown == pytest.approx(parts[KEPT] + parts[WORKING], rel=0.1)
 
 
 def test_recomputing_every_block_keeps_little_beside_what_autograd_saves():
@@ -253,7 +293,7 @@ def test_advice_lists_what_helps_in_order_until_it_fits():
 
 def test_advice_says_nothing_that_does_not_help():
     assert forecast(tiny(), device_memory=2**40).advice() == []
-    done = tiny(gradient_checkpointing=1, optimizer_bytes=0.0, base_storage="nf4", latents=(1, 16, 16))
+    done = tiny(gradient_checkpointing=1, optimizer_bytes=0.0, streamed=True, latents=(1, 16, 16))
     assert not [line for line in forecast(done).advice() if "accelerate launch" not in line]
     # without recomputation autograd holds the cast weights, so storage alone must not be recommended
     assert forecast(tiny(base_storage="fp8")).total > forecast(tiny()).total

@@ -46,6 +46,7 @@ class Setup:
         device: "cuda" or "cpu".
         data_parallel: whether gradients are summed over processes, for which there are buckets of their size.
         offload: whether FSDP keeps weights and optimizer in the computer's memory.
+        streamed: whether the frozen blocks are kept away from the device (see `emogen.training.streaming`).
         ulysses: processes that share a clip's tokens.
         experts: transformers of this size that are trained, one a step.
         zero_stage, processes: DeepSpeed's, and over how many processes it divides the optimizer's state (and, from
@@ -68,6 +69,7 @@ class Setup:
     device: str = "cuda"
     data_parallel: bool = False
     offload: bool = False
+    streamed: bool = False
     ulysses: int = 1
     experts: int = 1
     zero_stage: int = 0
@@ -215,6 +217,7 @@ def setup_of(
         device=device,
         data_parallel=processes > 1 and not offload,
         offload=offload,
+        streamed=config.model.offload != "none",
         ulysses=config.run.ulysses,
         experts=len(family.experts),
         zero_stage=zero_stage,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from emogen.training.memory.footprint import EIGHT_BIT_STATE, Setup, count_weights
 from emogen.training.memory.trace import activations
+from emogen.training.streaming import HELD
 
 GIB = 2**30
 # What CUDA's context takes, and what its allocator loses to fragments: rules of thumb, not traced.
@@ -65,7 +66,8 @@ class Forecast:
         """Every part on a line, and the total."""
         setup, clips = self.setup, self.setup.batch_size
         notes = {
-            "frozen weights": f"{self.frozen_parameters:,} parameters, {_storage(setup)}",
+            "frozen weights": f"{self.frozen_parameters:,} parameters, {_storage(setup)}"
+            + f", {_held(setup)} of {setup.layers} blocks at a time" * setup.streamed,
             "trained weights": f"{self.trained_parameters:,} parameters, float32",
             "activations kept for backward": f"of {setup.layers - setup.recomputed} of {setup.layers} blocks",
             "working set": "of the largest moment" + (", one block recomputed" if setup.recomputed else ""),
@@ -112,9 +114,9 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     """The memory of a training step from the second on, when optimizer state and gradients are there.
 
     Samples and encoding have peaks of their own; `torch.compile` mostly keeps less. With `nf4` and `int8` activations
-    count as those of a 16-bit base, with `offload` weights as three blocks at a time, with `ulysses` activations as the
-    tokens' share, with ZeRO the optimizer's state and its copy of the weights as a process's share: reasoned, not
-    traced.
+    count as those of a 16-bit base, with `offload` weights as three blocks at a time, with `streamed` frozen ones as
+    two, with `ulysses` activations as the tokens' share, with ZeRO the optimizer's state and its copy of the weights as
+    a process's share: reasoned, not traced. It is of memory in use; what an allocator keeps beside it is not counted.
 
     Args:
         device_memory: bytes of the device, such as `torch.cuda.mem_get_info()[0]`; None: not known.
@@ -129,6 +131,7 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     kept_blocks = layers - setup.recomputed
     # FSDP holds a block in use, the next one, and the buffer that it arrives in; its optimizer is not on the device.
     held = min(layers, 3) if setup.offload else layers
+    base = _held(setup) if setup.streamed else held
     trained = weights.trained[0] + experts * layers * weights.trained[1]
     on_device = weights.trained[0] + experts * held * weights.trained[1]
     stepped = weights.trained[0] + held * weights.trained[1]
@@ -140,7 +143,7 @@ def forecast(setup: Setup, device_memory: int | None = None) -> Forecast:
     if setup.base_storage == "fp8":  # autograd keeps the weights of every block that it keeps
         copies *= kept_blocks + (setup.recomputed > 0)
     parts = {
-        "frozen weights": experts * (weights.frozen_bytes[0] + held * weights.frozen_bytes[1]),
+        "frozen weights": experts * (weights.frozen_bytes[0] + base * weights.frozen_bytes[1]),
         "cast copies of weights": copies,
         "trained weights": 4 * on_device,
         "gradients": 4 * stepped // (zero if setup.zero_stage > 1 else 1),
@@ -171,15 +174,24 @@ def _measures(setup: Setup) -> Iterator[tuple[str, Callable[[Setup], Setup]]]:
     if setup.optimizer_bytes > EIGHT_BIT_STATE:
         words = "--optimizer bitsandbytes.optim.AdamW8bit"
         yield words, lambda s: change(s, optimizer_bytes=EIGHT_BIT_STATE)
-    for storage in ("fp8", "nf4"):
+    for storage in ("fp8",) if setup.streamed else ("fp8", "nf4"):
         yield f"--base_storage {storage}", lambda s, storage=storage: change(s, base_storage=storage)
+    alone = not (setup.offload or setup.data_parallel or setup.zero_stage) and setup.ulysses == setup.processes == 1
+    if alone and not setup.streamed:
+        away = "group" if setup.device == "cuda" else "group_disk"
+        words = f"--offload {away}, with --gradient_checkpointing true and --base_storage same"
+        yield words, lambda s: change(s, streamed=True, gradient_checkpointing=1, base_storage="same")
     words = "accelerate launch --config_file configs/accelerate/one_gpu_offload.yaml, with --base_storage same"
-    yield words, lambda s: change(s, offload=True, base_storage="same")
+    yield words, lambda s: change(s, offload=True, streamed=False, base_storage="same")
     frames = setup.latents[0]
     while frames > setup.patch[0]:
         frames = (frames + 1) // 2 // setup.patch[0] * setup.patch[0]
         words = f"--num_frames {setup.family.temporal * (frames - 1) + 1}"
         yield words, lambda s, frames=frames: change(s, latents=(frames, *setup.latents[1:]))
+
+
+def _held(setup: Setup) -> int:
+    return min(setup.layers, HELD)
 
 
 def _storage(setup: Setup) -> str:
