@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import WanTransformer3DModel
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -56,6 +57,35 @@ def test_recomputing_some_blocks_changes_nothing(make_config, tmp_path):
         results[every] = moments(out, 1)
     for every in (True, 2, 3):
         assert all(torch.allclose(results[False][k], results[every][k], atol=1e-7, rtol=1e-4) for k in results[every])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"compile": True, "gradient_checkpointing": True},
+        {"compile": True, "gradient_checkpointing": 2, "fold_padding": True},
+        {"attention_backend": "native"},
+        {"attention_backend": "_native_math", "gradient_checkpointing": True},
+    ],
+    ids=str,
+)
+def test_faster_ways_take_the_same_step(make_config, tmp_path, monkeypatch, model):
+    """Compiled, with the graphs that training would get, but without a C++ compiler; and by other attentions."""
+    compiled, make = [], WanTransformer3DModel.compile_repeated_blocks
+
+    def without_a_compiler(transformer, **settings):
+        compiled.append(settings)
+        make(transformer, backend="aot_eager", **settings)
+
+    monkeypatch.setattr(WanTransformer3DModel, "compile_repeated_blocks", without_a_compiler)
+    results = []
+    for name, changes in (("plain", {}), ("fast", model)):
+        run(make_config(run={"max_train_steps": 1, "output_dir": str(tmp_path / name)}, model=changes))
+        results.append(moments(tmp_path / name, 1))
+    assert bool(compiled) == ("compile" in model)
+    plain, fast = results
+    assert plain.keys() == fast.keys()
+    assert all(torch.allclose(plain[name], fast[name], atol=1e-7, rtol=1e-4) for name in plain)
 
 
 def test_an_eight_bit_float_base_trains_nearly_the_same(make_config, tmp_path):
