@@ -12,7 +12,8 @@ DiffSynth-Studio: `benchmarks/train_step.py`.
 The forecast is of memory that is in use. glibc keeps freed blocks below a threshold, which it raises up to 32 MiB: a
 process that trains on short clips then holds holes beside what it uses. The run that is compared with the forecast
 reads its clips from the cache, since encoding is not forecast either, and has the threshold fixed, so that freed memory
-goes back at once; that costs it time. What the first run took, as everybody's does, is printed too.
+goes back at once; that costs it time. Both are beside what a dry run takes, which is Python and its libraries. What the
+first run took, as everybody's does, is printed too.
 """
 
 from __future__ import annotations
@@ -92,27 +93,20 @@ def make_clips(folder: Path, frames: int, height: int, width: int) -> None:
 
 
 class Run:
-    """A command, its words, its seconds and its memory: the peak in all, and that from the first training step on."""
+    """A command, its words, its seconds and the peak of its memory."""
 
     def __init__(self, *words: object, environment: Mapping[str, str] | None = None):
         command = [sys.executable, *map(str, words)]
         start = time.perf_counter()
-        self.said, self.peak, self.training_peak = "", 0, 0
+        self.said, self.peak = "", 0
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
-        training = False
         for line in process.stdout:
             self.said += line
             sys.stderr.write(line)
-            if "training:" in line and not training:  # the bar appears before the first step
-                training = True
-                self.peak = _high_water(process.pid)
-                _forget_high_water(process.pid)
-            now = _high_water(process.pid)
-            self.peak = max(self.peak, now)
-            self.training_peak = max(self.training_peak, now) if training else 0
+            self.peak = max(self.peak, _high_water(process.pid))
         self.status = process.wait()
         self.seconds = time.perf_counter() - start
         if self.status:
@@ -125,14 +119,6 @@ def _high_water(pid: int) -> int:
     except OSError:
         found = None
     return int(found[1]) * 1024 if found else 0
-
-
-def _forget_high_water(pid: int) -> None:
-    """From here on the peak is that of what follows (Linux; elsewhere it stays that of the whole run)."""
-    try:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-    except OSError:
-        print("the peak cannot be set back here; it is that of the whole run", file=sys.stderr)
 
 
 def forecast_of(said: str) -> int:
@@ -186,11 +172,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for what, run in rows:
         print(f"| {what} | {run.seconds:.0f} | {run.peak / GIB:.2f} |")
     expected = forecast_of(again.said)
-    found = again.training_peak - bare
+    found = again.peak - bare
     print(f"\nresumed: {'bit for bit the same weights' if exact else 'NOT the same weights'}")
     print(f"memory in use while it trains: {found / GIB:.2f} GiB beside {bare / GIB:.2f} of a dry run; "
           f"forecast {expected / GIB:.2f} ({expected / found - 1:+.1%})")  # fmt: skip
-    print(f"the same with what the C library keeps, after encoding: {(one.training_peak - bare) / GIB:.2f} GiB")
+    print(f"the first run, with what the C library keeps and what encoding took: {(one.peak - bare) / GIB:.2f} GiB")
     adapter = sum(file.stat().st_size for file in out.glob("*.safetensors"))
     print(f"exported: {', '.join(sorted(file.name for file in out.glob('*.safetensors')))} ({adapter / 2**20:.0f} MiB)")
 
