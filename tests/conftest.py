@@ -7,6 +7,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; threads
 
 import pytest
 
+LONG = ("walks/", "test_notebooks.py", "training/", "recipe/", "eval/", "studio/", "pipelines/", "curation/")
+"""What begins first: a worker takes a whole file, and others would wait for one that has just begun a long one."""
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, else as found. A file's own order stays."""
+
+    def rank(item):
+        name = item.path.as_posix().rpartition("/tests/")[2]
+        return next((place for place, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(autouse=True)
 def _attention_backend_of_the_process():

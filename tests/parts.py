@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import shutil
-import socket
+import runpy
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "walks"))
+from headless import NoBrowser, free_port, open_browser
 
 TINY_WAN = {
     "patch_size": (1, 2, 2),
@@ -60,9 +65,7 @@ def write_metadata(folder: Path, *rows: object) -> Path:
 
 def torchrun_command(processes: int, *words: object) -> list[str]:
     """The command that starts processes which train together, in the way of `torchrun`; for one use."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", processes, "--master_addr",
                "127.0.0.1", "--master_port", port, *words]  # fmt: skip
     return list(map(str, command))
@@ -82,18 +85,58 @@ def torchrun(*words: object, processes: int = 2, cwd: Path | None = None, **envi
     return done.stdout
 
 
+RANKS = multiprocessing.get_context("forkserver")
+RANKS.set_forkserver_preload([
+    "torch", "peft", "diffusers.pipelines.wan.pipeline_wan", "diffusers.models.transformers.transformer_wan",
+    "transformers.models.umt5.modeling_umt5", "emogen.training.run", "emogen.pipelines.wan",
+])  # fmt: skip
+
+
+def ranks(script: Path, *words: object, processes: int = 2, cwd: Path | None = None) -> str:
+    """What processes that train together print: a script with the environment that `torchrun` gives each of them.
+
+    They are forked from one process that has imported the libraries and done nothing else, for importing them is what
+    most of such a test would take. Launchers are tested in test_launching.py. All must end well, and in time.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        said, port = Path(folder) / "said", str(free_port())
+        common = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+                               "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}  # fmt: skip
+        started = []
+        for rank in range(processes):
+            own = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            command = [str(script), *map(str, words)]
+            started.append(RANKS.Process(target=_rank, args=(command, own, str(cwd or Path.cwd()), str(said))))
+            started[-1].start()
+        end = time.monotonic() + 500
+        for process in started:
+            process.join(max(0.0, end - time.monotonic()))
+        for process in started:
+            process.kill()
+            process.join(60)
+        text = said.read_text(errors="replace") if said.exists() else ""
+        assert [process.exitcode for process in started] == [0] * processes, text[-6000:]
+        return text
+
+
+def _rank(words: list[str], environment: dict[str, str], cwd: str, said: str) -> None:
+    """Be a script started afresh, but for what is imported already."""
+    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).parent))
+    runpy.run_path(words[0], run_name="__main__")
+
+
 def chromium(width: int = 1280, height: int = 860) -> Iterator[Any]:
     """A headless browser for a fixture (`yield from chromium()`); the test is skipped, with the reason, without one."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("there is no Chromium with its driver here")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"):
-        options.add_argument(flag)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_page_load_timeout(90)
-    browser.set_window_size(width, height)
+    try:
+        browser = open_browser(width, height)
+    except NoBrowser as error:
+        pytest.skip(str(error))
     yield browser
     browser.quit()

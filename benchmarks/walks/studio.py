@@ -1,111 +1,145 @@
-"""The page's walk: emogen studio opened in a headless browser, a clip made, every tab looked at.
+"""The page's walk: a clip made, clips labelled, a model trained on them and judged, all in a headless browser.
 
-python benchmarks/walks/studio.py --work FOLDER [--pictures docs/pictures]
+python benchmarks/walks/studio.py --work FOLDER [--pictures docs/pictures] [--quick]
 
 It needs the extra `studio`, selenium, and Chromium with its driver.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import time
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from walk import BROWSERS, StepFailed, Walk, command_line
+import yaml
+from headless import NoBrowser, Person, free_port
+from walk import Walk, command_line
 
-PATIENCE = 300
-TABS = ("Make", "Data", "Train", "Evaluate")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+FEW = "--validation_steps 0 --train_batch_size 2 --lr_warmup_steps 0 --height 32 --width 32"
+"""Options of a training that takes seconds."""
+ENOUGH = "--num_stickers 90 --train_batch_size 8 --lr_warmup_steps 5 --logging_steps 2 --validation_steps 10 \
+--validation_clips 9 --preview_steps 40 --num_inference_steps 8"
+"""Options of a training in minutes that shows curves."""
 
 
-def open_browser(width: int, height: int):
-    """Headless Chromium under selenium, or None where one of them is missing."""
-    programs = [next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")]
-    try:
-        from selenium import webdriver
-    except ImportError:
-        return None
-    if None in programs:
-        return None
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
-    driver.set_page_load_timeout(PATIENCE)
-    driver.set_window_size(width, height)
-    return driver
+def shoot(walk: Walk, name: str, top: str = "") -> None:
+    """Keep what the browser shows, once a part of the page is scrolled to its upper edge."""
+    browser = walk.browser()
+    script = (
+        "const e = arguments[0] && document.querySelector(arguments[0]); if (e) e.scrollIntoView(); else scrollTo(0, 0)"
+    )
+    browser.execute_script(script, top)
+    shot = walk.work.parent / f"{name}.png"
+    browser.save_screenshot(str(shot))
+    walk.keep(shot, f"{name}.webp", width=640, quality=30)
 
 
-def wait_for(driver, css: str, text: str = ""):
-    """The first displayed element with a text, when there is one."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
+def make(walk: Walk, person: Person, number: int = 1) -> None:
+    """Press an emotion and Generate; a clip comes (by the trained weights, once they are open), and it is judged."""
+    person.press("#emotions [data-name=fear]")
+    person.sees("#asked code", "fear")
+    person.writes("#seed", str(number))
+    if walk.quick:
+        person.writes("#steps", "2")
+    before = len(walk.browser().find_elements("css selector", "#gallery .card"))
+    person.press("#generate")
+    person.until(lambda: len(walk.browser().find_elements("css selector", "#gallery .card")) > before, "another clip")
+    person.ends("#notice", "Done")
+    person.still("#clip")
+    person.sees("#reading", "As the judge reads it")
 
-    def look(page):
-        return next((e for e in page.find_elements(By.CSS_SELECTOR, css) if e.is_displayed() and text in e.text), None)
 
-    return WebDriverWait(driver, PATIENCE, 0.2).until(look, f"{css} with {text!r}")
+def label(walk: Walk, person: Person, clips: int) -> str:
+    """Drop clips with their captions, label each, and write the set; returns its folder."""
+    draw = "from emogen.stickers.dataset import write_sticker_dataset as draw"
+    walk.type(f"python -c \"{draw}; draw('drawn', 18)\"", counts=False)
+    rows = [json.loads(line) for line in (walk.work / "drawn/metadata.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if row["emotion"] != "neutral"][:clips]
+    files: list[Path] = []
+    for row in rows:
+        clip = walk.work / "drawn" / row["file_name"]
+        clip.with_suffix(".txt").write_text(row["caption"])
+        files += [clip, clip.with_suffix(".txt")]
+    felt = {Path(row["file_name"]).name: row["emotion"] for row in rows}
+    person.press("#rooms button[role=tab]", "Data")
+    person.gives("#drop", *files)
+    person.sees("#data-problems", f"0 of {clips} clips are ready")
+    person.press("#data-gallery .card")
+    for done in range(1, clips + 1):
+        shown = person.until(lambda: next((n for n in felt if n in person.sees("#data-clip").text), None), "a clip")
+        person.press(f"#data-labels [data-name={felt.pop(shown)}]")
+        person.sees("#data-problems", f"{done} of {clips} clips are ready")
+        if done == clips - 1:
+            person.still("#data-gallery")
+            shoot(walk, "studio_data")
+    person.press("#data-write")
+    person.ends("#data-notice", "The data set is written")
+    person.press("#rooms button[role=tab]", "Train")
+    field = "#train-data textarea, #train-data input"
+    return person.until(lambda: person.found(field).get_attribute("value"), "the set, under Train")
 
 
-def shoot(walk: Walk, driver, name: str) -> None:
-    """Keep what the browser shows."""
-    shot = walk.work / f"{name}.png"
-    driver.save_screenshot(str(shot))
-    walk.keep(shot, f"{name}.webp", width=600, quality=32)
+def train(walk: Walk, person: Person) -> None:
+    """Look at what it takes, start it, watch its curves, and open what came of it."""
+    person.writes("#train-output", "runs/mine")
+    person.writes("#train-steps", "2" if walk.quick else "40")
+    person.writes("#train-more", FEW if walk.quick else ENOUGH)
+    if not walk.quick:
+        person.writes("#train-data", "")  # the configuration's own, of which there are more
+        person.press("#train-dry")
+        person.ends("#train-notice", "This would run")
+        person.sees("#train-table", "memory forecast")
+    person.press("#train-start")
+    person.ends("#train-status", "Finished")
+    person.sees("#train-charts svg")
+    if not walk.quick:
+        person.still("#train-previews")
+        shoot(walk, "studio_train", top="#rooms")
+    person.press("#train-open")
+    person.sees("#model", "runs/mine")  # the page goes there by itself
+
+
+def evaluate(walk: Walk, person: Person) -> None:
+    """Have a benchmark run with the trained weights beside its systems, and see the report."""
+    config = yaml.safe_load((walk.work / "configs/eval/tiny.yaml").read_text())
+    kept = ("drawn", "sentence") if walk.quick else ("drawn", "sentence", "emogen")
+    config["systems"] = {name: config["systems"][name] for name in kept}
+    config |= {"num_prompts": {"rendered": 1}, "generation": {"num_inference_steps": 2 if walk.quick else 10}}
+    (walk.work / "configs/eval/tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    person.press("#rooms button[role=tab]", "Evaluate")
+    person.writes("#eval-adapter", "runs/mine")
+    person.writes("#eval-prompts", "1")
+    person.press("#eval-start")
+    person.ends("#eval-status", "Finished")
+    frame = person.sees("#eval-report iframe")
+    person.until(lambda: "yours" in (frame.get_attribute("srcdoc") or ""), "the report with the trained weights")
+    shoot(walk, "studio_evaluate", top="#rooms")
 
 
 def walk_on(walk: Walk) -> None:
-    """Open the page, make a clip, look at the tabs; and at a phone's width."""
-    driver = open_browser(1280, 1000)
-    if driver is None:
-        print("no selenium, or no Chromium with its driver: the page is not walked")
-        return
-    port = free_port()
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    env |= {"PATH": f"{walk.programs}{os.pathsep}{env['PATH']}"}
-    log = open(walk.work / "studio.log", "w")  # noqa: SIM115
-    server = subprocess.Popen(
-        ["emogen", "studio", "--no_browser", "--port", str(port)], cwd=walk.work, env=env, stdout=log, stderr=log
-    )
+    """Make, Data, Train, Evaluate, in this order; and the page at a phone's width."""
     try:
-        address, end = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if server.poll() is not None or time.monotonic() > end:
-                raise StepFailed(f"emogen studio did not open: {Path(log.name).read_text()[-2000:]}")
-            time.sleep(0.5)
-        driver.get(address)
-        wait_for(driver, "#emotions [data-name=fear]").click()
-        wait_for(driver, "#generate").click()
-        wait_for(driver, "#clip img, #clip video")
-        wait_for(driver, "#notice", "Done")
-        shoot(walk, driver, "studio_make")
-        for tab in TABS[1:]:
-            wait_for(driver, "button[role=tab]", tab).click()
-            time.sleep(2)
-            shoot(walk, driver, f"studio_{tab.lower()}")
-        driver.set_window_size(500, 900)
-        driver.get(address)
-        wait_for(driver, "#emotions [data-name=fear]")
-        shoot(walk, driver, "studio_phone")
-    finally:
-        driver.quit()
-        server.terminate()
-        server.wait(60)
-        log.close()
+        browser = walk.browser()
+    except NoBrowser as error:
+        walk.left_out.append(f"the page was not walked: {error}")
+        return
+    browser.set_window_size(1280, 1000)
+    port = free_port()
+    command = ["emogen", "studio", "--no_browser", "--port", str(port)]
+    with walk.serving(command, port, "studio.log") as address:
+        person = Person(browser, address)
+        make(walk, person)
+        shoot(walk, "studio_make")
+        label(walk, person, 2 if walk.quick else 8)
+        train(walk, person)
+        evaluate(walk, person)
+        person.press("#rooms button[role=tab]", "Make")
+        make(walk, person, 2)
+        walk.made("outputs/studio/*.webp", at_least=2)
+        browser.set_window_size(500, 900)
+        person = Person(browser, address)
+        person.sees("#emotions [data-name=fear]")
+        shoot(walk, "studio_phone")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

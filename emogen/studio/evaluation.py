@@ -21,13 +21,13 @@ REPORT = "report.html"
 
 
 def benchmarks() -> list[str]:
-    """The benchmarks of this checkout, or of the folder that the studio was started in; the quickest first."""
+    """The benchmarks of the folder that the studio was started in, and of this checkout; the quickest first."""
     found: dict[Path, str] = {}
     for home in (Path.cwd(), Path(emogen.__file__).parents[1]):
         for path in sorted((home / "configs" / "eval").glob("*.yaml")):
             if path.stem != "controls":
                 found.setdefault(path.resolve(), str(path.relative_to(home)) if home == Path.cwd() else str(path))
-    return sorted(found.values(), key=lambda name: (Path(name).stem != "tiny", name))
+    return sorted(found.values(), key=lambda name: (Path(name).stem != "tiny", Path(name).is_absolute(), name))
 
 
 @dataclass(frozen=True)

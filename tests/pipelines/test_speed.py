@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import PyramidAttentionBroadcastConfig, WanPipeline
 from diffusers.models.attention_dispatch import AttentionBackendName
-from parts import torchrun
+from parts import ranks
 
 from emogen.emotion.given import read_emotion
 from emogen.models.encoder import emotion_tensors
@@ -292,7 +292,7 @@ def test_what_depends_on_the_model(make_pipe, make_transformer, dressed, tmp_pat
 
 
 def test_two_processes_share_a_clip():
-    said = torchrun(Path(__file__).parent / "ranked_speed.py")
+    said = ranks(Path(__file__).parent / "ranked_speed.py")
     assert said.count("shared") == 2, said[-3000:]
 
 

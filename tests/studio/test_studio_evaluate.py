@@ -54,6 +54,14 @@ def test_the_quickest_benchmark_comes_first():
     assert names[0] == "tiny.yaml" and "controls.yaml" not in names and "embedded.yaml" in names
 
 
+def test_benchmarks_of_the_folder_that_it_was_started_in_come_before_the_checkout_s(tmp_path, monkeypatch):
+    (tmp_path / "configs/eval").mkdir(parents=True)
+    (tmp_path / "configs/eval/tiny.yaml").write_text(TINY.read_text())
+    monkeypatch.chdir(tmp_path)
+    first, second = benchmarks()[:2]
+    assert first == "configs/eval/tiny.yaml" and Path(second) == TINY
+
+
 def test_the_report_is_shown_once_it_is_there(engine, tmp_path):
     gr = pytest.importorskip("gradio", reason="gradio is not installed (the studio extra)")
     from emogen.studio.evaluate_tab import EvaluateActions

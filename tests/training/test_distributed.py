@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.commands.config import load_config_from_file
-from parts import torchrun
+from parts import ranks
 from safetensors.torch import load_file
 
 from emogen.training.run import run
@@ -18,7 +18,7 @@ ACCELERATE = Path(__file__).parents[2] / "configs/accelerate"
 def launch(config, *words, processes=2):
     path = Path(config.run.output_dir).with_suffix(".json")
     path.write_text(json.dumps(config.to_dict()))
-    return torchrun(SCRIPT, path, *words, processes=processes, cwd=path.parent)
+    return ranks(SCRIPT, path, *words, processes=processes, cwd=path.parent)
 
 
 # plain gradient descent: Adam would blow rounding up where a gradient is all but zero
