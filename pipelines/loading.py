@@ -40,6 +40,7 @@ def open_pipeline(
     load: str = "both",
     loras: LoraOptions | None = None,
     speed: SpeedOptions | None = None,
+    preset: str | None = None,
 ) -> Any:
     """The one way that commands open a pipeline: model, adapter, LoRAs, device and speed options, in that order.
 
@@ -57,6 +58,7 @@ def open_pipeline(
         load: what of the adapter's folder: "both", "adapter", or "lora" alone.
         loras: LoRAs beside the emotion's, and the weight of the emotion's own (see `add_loras`).
         speed: what to switch on; `pipe.switched_on` says in words what that was.
+        preset: a way of sampling (`emogen.pipelines.presets`); the embedded model gets its own LoRA for it.
 
     Raises:
         ValueError: an argument is none of the above, or a part does not fit the model.
@@ -65,6 +67,7 @@ def open_pipeline(
     from emogen.models.lora import read_lora
     from emogen.models.weights import LORA_NAMES
     from emogen.pipelines.composition import add_loras, check_fits
+    from emogen.pipelines.presets import apply_preset, loras_for
 
     _check_arguments(adapter, kind, dtype, load)
     _be_quiet()
@@ -73,6 +76,7 @@ def open_pipeline(
     if dtype != "stored":
         numbers = getattr(torch, dtype or ("float32" if device.type == "cpu" else "bfloat16"))
     pipe, kind = _open_model(model, kind, numbers)
+    loras = loras_for(preset, model, kind, loras)
     found = find_adapter(adapter, kind)
     if found is not None and load == "lora":
         if (Path(found) / LORA_NAMES["transformer_2"]).is_file():
@@ -86,6 +90,8 @@ def open_pipeline(
         pipe.load_emotion_adapter(found, load_lora=load == "both")
     if loras is not None and loras.any:
         add_loras(pipe, loras.specs, loras.emotion_weight)
+    if preset is not None:
+        apply_preset(pipe, preset)
     if speed is None or not speed.places_model:
         pipe.to(device)
     if speed is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emogen.pipelines.composition import LoraOptions
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,11 @@ class Preset:
     steps: int
     guidance: float
     shift: float
+
+    @property
+    def call(self) -> dict[str, Any]:
+        """As arguments of a pipeline's call."""
+        return {"num_inference_steps": self.steps, "guidance_scale": self.guidance}
 
 
 PRESETS = {"fast": Preset(steps=4, guidance=1.0, shift=5.0)}
@@ -48,6 +56,22 @@ def apply_preset(pipe: Any, name: str) -> None:
         flow_shift=preset.shift,
         num_train_timesteps=1000,
     )
-    pipe.generation_defaults = replace(
-        pipe.generation_defaults, num_inference_steps=preset.steps, guidance_scale=preset.guidance
-    )
+    pipe.generation_defaults = replace(pipe.generation_defaults, **preset.call)
+
+
+def own_lora(name: str | None, model: Any, kind: str) -> str | None:
+    """The folder of the LoRA with which a model that the package ships takes a preset's few steps; None for others."""
+    from emogen.embedded import embedded_fast
+
+    return embedded_fast() if name == "fast" and str(model) == "embedded" and kind == "text" else None
+
+
+def loras_for(name: str | None, model: Any, kind: str, loras: LoraOptions | None) -> LoraOptions | None:
+    """The LoRAs of a call and the one that the model needs for a preset."""
+    from emogen.pipelines.composition import LoraOptions, LoraSpec
+
+    own = own_lora(name, model, kind)
+    if own is None:
+        return loras
+    loras = loras or LoraOptions()
+    return replace(loras, specs=(LoraSpec(own), *loras.specs))

@@ -207,6 +207,21 @@ class ImageToVideo(_Part):
     steady: Share = 0.2
 
 
+class Fast(_Part):
+    """The LoRA of few jumps.
+
+    Attributes:
+        clips: of the teacher. between: its steps to a jump.
+        own: share of the batches that start where the student's own jumps have brought it.
+    """
+
+    schedule: Schedule
+    clips: Count
+    between: Count = 3
+    rank: Count = 32
+    own: Share = 0.4
+
+
 class Reader(_Part):
     """A `ClipClassifier`: a judge, the content reader, or the reader of well-formedness.
 
@@ -237,6 +252,7 @@ class Recipe(_Part):
     text: Text
     base: Base
     emotion: Emotion
+    fast: Fast
     i2v: ImageToVideo
     i2v_emotion: Emotion
     judge: Reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from recipe import make_base, make_emotion, make_readers
+from recipe import fast, make_base, make_emotion, make_readers
 from recipe.card import card
 from recipe.config import Recipe, Schedule
 from recipe.figures import figures
@@ -75,6 +75,23 @@ STAGES = (
         make_emotion.adapter,
         ("emotion",),
         ("model", "dataset"),
+    ),
+    Stage(
+        "trajectories",
+        "let the guided model sample what the emotion stage was shown, to be learned in few jumps",
+        fast.trajectories,
+        ("fast.clips", "fast.between", "fast.schedule.seed", *_DATA),
+        ("adapter",),
+        shared=True,
+    ),
+    Stage(
+        "fast",
+        "distil it into a LoRA for `--preset fast`",
+        fast.fast,
+        ("fast",),
+        ("trajectories",),
+        _schedule("fast"),
+        shared=True,
     ),
     Stage(
         "turns",
@@ -173,6 +190,6 @@ STAGES = (
         "sizes, steps, times and held-out figures of all parts",
         card,
         (),
-        ("figures", "i2v_adapter"),
+        ("figures", "i2v_adapter", "fast"),
     ),
 )

@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emogen.collecting import not_collecting
 from emogen.commands.sample_options import build_parser
 from emogen.commands.sample_request import ALL, Job, RequestError, parse, read_batch, read_job
 from emogen.commands.sample_set import emotions_of, is_set, set_jobs
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(parser, argv)
         jobs = _jobs(args)
         _check_run(args, jobs)
-        check_device(args.device)
+        with not_collecting():
+            check_device(args.device)
     except ValueError as error:
         parser.error(str(error))
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -51,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     handlers = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if args.batch is not None or is_set(args):
-            from emogen.commands.sample_batch import run_batch
+            with not_collecting():
+                from emogen.commands.sample_batch import run_batch
 
             return run_batch(args, jobs)
         return _run_one(args, jobs[0], start)
@@ -131,17 +134,18 @@ def _check_kinds(model: str | ModelFiles | None, jobs: Sequence[Job]) -> None:
 
 
 def _run_one(args: Namespace, job: Job, start: float) -> int:
-    from emogen.commands.sample_run import Chooser, load, make, prepare
-    from emogen.media.reader import probe
+    with not_collecting():
+        from emogen.commands.sample_run import Chooser, load, make, prepare
+        from emogen.media.reader import probe
 
-    _say_versions(args)
-    chooser = Chooser(args.judge)
-    try:
-        if job.options.best_of > 1:
-            chooser.load()
-        pipe = load(args, job.kind)
-    except _EXPECTED as error:
-        return fail(error, 2)
+        _say_versions(args)
+        chooser = Chooser(args.judge)
+        try:
+            if job.options.best_of > 1:
+                chooser.load()
+            pipe = load(args, job.kind)
+        except _EXPECTED as error:
+            return fail(error, 2)
     prepare(pipe, args, args.quiet)
     try:
         (made,) = make(pipe, [job], chooser)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from emogen.collecting import not_collecting
 from emogen.commands.sample_options import ENLARGE_TO
 from emogen.commands.sample_request import (
     ALL,
@@ -36,6 +37,7 @@ _CALL = ("num_frames", "height", "width", "num_inference_steps", "guidance_scale
          "emotion_guidance_scale", "guidance_interval")  # fmt: skip
 
 
+@not_collecting()
 def load(args: Namespace, kind: str) -> Any:
     """The pipeline that the options ask for, with adapter, LoRAs and speed options (`pipe.switched_on`).
 
@@ -47,8 +49,9 @@ def load(args: Namespace, kind: str) -> Any:
     from emogen.pipelines.model_files import model_from_args
     from emogen.pipelines.speed_options import speed_from_args
 
+    model = model_from_args(args) or "embedded"
     pipe = open_pipeline(
-        model_from_args(args) or "embedded",
+        model,
         adapter_of(args),
         kind=kind,
         device=args.device,
@@ -56,16 +59,16 @@ def load(args: Namespace, kind: str) -> Any:
         load="adapter" if args.no_lora else "both",
         loras=loras_from_args(args),
         speed=speed_from_args(args),
+        preset=args.preset,
     )
     if args.preset is not None:
-        from emogen.pipelines.presets import PRESETS, apply_preset
+        from emogen.pipelines.presets import PRESETS, own_lora
 
-        apply_preset(pipe, args.preset)
         preset = PRESETS[args.preset]
         pipe.switched_on.append(
             f"preset {args.preset}: {preset.steps} steps, guidance {preset.guidance:g}, shift {preset.shift:g}"
         )
-        if not args.lora:
+        if not args.lora and own_lora(args.preset, model, kind) is None:
             pipe.switched_on.append(
                 f"note: --preset {args.preset} is for step-distilled models; unless the model is one, give such a LoRA "
                 "with --lora"

@@ -38,6 +38,16 @@ def embedded_adapter() -> str:
     return _folder("adapter", "config.json")
 
 
+def embedded_fast() -> str:
+    """Folder of a LoRA with which the embedded text-to-video model takes 4 steps without guidance: for `--lora` beside
+    `--preset fast`, which loads it by itself.
+
+    Raises:
+        FileNotFoundError: the weights are not installed.
+    """
+    return _folder("fast", "pytorch_lora_weights.safetensors")
+
+
 def embedded_i2v_model() -> str:
     """Folder of the embedded image-to-video model: for `EmotionWanImageToVideoPipeline`, or diffusers' own.
 

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from emogen.emotion import MIKELS, parse_emotion
 from emogen.eval.judges.spec import JudgeError, check_spec, judge_name, refuse_remote_code
 from emogen.eval.metrics.choose import MetricError, check_needs, metric_classes
+from emogen.pipelines.presets import PRESETS
 from emogen.settings import ConfigError, Document, build, read_yaml, refuser
 from emogen.settings.types import Flag, Free, Name, Several, Text, Whole
 
@@ -45,6 +46,8 @@ class SystemConfig:
         pipeline: name of a diffusers pipeline class, for models other than Wan.
         adapter: an adapter folder, a hub id, "embedded" or "embedded_i2v".
         load: what of the adapter folder: "both", "adapter" or "lora".
+        preset: "fast": few steps without guidance (`emogen.pipelines.presets`).
+        lora: LoRAs beside the emotion's, FILE_OR_ID or FILE_OR_ID:WEIGHT.
         emotion: "adapter" (`emotion=`), "sentence" (EmoVid's sentence in the prompt) or "none".
         clips: a folder of finished clips with a metadata.jsonl (`file_name`, `prompt`, `emotion`, `seed`), or
             "stickers", which draws the stickers that the prompts name: what a perfect model would make; or "data", the
@@ -57,10 +60,17 @@ class SystemConfig:
     pipeline: Name | None = None
     adapter: Name | None = None
     load: Literal["both", "adapter", "lora"] = "both"
+    preset: Literal["fast"] | None = None
+    lora: tuple[Name, ...] = ()
     image: Flag = False
     emotion: Literal["adapter", "sentence", "none"] = "adapter"
     clips: Name | None = None
     call: Free = Field(default_factory=dict)
+
+    def options(self, generation: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of its pipeline's call: `generation`, over it what the preset sets, over that its own."""
+        preset = PRESETS[self.preset].call if self.preset else {}
+        return {**generation, **preset, **self.call}
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})

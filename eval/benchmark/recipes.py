@@ -15,6 +15,8 @@ from typing import Any
 from emogen.eval.benchmark.config import SystemConfig
 from emogen.files import fingerprint_bytes, fingerprint_file, fingerprint_value
 from emogen.made import Recipe
+from emogen.pipelines.composition import LoraOptions, LoraSpec
+from emogen.pipelines.presets import loras_for
 from emogen.versions import versions
 
 _SAMPLE, _SAMPLES, _WHOLE = 1 << 18, 64, 1 << 25
@@ -44,11 +46,11 @@ class Recipes:
         kind = system.pipeline, system.image
         if kind not in self._defaults:
             self._defaults[kind] = default_options(system)
-        options = {**self._defaults[kind], **self.generation, **system.call}
+        options = {**self._defaults[kind], **system.options(self.generation)}
         adapter = self._of(system.adapter, _adapter_print, system.image)
         return {
             "ask": dict(ask), "options": {name: _plain(value) for name, value in options.items()},
-            "way": {key: getattr(system, key) for key in ("emotion", "load", "image", "pipeline")},
+            "way": {key: getattr(system, key) for key in ("emotion", "load", "image", "pipeline")} | self._more(system),
             "weights": {"model": self._of(system.model, _model_print, system.image), "adapter": adapter},
             "versions": self._versions,
         }  # fmt: skip
@@ -56,6 +58,13 @@ class Recipes:
     def drawn(self, sticker: Any) -> Recipe:
         """Of a sticker that is drawn."""
         return {"sticker": dataclasses.asdict(sticker), "versions": {"emogen": self._versions["emogen"]}}
+
+    def _more(self, system: SystemConfig) -> dict[str, Any]:
+        """The preset, and every LoRA by its content with its weight; nothing where there is none."""
+        kind = "image" if system.image else "text"
+        loras = loras_for(system.preset, system.model, kind, LoraOptions(tuple(map(LoraSpec.parse, system.lora))))
+        found = [[self._of(spec.source, _adapter_print, system.image), spec.weight] for spec in loras.specs]
+        return {name: value for name, value in (("preset", system.preset), ("lora", found)) if value}
 
     def _of(self, source: str | None, read: Callable[[Path], str], image: bool) -> Any:
         from emogen.pipelines.loading import find_adapter, find_model

@@ -164,7 +164,7 @@ def _sample(
         for part in by_prompt.values():
             states = [EmotionState.of(item.emotion) for item in part]
             texts = [item.prompt.text for item in part]
-            call: dict[str, Any] = {**config.generation, **system.call}
+            call = system.options(config.generation)
             if system.emotion == "sentence":
                 limit = call.get("max_sequence_length") or _text_length(pipe)
                 texts = fit_prompts(pipe.tokenizer, limit, texts, [emotion_prompt(state) for state in states])
@@ -212,13 +212,16 @@ def load_system(system: SystemConfig) -> Any:
     Raises:
         EvalConfigError: the model or adapter cannot be had, or do not fit.
     """
+    from emogen.pipelines.composition import LoraOptions, LoraSpec
     from emogen.pipelines.loading import best_device, open_pipeline
 
     kind = system.pipeline or ("image" if system.image else "text")
     # on a CPU, weights stay as they are stored, and `computing` sees to the rest
     dtype = "stored" if best_device() == "cpu" else None
     try:
-        pipe = open_pipeline(system.model, system.adapter, kind=kind, dtype=dtype, load=system.load)
+        loras = LoraOptions(tuple(LoraSpec.parse(text) for text in system.lora))
+        options = {"kind": kind, "dtype": dtype, "load": system.load, "loras": loras, "preset": system.preset}
+        pipe = open_pipeline(system.model, system.adapter, **options)
     except (OSError, ValueError) as error:
         raise EvalConfigError(f"systems.{system.name}: {error}") from error
     pipe.set_progress_bar_config(disable=True)

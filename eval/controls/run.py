@@ -113,7 +113,7 @@ def generate(config: ControlsConfig, asks: Sequence[Ask], out: Path, quiet: bool
                for i in range(0, len(group), config.batch_size)]  # fmt: skip
     with tqdm(total=len(todo), desc="clips", unit="clip", disable=quiet) as bar:
         for part in batches:
-            call = {**config.generation, **config.system.call}
+            call = config.system.options(config.generation)
             noise = [torch.Generator().manual_seed(noise_seed(ask.seed, ask.number)) for ask in part]
             with computing():
                 made = pipe(

@@ -91,7 +91,7 @@ class ClipClassifier(nn.Module):
     def from_pretrained(cls, folder: str | Path) -> ClipClassifier:
         """The classifier of a folder, in float32 and ready to read clips.
 
-        A matrix may be stored in 8 bits: int8 `NAME` with `NAME.scale` [rows, 1], whose product is the matrix (see
+        A weight may be stored in 8 bits: int8 `NAME` with `NAME.scale` [rows, 1, ...], whose product it is (see
         `in_8_bits`).
 
         Raises:
@@ -150,15 +150,15 @@ class ClipClassifier(nn.Module):
 
 
 def in_8_bits(weights: dict[str, torch.Tensor], names: Sequence[str]) -> dict[str, torch.Tensor]:
-    """The weights with some matrices in 8 bits, a scale a row: half the bytes of 16 bits.
+    """The weights with some in 8 bits, a scale a row: half the bytes of 16 bits.
 
     Args:
-        weights: as stored; names: of matrices [rows, columns].
+        weights: as stored; names: of matrices [rows, columns] and of convolutions [channels, ...].
     """
     found = dict(weights)
     for name in names:
         matrix = weights[name].float()
-        scale = matrix.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        scale = matrix.abs().amax(tuple(range(1, matrix.ndim)), keepdim=True).clamp(min=1e-12) / 127
         found[name] = (matrix / scale).round().to(torch.int8)
         found[name + _SCALE] = scale
     return found

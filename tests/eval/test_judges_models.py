@@ -121,8 +121,8 @@ def test_models_that_cannot_judge_are_named(tmp_path, llava):
         VLMJudge(plain)
 
 
-def test_a_matrix_in_8_bits_reads_as_its_original(tmp_path):
-    """A classifier stored with a matrix in 8 bits answers as before to about a hundredth, and takes less room."""
+def test_weights_in_8_bits_read_as_their_originals(tmp_path):
+    """A classifier with a matrix and a convolution in 8 bits answers as before to a hundredth, and takes less room."""
     from safetensors.torch import load_file, save_file
 
     from emogen.eval.judges.classifier import ClipClassifier, in_8_bits
@@ -133,7 +133,7 @@ def test_a_matrix_in_8_bits_reads_as_its_original(tmp_path):
     whole.save_pretrained(tmp_path / "small")
     file = tmp_path / "small" / "diffusion_pytorch_model.safetensors"
     before = file.stat().st_size
-    save_file(in_8_bits(load_file(file), ["mix.0.weight"]), file)
+    save_file(in_8_bits(load_file(file), ["mix.0.weight", "stages.5.conv2.weight"]), file)
     small = ClipClassifier.from_pretrained(tmp_path / "small")
     clips = torch.rand(4, 3, 3, 16, 16)
     assert file.stat().st_size < 0.8 * before and not small.training

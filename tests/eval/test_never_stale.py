@@ -55,6 +55,24 @@ def change_bytes(path):
     path.write_bytes(content)
 
 
+def test_a_preset_goes_before_the_options_of_all_and_counts_with_its_loras(used):
+    root, run = used
+    lora = root / "style.safetensors"
+    lora.write_bytes(b"first")
+    fast = {"preset": "fast", "call": {"num_inference_steps": 5}}
+    assert run(**{"with": fast})[1] == 2 and run(**{"with": fast})[1] == 0
+    assert run(**{"with": fast | {"lora": [f"{lora}:0.5"]}})[1] == 2
+    lora.write_bytes(b"other")
+    assert run(**{"with": fast | {"lora": [f"{lora}:0.5"]}})[1] == 2
+    plain, own = (
+        eval_config({"name": "t", "prompts": str(root / "prompts.jsonl"), "systems": {"s": system}}).systems[0]
+        for system in ({"model": "embedded", "emotion": "none", **more} for more in ({"preset": "fast"}, fast))
+    )
+    given = {"num_inference_steps": 10, "height": 32}
+    assert plain.options(given) == {"num_inference_steps": 4, "guidance_scale": 1.0, "height": 32}
+    assert own.options(given)["num_inference_steps"] == 5
+
+
 def test_nothing_changed_nothing_is_made(used, capsys):
     root, run = used
     assert run()[1] == 0

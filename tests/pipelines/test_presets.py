@@ -8,7 +8,8 @@ from test_published_loras import distilled
 from emogen.commands.sample import main as sample
 from emogen.media.reader import read_metadata
 from emogen.pipelines.composition import add_loras
-from emogen.pipelines.presets import apply_preset
+from emogen.pipelines.loading import open_pipeline
+from emogen.pipelines.presets import apply_preset, loras_for
 
 LEVELS = [5 * u / (1 + 4 * u) for u in (1, 0.75, 0.5, 0.25)]
 UNSAID = {"num_inference_steps": None, "guidance_scale": None}  # as if they were not given
@@ -67,6 +68,24 @@ def test_with_a_distilled_lora(make_pipe, config, train, generate, tmp_path):
     add_loras(pipe, [f"{file}:0.5"])
     fear, joy = (generate(pipe, emotion=emotion, **size, **UNSAID) for emotion in ("fear", "joy"))
     assert (fear - before).abs().mean() > 1e-3 and (fear - joy).abs().mean() > 1e-4
+
+
+def test_the_embedded_model_brings_its_own_lora():
+    """Four steps with it come nearer to the guided clip than four without it, with and without other LoRAs' weights."""
+    call = {"prompt": "a flat sticker of a round yellow face", "emotion": "joy", "output_type": "latent"}
+
+    def clip(preset, **more):
+        pipe = open_pipeline("embedded", "embedded", preset=preset)
+        pipe.set_progress_bar_config(disable=True)
+        return pipe, pipe(generator=torch.Generator().manual_seed(3), **call, **more).frames
+
+    fast, four = clip("fast")
+    assert fast.transformer.blocks[0].attn1.to_q.active_adapters == ["emotion", "fast"]
+    plain, guided = clip(None, num_inference_steps=10)
+    apply_preset(plain, "fast")
+    without = plain(generator=torch.Generator().manual_seed(3), **call, **UNSAID).frames
+    assert (four - guided).square().mean() < 0.7 * (without - guided).square().mean()
+    assert loras_for("fast", "some/model", "text", None) is None and loras_for(None, "embedded", "text", None) is None
 
 
 @pytest.mark.filterwarnings("ignore:no emotion adapter is loaded")

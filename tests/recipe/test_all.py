@@ -9,6 +9,8 @@ from diffusers import WanPipeline
 from PIL import Image
 
 from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
+from emogen.pipelines.composition import add_loras
+from emogen.pipelines.presets import apply_preset
 from recipe.__main__ import main
 from recipe.card import parts
 from recipe.figures import SPLITS, SYSTEMS
@@ -46,6 +48,10 @@ def test_all_stages_then_nothing_is_left_to_do_and_the_models_run(tmp_path, capf
     pipe.set_progress_bar_config(disable=True)
     pipe.load_emotion_adapter(str(work / "adapter/run"))
     assert pipe("a red cat", emotion="fear", **call).frames[0].shape == (5, 32, 32, 3)
+    add_loras(pipe, [str(work / "fast")])
+    apply_preset(pipe, "fast")
+    learned = pipe.transformer.blocks[0].attn1.to_q.lora_B["fast"].weight
+    assert learned.abs().max() > 0 and len(pipe("a red cat", emotion="fear", output_type="np").frames[0]) == 5
     pipe = EmotionWanImageToVideoPipeline.from_pretrained(str(work / "i2v_model/diffusers"))
     pipe.set_progress_bar_config(disable=True)
     pipe.load_emotion_adapter(str(work / "i2v_adapter/run"))
