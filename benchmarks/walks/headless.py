@@ -116,7 +116,7 @@ class Person:
             if field is None:
                 return False
             field.send_keys(Keys.CONTROL, "a")
-            field.send_keys(text, Keys.TAB)
+            field.send_keys(Keys.DELETE, text, Keys.TAB)
             return field.get_attribute("value") == text
 
         self.until(write, f"{css}, to write {text!r}")

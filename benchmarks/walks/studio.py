@@ -17,8 +17,9 @@ from walk import Walk, command_line
 
 FEW = "--validation_steps 0 --train_batch_size 2 --lr_warmup_steps 0 --height 32 --width 32"
 """Options of a training that takes seconds."""
-ENOUGH = "--num_stickers 90 --train_batch_size 8 --lr_warmup_steps 5 --logging_steps 2 --validation_steps 10 \
---validation_clips 9 --preview_steps 40 --num_inference_steps 8"
+ENOUGH = """--num_stickers 90 --train_batch_size 4 --lr_warmup_steps 3 --logging_steps 2 --validation_steps 6 \
+--validation_clips 9 --preview_steps 12 --num_inference_steps 6 --validation_emotions '[joy, fear, sadness]' \
+--validation_prompts '["a flat sticker of a round yellow face"]'"""
 """Options of a training in minutes that shows curves."""
 
 
@@ -82,7 +83,7 @@ def label(walk: Walk, person: Person, clips: int) -> str:
 def train(walk: Walk, person: Person) -> None:
     """Look at what it takes, start it, watch its curves, and open what came of it."""
     person.writes("#train-output", "runs/mine")
-    person.writes("#train-steps", "2" if walk.quick else "40")
+    person.writes("#train-steps", "2" if walk.quick else "24")
     person.writes("#train-more", FEW if walk.quick else ENOUGH)
     if not walk.quick:
         person.writes("#train-data", "")  # the configuration's own, of which there are more
@@ -104,7 +105,7 @@ def evaluate(walk: Walk, person: Person) -> None:
     config = yaml.safe_load((walk.work / "configs/eval/tiny.yaml").read_text())
     kept = ("drawn", "sentence") if walk.quick else ("drawn", "sentence", "emogen")
     config["systems"] = {name: config["systems"][name] for name in kept}
-    config |= {"num_prompts": {"rendered": 1}, "generation": {"num_inference_steps": 2 if walk.quick else 10}}
+    config |= {"num_prompts": {"rendered": 1}, "generation": {"num_inference_steps": 2 if walk.quick else 6}}
     (walk.work / "configs/eval/tiny.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     person.press("#rooms button[role=tab]", "Evaluate")
     person.writes("#eval-adapter", "runs/mine")
