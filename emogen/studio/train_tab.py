@@ -39,8 +39,11 @@ class TrainActions:
         except (ValueError, WorkError) as error:
             yield notices.error_html("Cannot look at this", error), gr.skip()
             return
-        while (state := self.trial.wait(0.5)).running:
+        state = self.trial.wait(0)
+        while True:  # said at once: what is refused early ends before the first half second
             yield notices.progress_html(0.3, "looking at data, model and memory", state.seconds), gr.skip()
+            if not (state := self.trial.wait(0.5)).running:
+                break
         if state.how == DONE:
             yield (
                 notices.said_html("This would run", "Start begins it."),
