@@ -219,6 +219,11 @@ class _Part:
 
     def load(self, pipe: Any) -> None:
         """Put it in, at full strength what is a LoRA, at its own what is added to the weights."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are what is asked for
+            self._load(pipe)
+
+    def _load(self, pipe: Any) -> None:
         second = {"load_into_transformer_2": True} if self.place == "transformer_2" else {}
         if self.lora.is_dora:  # its configuration has to come along
             pipe.load_lora_weights(str(self.file.parent), weight_name=self.file.name, adapter_name=self.name, **second)

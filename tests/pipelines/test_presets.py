@@ -70,6 +70,7 @@ def test_with_a_distilled_lora(make_pipe, config, train, generate, tmp_path):
     assert (fear - before).abs().mean() > 1e-3 and (fear - joy).abs().mean() > 1e-4
 
 
+@pytest.mark.filterwarnings("error:Already found a")
 def test_the_embedded_model_brings_its_own_lora():
     """Four steps with it come nearer to the guided clip than four without it, with and without other LoRAs' weights."""
     call = {"prompt": "a flat sticker of a round yellow face", "emotion": "joy", "output_type": "latent"}
