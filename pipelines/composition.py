@@ -95,14 +95,20 @@ def loras_from_args(args: argparse.Namespace) -> LoraOptions:
     Raises:
         LoraError: a spec that is none, or a file that is not there.
     """
-    specs = [LoraSpec.parse(text) for text in args.lora]
-    for spec in specs:
-        if not Path(spec.source).exists() and not on_hub(spec.source):
-            raise LoraError(f"--lora {spec.source}: no such file or folder")
+    specs = lora_specs(args.lora)
     weight = args.emotion_lora_weight
     if weight is not None and not math.isfinite(weight):
         raise LoraError(f"--emotion_lora_weight is {weight}; it has to be a finite number")
-    return LoraOptions(tuple(specs), weight)
+    return LoraOptions(specs, weight)
+
+
+def lora_specs(texts: Sequence[str]) -> tuple[LoraSpec, ...]:
+    """What `--lora` was given. Raises LoraError: one is no spec, or looks local and is not there."""
+    specs = tuple(map(LoraSpec.parse, texts))
+    for spec in specs:
+        if not Path(spec.source).exists() and not on_hub(spec.source):
+            raise LoraError(f"--lora {spec.source}: no such file or folder")
+    return specs
 
 
 def on_hub(source: str) -> bool:

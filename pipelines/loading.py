@@ -67,9 +67,10 @@ def open_pipeline(
     from emogen.models.lora import read_lora
     from emogen.models.weights import LORA_NAMES
     from emogen.pipelines.composition import add_loras, check_fits
-    from emogen.pipelines.presets import apply_preset, loras_for
+    from emogen.pipelines.presets import apply_preset, check_preset, loras_for
 
     _check_arguments(adapter, kind, dtype, load)
+    check_preset(preset)
     _be_quiet()
     device = torch.device(device or best_device())
     numbers = None

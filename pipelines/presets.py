@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from diffusers import DPMSolverMultistepScheduler
+
     from emogen.pipelines.composition import LoraOptions
 
 
@@ -27,10 +29,29 @@ class Preset:
         """As arguments of a pipeline's call."""
         return {"num_inference_steps": self.steps, "guidance_scale": self.guidance}
 
+    def scheduler(self) -> DPMSolverMultistepScheduler:
+        """Euler's steps over its noise levels."""
+        from diffusers import DPMSolverMultistepScheduler
+
+        return DPMSolverMultistepScheduler(
+            algorithm_type="dpmsolver++",  # of order 1 in flow matching: Euler's step
+            solver_order=1,
+            prediction_type="flow_prediction",
+            use_flow_sigmas=True,
+            flow_shift=self.shift,
+            num_train_timesteps=1000,
+        )
+
 
 PRESETS = {"fast": Preset(steps=4, guidance=1.0, shift=5.0)}
 """The published step-distilled LoRAs (LightX2V's, Wan2.2's) are made for 4 steps at levels 1, 0.75, 0.5, 0.25, shifted
 by 5, and without guidance; CausVid's and AccVideo's take up to 8 of the same."""
+
+
+def check_preset(name: str | None) -> None:
+    """Raises ValueError: there is no such preset (None is none)."""
+    if name is not None and name not in PRESETS:
+        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
 
 
 def apply_preset(pipe: Any, name: str) -> None:
@@ -43,19 +64,9 @@ def apply_preset(pipe: Any, name: str) -> None:
     Raises:
         ValueError: there is no such preset.
     """
-    from diffusers import DPMSolverMultistepScheduler
-
-    if name not in PRESETS:
-        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+    check_preset(name)
     preset = PRESETS[name]
-    pipe.scheduler = DPMSolverMultistepScheduler(
-        algorithm_type="dpmsolver++",  # of order 1 in flow matching: Euler's step
-        solver_order=1,
-        prediction_type="flow_prediction",
-        use_flow_sigmas=True,
-        flow_shift=preset.shift,
-        num_train_timesteps=1000,
-    )
+    pipe.scheduler = preset.scheduler()
     pipe.generation_defaults = replace(pipe.generation_defaults, **preset.call)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler, WanPipeline
+from diffusers import UniPCMultistepScheduler, WanPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import nn
 
@@ -33,7 +33,7 @@ from emogen.models import EmotionAdapter, load_emotion_adapter
 from emogen.models.encoder import emotion_tensors
 from emogen.models.weights import LORA_NAME
 from emogen.pipelines import EmotionWanPipeline
-from emogen.pipelines.presets import PRESETS, apply_preset
+from emogen.pipelines.presets import PRESETS
 from emogen.training.families.wan import fold_padding
 from recipe import state, store
 from recipe.base import TEXT_POSITIONS
@@ -159,7 +159,7 @@ class FastTask:
     def __init__(self, model: Model, trajectories: Store, held_out: Store, own: float):
         self._model, self._store, self._held_out, self._own = model, trajectories, held_out, own
         self.modules = nn.ModuleDict({"lora": model.lora()})
-        self._levels, self._times = levels(model.pipe)
+        self._levels, self._times = levels()
         self._jumps = len(self._times)
 
     def begin(self, phase: Phase) -> None:
@@ -202,11 +202,9 @@ class FastTask:
         return states, self._model.embed([Ask(r["caption"], r["emotion"]) for r in records])
 
 
-def levels(pipe: WanPipeline) -> tuple[torch.Tensor, torch.Tensor]:
+def levels() -> tuple[torch.Tensor, torch.Tensor]:
     """The preset's noise levels `[jumps + 1]` and its timesteps `[jumps]`, as its own scheduler has them."""
-    copied = copy.copy(pipe)
-    apply_preset(copied, "fast")
-    scheduler: DPMSolverMultistepScheduler = copied.scheduler
+    scheduler = PRESETS["fast"].scheduler()
     scheduler.set_timesteps(PRESETS["fast"].steps)
     return scheduler.sigmas.float(), scheduler.timesteps.float()
 

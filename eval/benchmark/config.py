@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from emogen.emotion import MIKELS, parse_emotion
 from emogen.eval.judges.spec import JudgeError, check_spec, judge_name, refuse_remote_code
 from emogen.eval.metrics.choose import MetricError, check_needs, metric_classes
+from emogen.pipelines.composition import LoraError, lora_specs
 from emogen.pipelines.presets import PRESETS
 from emogen.settings import ConfigError, Document, build, read_yaml, refuser
 from emogen.settings.types import Flag, Free, Name, Several, Text, Whole
@@ -238,6 +239,13 @@ def _check_system(system: SystemConfig, refuse: Callable[[bool, str, str], None]
         "load: lora leaves no adapter for emotion: adapter; say emotion: sentence",
     )
     check(system.pipeline is not None and system.adapter is not None, "pipeline", "adapters are for Wan models")
+    for key in ("preset", "lora"):
+        check(bool(getattr(system, key)) and system.model is None, key, f"{key} needs a model")
+        check(bool(getattr(system, key)) and system.pipeline is not None, key, f"{key} is for Wan models")
+    try:
+        lora_specs(system.lora)
+    except LoraError as error:
+        check(True, "lora", str(error).removeprefix("--lora "))
 
 
 def with_metrics(config: EvalConfig, metrics: Sequence[str] | None, weights: Mapping[str, str]) -> EvalConfig:

@@ -15,7 +15,7 @@ from typing import Any
 from emogen.eval.benchmark.config import SystemConfig
 from emogen.files import fingerprint_bytes, fingerprint_file, fingerprint_value
 from emogen.made import Recipe
-from emogen.pipelines.composition import LoraOptions, LoraSpec
+from emogen.pipelines.composition import LoraOptions, lora_specs
 from emogen.pipelines.presets import loras_for
 from emogen.versions import versions
 
@@ -62,7 +62,7 @@ class Recipes:
     def _more(self, system: SystemConfig) -> dict[str, Any]:
         """The preset, and every LoRA by its content with its weight; nothing where there is none."""
         kind = "image" if system.image else "text"
-        loras = loras_for(system.preset, system.model, kind, LoraOptions(tuple(map(LoraSpec.parse, system.lora))))
+        loras = loras_for(system.preset, system.model, kind, LoraOptions(lora_specs(system.lora)))
         found = [[self._of(spec.source, _adapter_print, system.image), spec.weight] for spec in loras.specs]
         return {name: value for name, value in (("preset", system.preset), ("lora", found)) if value}
 

@@ -212,14 +212,14 @@ def load_system(system: SystemConfig) -> Any:
     Raises:
         EvalConfigError: the model or adapter cannot be had, or do not fit.
     """
-    from emogen.pipelines.composition import LoraOptions, LoraSpec
+    from emogen.pipelines.composition import LoraOptions, lora_specs
     from emogen.pipelines.loading import best_device, open_pipeline
 
     kind = system.pipeline or ("image" if system.image else "text")
     # on a CPU, weights stay as they are stored, and `computing` sees to the rest
     dtype = "stored" if best_device() == "cpu" else None
     try:
-        loras = LoraOptions(tuple(LoraSpec.parse(text) for text in system.lora))
+        loras = LoraOptions(lora_specs(system.lora))
         options = {"kind": kind, "dtype": dtype, "load": system.load, "loras": loras, "preset": system.preset}
         pipe = open_pipeline(system.model, system.adapter, **options)
     except (OSError, ValueError) as error:

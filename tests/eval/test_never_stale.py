@@ -71,6 +71,12 @@ def test_a_preset_goes_before_the_options_of_all_and_counts_with_its_loras(used)
     given = {"num_inference_steps": 10, "height": 32}
     assert plain.options(given) == {"num_inference_steps": 4, "guidance_scale": 1.0, "height": 32}
     assert own.options(given)["num_inference_steps"] == 5
+    lora.unlink()
+    for wrong, said in [({"lora": [str(lora)]}, "no such file"), ({"lora": ["a.safetensors:x"]}, "FILE_OR_ID:WEIGHT"),
+                        ({"lora": ["a/b"], "pipeline": "CogVideoXPipeline"}, "lora is for Wan models"),
+                        ({"model": None, "clips": "stickers", "preset": "fast"}, "preset needs a model")]:  # fmt: skip
+        with pytest.raises(EvalConfigError, match=said):
+            run(**{"with": {"emotion": "none", "adapter": None} | wrong})
 
 
 def test_nothing_changed_nothing_is_made(used, capsys):

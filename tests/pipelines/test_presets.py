@@ -41,6 +41,8 @@ def test_the_steps_are_eulers(pipe):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="no preset 'slow'; there are fast"):
         apply_preset(pipe, "slow")
+    with pytest.raises(ValueError, match="no preset 'slow'"):  # before the model is looked for
+        open_pipeline("nowhere", preset="slow")
 
 
 def test_four_passes_and_an_emotion(dressed, generate):
