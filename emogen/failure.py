@@ -17,7 +17,8 @@ def fail(error: object, status: int, said: bool = False) -> int:
     """Print an error to stderr, readable whatever was given to the command, and return the exit status.
 
     Of the processes that torchrun or `accelerate launch` started, the first one prints it, and each leaves it where the
-    launcher looks, so that its own report, which comes last, ends in the sentence.
+    launcher looks, so that its own report, which comes last, ends in the sentence, even where the launcher ends the
+    first process before it has printed.
 
     Args:
         said: another process prints it.

@@ -40,3 +40,11 @@ def _fresh_accelerate_state():
     state = sys.modules.get("accelerate.state")
     if state is not None:
         state.AcceleratorState._reset_state(True)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    """torch compiles a function for eight models of a process and then refuses; tests compile many small ones."""
+    yield
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
