@@ -23,6 +23,7 @@ class Phase(_Part):
 
     Attributes:
         frames: of a clip, in pixels for the autoencoder and in latents for the bases; 0 takes the whole clip.
+        crop: pixels a side of the piece that the autoencoder sees of each picture; 0 takes it whole.
         images: share of the steps that see single frames, `image_batch` of them.
         lr: of AdamW. muon_lr: of Muon, where the schedule uses it.
         decay: share of the steps, at the end, in which the rates fall to `floor` times their value.
@@ -32,6 +33,7 @@ class Phase(_Part):
     steps: Annotated[int, Field(ge=0)]
     batch: Count
     frames: Annotated[int, Field(ge=0)] = 0
+    crop: Annotated[int, Field(ge=0)] = 0
     images: Share = 0.0
     image_batch: Count = 32
     lr: Rate = 1e-3
@@ -45,7 +47,7 @@ class Schedule(_Part):
     """How one network is trained.
 
     Attributes:
-        optimizer: "muon" uses Muon for the matrices of the blocks and AdamW for the rest.
+        optimizer: "muon" uses Muon for the matrices and convolutions of the blocks and AdamW for the rest.
         ema: decay of the moving average, which warms up; the average is what is validated and shipped.
         bf16: compute in bfloat16 under autocast. compile: compile the transformer's blocks.
         checkpoint_every, log_every, validate_every: in steps.
@@ -105,11 +107,15 @@ class Data(_Part):
 
 
 class Autoencoder(_Part):
-    """`AutoencoderKLWan`, on 2x2 pixels at a time: each level after the first halves space, and time where told."""
+    """`AutoencoderKLWan`, on `patch` pixels a side at a time.
+
+    Each level after the first halves space, and time where told.
+    """
 
     base_dim: Count = 32
     decoder_dim: Count = 32
     channels: Count = 32
+    patch: Count = 2
     levels: tuple[int, ...] = (1, 2, 4)
     temporal: tuple[bool, ...] = (False, True)
     blocks: Count = 1
@@ -117,7 +123,7 @@ class Autoencoder(_Part):
 
     @property
     def space(self) -> int:
-        return 2 ** len(self.levels)
+        return self.patch * 2 ** (len(self.levels) - 1)
 
     @property
     def time(self) -> int:

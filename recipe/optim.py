@@ -1,30 +1,36 @@
-"""Muon for the matrices inside the blocks, AdamW for the rest, as one optimizer."""
+"""Muon for the matrices and convolutions inside the blocks, AdamW for the rest, as one optimizer."""
 
 from __future__ import annotations
+
+import re
 
 import torch
 from torch import nn
 
 from recipe.config import Phase, Schedule
 
+_INSIDE = re.compile(r"(^|\.)(blocks|\w+_blocks?)\.")
+"""Names inside a transformer's or an autoencoder's blocks."""
+
 
 class Optimizers:
-    """What trains a module: AdamW alone, or Muon for the matrices of its blocks and AdamW for everything else.
+    """What trains a module: AdamW alone, or Muon for what is inside its blocks and AdamW for everything else.
 
     Embeddings, the first and the last projection, norms and biases are no maps between hidden states, and Muon's
-    authors advise AdamW for them.
+    authors advise AdamW for them. Muon sees a convolution as the matrix `[out, in x kernel]`.
     """
 
     def __init__(self, module: nn.Module, schedule: Schedule):
         named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
         self.parameters = [value for _, value in named]
-        matrices = [v for n, v in named if schedule.optimizer == "muon" and ".blocks." in f".{n}" and v.ndim == 2]
-        chosen = {id(value) for value in matrices}
+        muon = schedule.optimizer == "muon"
+        self._mapping = [v for n, v in named if muon and _INSIDE.search(n) and v.numel() > v.shape[0]]
+        self._matrices = [nn.Parameter(_as_matrix(value)) for value in self._mapping]
+        chosen = {id(value) for value in self._mapping}
         rest = [value for value in self.parameters if id(value) not in chosen]
-        self._adamw = torch.optim.AdamW(
-            rest, lr=1e-3, betas=schedule.betas, weight_decay=schedule.weight_decay, fused=True
-        )
-        self._muon = torch.optim.Muon(matrices, lr=0.02, weight_decay=schedule.weight_decay) if matrices else None
+        decay = schedule.weight_decay
+        self._adamw = torch.optim.AdamW(rest, lr=1e-3, betas=schedule.betas, weight_decay=decay, fused=True)
+        self._muon = torch.optim.Muon(self._matrices, lr=0.02, weight_decay=decay) if self._matrices else None
         self._clip_norm = schedule.clip_norm
 
     @property
@@ -34,12 +40,25 @@ class Optimizers:
     def step(self, phase: Phase, factor: float) -> float:
         """Clip, step and clear the gradients at `factor` times the phase's rates; returns the gradients' norm."""
         norm = nn.utils.clip_grad_norm_(self.parameters, self._clip_norm).item()
+        for parameter, matrix in zip(self._mapping, self._matrices, strict=True):
+            if parameter.grad is not None:  # an image uses no convolution over time
+                matrix.grad, parameter.grad = _as_matrix(parameter.grad, like=parameter), None
         for name, optimizer in self.all.items():
             for group in optimizer.param_groups:
                 group["lr"] = factor * (phase.lr if name == "adamw" else phase.muon_lr)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+
+def _as_matrix(value: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
+    """`[out, the rest]`: of a parameter a view, in the order in which it lies in memory; of its gradient as that."""
+    if (value if like is None else like).is_contiguous():
+        return value.detach().flatten(1)
+    matrix = value.detach().movedim(1, -1).flatten(1)  # channels last
+    if like is None and matrix.data_ptr() != value.data_ptr():
+        raise ValueError(f"weights of shape {tuple(value.shape)} lie neither in rows nor channels last")
+    return matrix
 
 
 def rate_factor(step: int, phase: Phase) -> float:

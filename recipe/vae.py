@@ -29,9 +29,9 @@ def build(config: Autoencoder) -> AutoencoderKLWan:
         dim_mult=list(config.levels),
         num_res_blocks=config.blocks,
         temperal_downsample=list(config.temporal),
-        in_channels=12,
-        out_channels=12,
-        patch_size=2,
+        in_channels=3 * config.patch**2,
+        out_channels=3 * config.patch**2,
+        patch_size=config.patch,
         scale_factor_spatial=config.space,
         scale_factor_temporal=config.time,
         latents_mean=[0.0] * config.channels,
@@ -120,6 +120,8 @@ def quiet_init(vae: AutoencoderKLWan) -> None:
                 conv.weight[:, :, 1, 1] += nn.init.orthogonal_(torch.empty(conv.out_channels, conv.in_channels))
             if hasattr(module, "time_conv"):
                 _identity_in_time(module.time_conv)
+        elif isinstance(module, wan_vae.WanCausalConv3d) and module.kernel_size == (3, 3, 3):
+            module.weight[:, :, :-1].zero_()  # images leave what looks back in time at zero, and clips begin from there
     for conv in (
         vae.encoder.conv_in,
         vae.encoder.conv_out,
@@ -142,23 +144,11 @@ def _orthogonal_tap(conv: nn.Conv3d) -> None:
 
 
 def _identity_in_time(conv: nn.Conv3d) -> None:
-    conv.weight.mul_(0.05)
+    conv.weight.zero_()
     conv.bias.zero_()
     eye = torch.eye(conv.in_channels)
     for part in range(conv.out_channels // conv.in_channels):
         conv.weight[part * conv.in_channels : (part + 1) * conv.in_channels, :, -1, 0, 0] += eye
-
-
-@torch.no_grad()
-def inflate(vae: AutoencoderKLWan) -> None:
-    """Before the first clip: forget the temporal taps that images never trained."""
-    for module in vae.modules():
-        if isinstance(module, wan_vae.WanCausalConv3d) and module.kernel_size == (3, 3, 3):
-            module.weight[:, :, :-1].zero_()
-    for module in vae.modules():
-        if isinstance(module, wan_vae.WanResample) and hasattr(module, "time_conv"):
-            module.time_conv.weight.zero_()
-            _identity_in_time(module.time_conv)
 
 
 def to_pixels(clips: np.ndarray) -> torch.Tensor:

@@ -19,7 +19,7 @@ HELD_OUT = 8
 
 
 def reconstruction_loss(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1, heavier where the picture has detail (eyes and mouths are few pixels), plus gradients and motion.
+    """L1, heavier where the picture has detail (eyes and mouths are few pixels), plus squares, gradients and motion.
 
     Args:
         out, target: `[B, 3, F, H, W]` in [-1, 1].
@@ -28,7 +28,7 @@ def reconstruction_loss(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     flat = target.transpose(1, 2).reshape(b * t, c, h, w)
     detail = (flat - F.avg_pool2d(flat, 5, 1, 2)).abs().mean(1, keepdim=True)
     weight = (1 + 6 * detail).view(b, t, 1, h, w).transpose(1, 2)
-    loss = ((out - target).abs() * weight).mean()
+    loss = ((out - target).abs() * weight).mean() + 2 * (out - target).square().mean()
     for axis in (3, 4):
         loss = loss + 0.5 * (out.diff(dim=axis) - target.diff(dim=axis)).abs().mean()
     if t > 1:
@@ -49,11 +49,9 @@ class AutoencoderTask:
         self.modules = nn.ModuleDict({"vae": self.vae})
         self._kl, self._stores, self._held_out = config.kl, [s for s, _ in stores], held_out
         self._weights = np.array([weight for _, weight in stores]) / sum(weight for _, weight in stores)
-        self._seen_clips = False
 
     def begin(self, phase: Phase) -> None:
-        if phase.frames != 1:
-            wan.inflate(self.vae)
+        pass
 
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         target = wan.to_pixels(self._batch(rng, phase))
@@ -76,6 +74,9 @@ class AutoencoderTask:
             length = phase.frames or len(clip)
             start = rng.integers(len(clip) - length + 1)
             piece = clip[start : start + length]
+            if phase.crop:
+                y, x = rng.integers(clip.shape[1] - phase.crop + 1, size=2)
+                piece = piece[:, y : y + phase.crop, x : x + phase.crop]
             picked.append(piece[:, :, ::-1] if rng.random() < 0.3 else piece)
         return np.stack(picked)
 

@@ -127,10 +127,33 @@ def test_muon_takes_the_matrices_of_the_blocks_only():
     toy = Toy()
     optimizers = Optimizers(toy.modules, schedule(optimizer="muon"))
     (group,) = optimizers.all["muon"].param_groups
-    assert [id(p) for p in group["params"]] == [id(toy.net["blocks"][0].weight)]
+    assert [p.data_ptr() for p in group["params"]] == [toy.net["blocks"][0].weight.data_ptr()]
     assert sum(p.numel() for o in optimizers.all.values() for g in o.param_groups for p in g["params"]) == sum(
         p.numel() for p in toy.modules.parameters()
     )
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last))
+def test_muon_takes_convolutions_of_the_blocks_as_matrices_however_they_lie_in_memory(layout):
+    torch.manual_seed(0)
+    net = nn.ModuleDict({"down_blocks": nn.ModuleList([nn.Conv2d(3, 5, 3)]), "conv_in": nn.Conv2d(3, 3, 1)})
+    net["gammas_block"] = nn.Module()
+    net["gammas_block"].gamma = nn.Parameter(torch.ones(5, 1, 1, 1))
+    net.to(memory_format=layout)
+    conv = net["down_blocks"][0]
+    alone = nn.Parameter(conv.weight.detach().clone(memory_format=torch.contiguous_format).flatten(1))
+    settings = schedule(optimizer="muon")
+    optimizers = Optimizers(net, settings)
+    assert len(optimizers.all["muon"].param_groups[0]["params"]) == 1
+    phase, other = settings.phases[0], torch.optim.Muon([alone], lr=0, weight_decay=settings.weight_decay)
+    for seed in range(3):
+        (conv(torch.full((1, 3, 4, 4), seed + 1.0)).square().sum() * 1e-3).backward()
+        nn.utils.clip_grad_norm_(optimizers.parameters, settings.clip_norm)
+        alone.grad = conv.weight.grad.detach().clone(memory_format=torch.contiguous_format).flatten(1)
+        optimizers.step(phase, 1.0)
+        other.param_groups[0]["lr"] = phase.muon_lr
+        other.step()
+    torch.testing.assert_close(conv.weight.detach().flatten(1), alone.detach(), atol=2e-3, rtol=1e-2)
 
 
 def test_the_rate_rises_is_level_and_falls():
