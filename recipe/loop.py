@@ -103,6 +103,7 @@ def train(task: Task, schedule: Schedule, folder: Path, name: str) -> None:
                 if last or step % schedule.validate_every == 0:
                     progress.held_out(step, phase, task.held_out(average))
             if last or stop or step % schedule.checkpoint_every == 0:
+                optimizers.gather()
                 if progress:
                     about = {"step": step, "identity": identity, "losses": progress.pending}
                     state.save(path, modules, average, optimizers, about)

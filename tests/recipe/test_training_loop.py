@@ -29,7 +29,7 @@ class Toy:
     def __init__(self, at=None, what=None):
         torch.manual_seed(0)
         self.net = nn.ModuleDict(
-            {"embed": nn.Linear(4, 8), "blocks": nn.ModuleList([nn.Linear(8, 8)]), "out": nn.Linear(8, 1),
+            {"embed": nn.Linear(4, 8), "blocks": nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)]), "out": nn.Linear(8, 1),
              "later": nn.Linear(8, 1)}  # as a convolution over time: unused as long as there are images alone
         )  # fmt: skip
         self.net["mix"] = nn.Conv2d(4, 4, 3, padding=1).to(memory_format=torch.channels_last)
@@ -48,8 +48,11 @@ class Toy:
             self.what()
         x = torch.from_numpy(rng.standard_normal((phase.batch, 4))).float()
         mixed = self.net["mix"](x[:, :, None, None])[:, :, 0, 0]
-        hidden = nn.functional.dropout(self.net["blocks"][0](self.net["embed"](mixed)).relu(), 0.3)
-        return self.error(hidden, x, phase)
+        return self.error(nn.functional.dropout(self.hidden(mixed), 0.3), x, phase)
+
+    def hidden(self, x):
+        first, second = self.net["blocks"]
+        return second(first(self.net["embed"](x)).relu()).relu()
 
     def error(self, hidden, x, phase):
         out = self.net["out"](hidden) + (self.net["later"](hidden) if phase.name == "second" else 0)
@@ -127,7 +130,7 @@ def test_muon_takes_the_matrices_of_the_blocks_only():
     toy = Toy()
     optimizers = Optimizers(toy.modules, schedule(optimizer="muon"))
     (group,) = optimizers.all["muon"].param_groups
-    assert [p.data_ptr() for p in group["params"]] == [toy.net["blocks"][0].weight.data_ptr()]
+    assert [p.data_ptr() for p in group["params"]] == [block.weight.data_ptr() for block in toy.net["blocks"]]
     assert sum(p.numel() for o in optimizers.all.values() for g in o.param_groups for p in g["params"]) == sum(
         p.numel() for p in toy.modules.parameters()
     )
@@ -187,21 +190,26 @@ def test_a_process_killed_by_the_system_resumes_bit_for_bit(tmp_path):
     assert all(torch.equal(value, files[1][name]) for name, value in files[0].items())
 
 
-def test_two_processes_train_as_one_with_both_batches(tmp_path):
-    """Gradients are averaged over `torchrun`'s processes, each of which draws a batch of its own."""
+@pytest.mark.parametrize("optimizer, near", [("adamw", 1e-5), ("muon", 2e-3)])
+def test_two_processes_train_as_one_with_both_batches(tmp_path, optimizer, near):
+    """Gradients are averaged over `torchrun`'s processes, each of which draws a batch of its own.
+
+    Muon's matrices are divided among them, and the checkpoint holds the momenta of all.
+    """
     script = tmp_path / "two.py"
     script.write_text(
         "import sys, torch; torch.set_num_threads(1)\n"
         f"sys.path[:0] = {[str(ROOT), str(ROOT / 'tests'), str(ROOT / 'tests/recipe')]}\n"
         "from test_training_loop import Plain, schedule\nfrom recipe.loop import train\nfrom pathlib import Path\n"
-        f"train(Plain(), schedule(bf16=False), Path({str(tmp_path / 'two')!r}), 'toy')\n"
+        f"settings = schedule(bf16=False, optimizer={optimizer!r})\n"
+        f"train(Plain(), settings, Path({str(tmp_path / 'two')!r}), 'toy')\n"
     )
     torchrun(script)
-    one = Both()
-    train(one, schedule(bf16=False), tmp_path / "one", "toy")
-    two = load_file(tmp_path / "two/toy.safetensors")
-    for name, value in state.plain_names(one.modules).items():
-        assert torch.allclose(two[f"modules/{name}"], value, atol=1e-5), name
+    train(Both(), schedule(bf16=False, optimizer=optimizer), tmp_path / "one", "toy")
+    one, two = (load_file(tmp_path / f"{name}/toy.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys() and sum("momentum" in key for key in one) == 2 * (optimizer == "muon")
+    for name, value in one.items():
+        assert torch.allclose(two[name], value, atol=near), name
     assert len(entries(tmp_path / "two")) == len(entries(tmp_path / "one"))
 
 
@@ -210,7 +218,7 @@ class Plain(Toy):
 
     def loss(self, rng, phase):
         x = torch.from_numpy(rng.standard_normal((phase.batch, 4))).float()
-        return self.error(self.net["blocks"][0](self.net["embed"](x)).relu(), x, phase)
+        return self.error(self.hidden(x), x, phase)
 
 
 class Both(Plain):
