@@ -20,6 +20,8 @@ from emogen.settings import ConfigError, Document, build, read_yaml, refuser
 from emogen.settings.types import Flag, Free, Name, Several, Text, Whole
 
 EvalConfigError = ConfigError
+DRAWN = ("stickers", "cast")
+"""What `prompts` says where what they name can be drawn."""
 MOST_SEED = 10**14
 """Every prompt samples with `100_003 * seed` and its number, which torch takes up to 2**64."""
 
@@ -79,12 +81,13 @@ class EvalConfig:
     """An evaluation.
 
     Attributes:
-        prompts: "stickers" (held-out stickers, see `eval.heldout`), or a JSONL file with `prompt` and perhaps `domain`
-            and `image`.
+        prompts: "stickers" (held-out stickers, see `eval.benchmark.heldout`), "cast" (characters, see
+            `eval.benchmark.cast_prompts`), or a JSONL file with `prompt` and perhaps `domain` and `image`.
         data: in place of prompts, a labelled data set (an output folder of `emogen data`, or what `train_lora.py`
             reads): of every clip of the split its caption is asked, with its own label. split: which; without it the
             benchmark, or the test part if there is none.
-        num_prompts: of each domain, at most; "stickers" has the domains "rendered" and "real".
+        num_prompts: of each domain, at most; "stickers" has the domains "rendered" and "real", "cast" also
+            "unseen" and "expressive".
         emotions: which of the eight are asked of every prompt.
         seeds: of the sampling; every system gets the same.
         baseline: the system that the others are compared with.
@@ -185,13 +188,13 @@ def _checked(document: Document, trust_remote_code: bool) -> EvalConfig:
 
 
 def _check_prompts(config: EvalConfig, refuse: Callable[[bool, str, str], None]) -> None:
-    file = config.data is None and config.prompts != "stickers"
+    file = config.data is None and config.prompts not in DRAWN
     refuse(file and not os.path.isfile(config.prompts), "prompts", f"prompts: no file {config.prompts}")
-    drawn = config.prompts == "stickers" and config.data is None
+    drawn = config.prompts in DRAWN and config.data is None
     for system in config.systems:
         where = f"systems.{system.name}.clips"
         refuse(system.clips == "stickers" and not drawn, where,
-               "clips: stickers can be drawn only for prompts: stickers")  # fmt: skip
+               "clips: stickers can be drawn only for prompts: stickers or prompts: cast")  # fmt: skip
         refuse(system.clips == "data" and config.data is None, where, "clips: data needs data (or --data)")
     refuse(config.split is not None and config.data is None, "split", "split is of data; name the data set, too")
 

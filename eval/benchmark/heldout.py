@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from emogen.emotion import NEUTRAL
 from emogen.media import iterate_frames
 from emogen.media.pictures import is_picture, read_picture
+from emogen.stickers.cast import CastSpec, draw
 from emogen.stickers.content import caption, combinations
 from emogen.stickers.fluent import read_table
 from emogen.stickers.palette import ACCESSORIES, BACKGROUNDS
-from emogen.stickers.render import StickerSpec
+from emogen.stickers.render import StickerSpec, render
 
 
 @dataclass(frozen=True)
@@ -23,23 +25,36 @@ class HeldOutPrompt:
     Attributes:
         text: the prompt. domain: "rendered" or "real". character: what is held out, the unit of resampling.
         named: content the prompt names, by the content reader's questions ("shape", "color", "background").
-        spec: the sticker, where the prompt describes one that can be drawn.
+        spec: the sticker or character, where the prompt describes one that can be drawn.
         image: file of the picture that image-to-video clips begin with, or a clip that begins with it; by default the
             sticker's neutral face.
         emotion: the only one that is asked of it; None: all of the configuration's.
+        start: what the face of the first picture shows, and so is not asked for; None: a neutral one.
     """
 
     text: str
     domain: str
     character: str
     named: dict[str, str] = field(default_factory=dict)
-    spec: StickerSpec | None = None
+    spec: StickerSpec | CastSpec | None = None
     image: str | None = None
     emotion: str | None = None
+    start: str | None = None
 
-    def sticker(self, emotion: str, seed: int) -> StickerSpec | None:
+    def asks(self, emotion: str) -> bool:
+        """Whether a clip of an emotion is asked for."""
+        return self.emotion in (None, emotion) and emotion != self.start
+
+    def sticker(self, emotion: str, seed: int) -> StickerSpec | CastSpec | None:
         """The sticker a rendered prompt names, with an emotion; None for other prompts."""
         return None if self.spec is None else replace(self.spec, emotion=emotion, intensity=1.0, seed=seed)
+
+
+def draw_sticker(sticker: StickerSpec | CastSpec, num_frames: int = 13) -> np.ndarray:
+    """uint8 `[F, H, W, 3]` at 12 frames a second, by the renderer that the sticker is of."""
+    if isinstance(sticker, CastSpec):
+        return draw(sticker, num_frames)
+    return render(sticker, num_frames)
 
 
 def rendered_prompts(count: int, seed: int = 0) -> list[HeldOutPrompt]:
@@ -98,9 +113,7 @@ def first_frame(prompt: HeldOutPrompt, seed: int) -> Image.Image:
         if is_picture(path):
             return read_picture(path).convert("RGB")
         return Image.fromarray(next(iterate_frames(path, num_frames=1))[0])
-    sticker = prompt.sticker("neutral", seed)
+    sticker = prompt.sticker(prompt.start or NEUTRAL, seed)
     if sticker is None:
         raise ValueError(f"prompt {prompt.text!r} has no picture that a clip could begin with")
-    from emogen.stickers.render import render
-
-    return Image.fromarray(render(sticker, num_frames=1)[0])
+    return Image.fromarray(draw_sticker(sticker, num_frames=1)[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emogen.data.tables import Columns, RecordError, good_rows
+from emogen.eval.benchmark.cast_prompts import cast_prompts
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError
 from emogen.eval.benchmark.data_set import data_prompts
 from emogen.eval.benchmark.heldout import HeldOutPrompt, real_prompts, rendered_prompts
@@ -40,6 +41,8 @@ def load_prompts(config: EvalConfig) -> list[HeldOutPrompt]:
     if config.prompts == "stickers":
         count = config.num_prompts
         return rendered_prompts(count.get("rendered", 0)) + real_prompts(count.get("real", 0))
+    if config.prompts == "cast":
+        return cast_prompts(config.num_prompts)
     try:
         return _read_prompts(Path(config.prompts), config.num_prompts)
     except RecordError as error:
@@ -84,5 +87,5 @@ def make_items(config: EvalConfig) -> list[Item]:
         for number, prompt in enumerate(prompts)
         for seed in config.seeds
         for emotion in config.emotions
-        if prompt.emotion in (None, emotion)
+        if prompt.asks(emotion)
     ]

@@ -61,6 +61,7 @@ def open_metrics(
         try:
             found[name] = cls.open(weights)
             found[name].check([item.key for item in items])
+            found[name].check_named([item.prompt.named for item in items])
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             raise EvalConfigError(f"metrics: {name}: {error}") from error
     return found

@@ -13,7 +13,7 @@ from typing import Any
 from emogen.data.tables import Columns, RecordError, good_rows
 from emogen.emotion import EmotionState, emotion_prompt
 from emogen.eval.benchmark.config import EvalConfig, EvalConfigError, SystemConfig
-from emogen.eval.benchmark.heldout import first_frame
+from emogen.eval.benchmark.heldout import draw_sticker, first_frame
 from emogen.eval.benchmark.items import Item
 from emogen.eval.benchmark.recipes import Recipes, picture_print
 from emogen.files import atomic, fingerprint_file
@@ -69,6 +69,8 @@ def recipe_of(recipes: Recipes, system: SystemConfig, item: Item) -> Recipe:
     ask["noise"] = noise_seed(item.seed, item.number)
     if system.image and item.prompt.image is not None:
         ask["image"] = picture_print(item.prompt.image)
+    elif system.image and item.prompt.start is not None:
+        ask["start"] = item.prompt.start
     return recipes.sampled(system, ask)
 
 
@@ -130,11 +132,9 @@ def _draw(
     """The sticker that a prompt names, with the emotion asked for: what a perfect model would make."""
     from tqdm import tqdm
 
-    from emogen.stickers.render import render
-
     for item in tqdm(todo, desc=system.name, unit="clip", disable=quiet):
         path = clip_path(out, config, system, item)
-        write_video(path, render(item.prompt.sticker(item.emotion, item.seed)), 12, quality=100)
+        write_video(path, draw_sticker(item.prompt.sticker(item.emotion, item.seed)), 12, quality=100)
         note_made(path, recipe_of(recipes, system, item))
 
 

@@ -75,12 +75,17 @@ class EmbeddedJudge:
 
 
 class ContentReader:
-    """Reads shape, colour, background and accessory of a sticker: does the clip still show what the prompt names?"""
+    """Reads shape, colour, background and accessory of a sticker: does the clip still show what the prompt names?
+
+    Attributes:
+        questions: what it answers.
+    """
 
     def __init__(self, folder: str | None = None):
         from emogen.embedded import embedded_judge
 
         self.network = ClipClassifier.from_pretrained(folder or embedded_judge("content"))
+        self.questions = tuple(self.network.config.heads)
 
     @torch.no_grad()
     def __call__(self, clips: np.ndarray) -> list[dict[str, str]]:

@@ -149,6 +149,13 @@ class BenchmarkMetric:
             OSError, ValueError: something that the metric needs for one of them is missing.
         """
 
+    def check_named(self, named: Sequence[Mapping[str, str]]) -> None:
+        """Called before anything is generated, with what the prompt of each clip names.
+
+        Raises:
+            ValueError: the metric cannot tell one of them.
+        """
+
     def read(self, batch: ClipBatch) -> Sequence[Any] | np.ndarray | None:
         """What to note of each clip in its row: numbers, None where the metric says nothing of a clip, or mappings.
         An array `[B, d]` of features is kept beside the rows, for `across`. None: nothing is read of single clips."""

@@ -13,9 +13,6 @@ from torchmetrics import Metric
 from emogen.eval.metrics.base import BenchmarkMetric, ClipBatch, register
 from emogen.eval.metrics.pixels import check_clips, to_bytes
 
-QUESTIONS = ("shape", "color", "background", "accessory")
-"""What the embedded content reader can be asked, of stickers."""
-
 
 @register(
     "content", meaning="content: of what the prompt names, seen by a second classifier, in %", unit="%", digits=1,
@@ -33,7 +30,7 @@ class ContentAgreement(BenchmarkMetric, Metric):
     Args:
         reader: takes uint8 frames `[B, F, H, W, 3]` (NumPy) and gives a dict a clip, question -> answer; by default
             the embedded reader of stickers, which knows nothing else.
-        questions: what prompts may name.
+        questions: what prompts may name; by default what the reader says that it answers (`reader.questions`).
     """
 
     full_state_update = False
@@ -43,7 +40,7 @@ class ContentAgreement(BenchmarkMetric, Metric):
     def __init__(
         self,
         reader: Callable[[np.ndarray], Sequence[Mapping[str, str]]] | None = None,
-        questions: Sequence[str] = QUESTIONS,
+        questions: Sequence[str] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -51,6 +48,7 @@ class ContentAgreement(BenchmarkMetric, Metric):
             from emogen.eval.judges.embedded import ContentReader
 
             reader = ContentReader()
+        questions = getattr(reader, "questions", ()) if questions is None else questions
         clash = {"content", "all", "n"} & set(questions)
         if clash or not questions:
             raise ValueError(f"questions {list(questions)} must be some names other than content, all and n")
@@ -59,6 +57,15 @@ class ContentAgreement(BenchmarkMetric, Metric):
             self.add_state(name, torch.zeros(len(self.questions), dtype=torch.float64), dist_reduce_fx="sum")
         for name in ("shares", "whole", "clips"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def check_named(self, named: Sequence[Mapping[str, str]]) -> None:
+        """Refuse prompts that name what the reader cannot tell; see `BenchmarkMetric.check_named`."""
+        unknown = sorted({question for properties in named for question in properties} - set(self.questions))
+        if unknown:
+            raise ValueError(
+                f"the prompts name {', '.join(unknown)}, which the content reader cannot tell; it tells "
+                f"{', '.join(self.questions)}. Leave the metric out, or ask other prompts"
+            )
 
     def score(self, clips: Tensor, named: Sequence[Mapping[str, str]]) -> list[dict[str, bool]]:
         """Of each clip, which of the named properties are read as named; arguments and errors as in `update`."""

@@ -29,7 +29,8 @@ class Toy:
     def __init__(self, at=None, what=None):
         torch.manual_seed(0)
         self.net = nn.ModuleDict(
-            {"embed": nn.Linear(4, 8), "blocks": nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)]), "out": nn.Linear(8, 1),
+            {"embed": nn.Linear(4, 8), "blocks": nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)]),
+             "out": nn.Linear(8, 1),
              "later": nn.Linear(8, 1)}  # as a convolution over time: unused as long as there are images alone
         )  # fmt: skip
         self.net["mix"] = nn.Conv2d(4, 4, 3, padding=1).to(memory_format=torch.channels_last)

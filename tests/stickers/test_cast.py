@@ -221,6 +221,7 @@ def test_captions_say_what_is_there_and_nothing_of_feelings():
 def test_a_caption_without_chance_is_whole():
     spec = CastSpec("cat", "orange", "flat", "blue", "crown")
     assert caption(spec) == "a flat sticker of an orange cat wearing a crown on a blue background"
+    assert caption(replace(spec, background="orange")).endswith("wearing a crown on an orange background")
     assert caption(replace(spec, background="none", accessory="none")) == "a flat sticker of an orange cat"
 
 

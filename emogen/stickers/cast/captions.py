@@ -19,7 +19,7 @@ STYLE_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """For each style, words that open a caption and words that close it; the first are the commonest."""
 
-_PLAIN = ("on a {} background", "in front of a {} background", "with a {} background")
+_PLAIN = ("on {} background", "in front of {} background", "with {} background")
 _OPENERS = ("", "a sticker of", "an emoji of", "an animated sticker of", "a picture of")
 _COMMONEST = 0.6
 
@@ -52,7 +52,7 @@ def caption(spec: CastSpec, rng: np.random.Generator | None = None) -> str:
     if spec.background in PLACES and keep(0.9):
         place = PLACES[spec.background]
     elif spec.background in PLAIN and keep(0.75):
-        place = _one(_PLAIN, rng).format(spec.background)
+        place = _one(_PLAIN, rng).format(_article(spec.background))
     opening, closing = STYLE_WORDS[spec.style]
     order = (
         "opening" if rng is None else str(rng.choice(("opening", "closing", "bare", "place"), p=(0.6, 0.15, 0.15, 0.1)))
