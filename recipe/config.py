@@ -187,6 +187,7 @@ class Emotion(_Part):
     Attributes:
         drawn: that show one emotion (of image to video: that change to one). shades: blends, points and arcs.
         real: real faces and content. dissolves: real faces that change.
+        processes: of one thread, that share the training.
     """
 
     config: str
@@ -194,6 +195,7 @@ class Emotion(_Part):
     shades: Annotated[int, Field(ge=0)] = 0
     real: Annotated[int, Field(ge=0)] = 0
     dissolves: Annotated[int, Field(ge=0)] = 0
+    processes: Count = 1
     flags: dict[str, str | int | float | bool] = {}
 
 

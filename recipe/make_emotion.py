@@ -12,7 +12,7 @@ from tqdm import tqdm
 from emogen.files import write_text
 from emogen.media.writer import write_video
 from recipe import state
-from recipe.children import run_child
+from recipe.children import free_port, run_child
 from recipe.config import Emotion
 from recipe.latents import write_latents
 from recipe.loop import Stopped, train
@@ -98,8 +98,11 @@ def train_lora(config: Emotion, model: Path, clips: Path, folder: Path) -> None:
         "resume_from_checkpoint": "latest",
         **config.flags,
     }
-    command = [sys.executable, "train_lora.py", "--config", config.config]
-    command += [part for key, value in flags.items() for part in (f"--{key}", str(value))]
+    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={config.processes}"]
+    launcher += ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    command = [sys.executable, *(launcher if config.processes > 1 else []), "train_lora.py", "--config", config.config]
+    said = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in flags.items()}
+    command += [part for key, value in said.items() for part in (f"--{key}", value)]
     print(" ".join(command), flush=True)
     code = run_child(command, ROOT)
     if code < 0 or code == 130 or code == 143:

@@ -9,6 +9,7 @@ from recipe.card import card
 from recipe.config import Recipe, Schedule
 from recipe.figures import figures
 from recipe.plan import Stage
+from recipe.ship import READERS, ship
 
 _DATA = ("data.seed", "data.shard")
 
@@ -191,5 +192,12 @@ STAGES = (
         card,
         (),
         ("figures", "i2v_adapter", "fast"),
+    ),
+    Stage(
+        "ship",
+        "lay out what the package holds, for emogen/embedded",
+        ship,
+        (),
+        ("model", "adapter", "fast", "i2v_model", "i2v_adapter", *READERS),
     ),
 )

@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+CHANGES = "changes.safetensors"
+"""Of image to video's transformer what differs from text to video's, in place of the whole."""
 
 
 def _folder(name: str, file: str) -> str:
@@ -52,18 +55,26 @@ def embedded_i2v_model() -> str:
     """Folder of the embedded image-to-video model: for `EmotionWanImageToVideoPipeline`, or diffusers' own.
 
     It is put together in the user's cache at the first call (`$EMOGEN_CACHE`, by default beside Hugging Face's):
-    the package holds what it shares with the text-to-video model only once.
+    the package holds what it shares with the text-to-video model only once, and of the transformer perhaps only what
+    differs.
 
     Raises:
         FileNotFoundError: the weights are not installed.
         OSError: no folder can be written.
     """
-    from emogen.embedded.assemble import assemble
+    from emogen.embedded.assemble import Made, assemble
+    from emogen.embedded.merge import merge
 
     own, shared = Path(_folder("i2v", "model_index.json")), Path(embedded_model())
     parts = {name: shared / name for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
     names = ("transformer", "image_encoder", "image_processor", "model_index.json", "generation_config.json")
-    return str(assemble("embedded_i2v", parts | {name: own / name for name in names}))
+    parts |= {name: own / name for name in names}
+    changes, whole = own / "transformer" / CHANGES, f"transformer/{WEIGHTS}"
+    if not changes.is_file():
+        return str(assemble("embedded_i2v", parts))
+    parts["transformer/config.json"] = parts.pop("transformer") / "config.json"
+    made = {whole: Made((shared / whole, changes), merge)}
+    return str(assemble("embedded_i2v", parts, made))
 
 
 def embedded_i2v_adapter() -> str:

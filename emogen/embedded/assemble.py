@@ -10,7 +10,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 _CACHE_VARIABLE = "EMOGEN_CACHE"
@@ -26,12 +27,25 @@ def cache_home() -> Path:
     return Path(HF_HOME) / "emogen"
 
 
-def assemble(name: str, parts: Mapping[str, Path]) -> Path:
+@dataclass(frozen=True)
+class Made:
+    """A file that is made from others.
+
+    Attributes:
+        sources: the others. write: called with them and the path to write to.
+    """
+
+    sources: tuple[Path, ...]
+    write: Callable[..., None]
+
+
+def assemble(name: str, parts: Mapping[str, Path], made: Mapping[str, Made] | None = None) -> Path:
     """The folder in which every part stands under its name; files are linked, or copied where links cannot be.
 
     Args:
         name: what the folder is called, beside a fingerprint of its contents: another version gets another folder.
         parts: path within the folder -> file or folder.
+        made: path within the folder -> a file that is made.
 
     Raises:
         OSError: neither the cache nor a temporary folder can be written to.
@@ -40,6 +54,9 @@ def assemble(name: str, parts: Mapping[str, Path]) -> Path:
     digest = hashlib.sha256()
     for inside, source in files.items():
         digest.update(inside.encode() + source.read_bytes())
+    made = made or {}
+    for inside, recipe in sorted(made.items()):
+        digest.update(inside.encode() + b"".join(source.read_bytes() for source in recipe.sources))
     folder = f"{name}-{digest.hexdigest()[:16]}"
     for home in (cache_home(), Path(tempfile.gettempdir()) / f"emogen-{os.getuid() if hasattr(os, 'getuid') else 0}"):
         target = home / folder
@@ -47,7 +64,7 @@ def assemble(name: str, parts: Mapping[str, Path]) -> Path:
             return target
         try:
             home.mkdir(parents=True, exist_ok=True)
-            _build(target, files)
+            _build(target, files, made)
             return target
         except PermissionError:
             continue
@@ -63,7 +80,7 @@ def _files(parts: Mapping[str, Path]):
                 yield f"{inside}/{path.relative_to(source).as_posix()}", path
 
 
-def _build(target: Path, files: Mapping[str, Path]) -> None:
+def _build(target: Path, files: Mapping[str, Path], made: Mapping[str, Made]) -> None:
     """Make the folder under another name first, so that it is whole wherever it is seen."""
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}"))
     try:
@@ -74,6 +91,9 @@ def _build(target: Path, files: Mapping[str, Path]) -> None:
                 os.link(source, path)
             except OSError:
                 shutil.copyfile(source, path)
+        for inside, recipe in made.items():
+            (temporary / inside).parent.mkdir(parents=True, exist_ok=True)
+            recipe.write(*recipe.sources, temporary / inside)
         temporary.chmod(0o755)
         os.replace(temporary, target)
     except OSError:

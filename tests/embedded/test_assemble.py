@@ -5,7 +5,7 @@ import os
 import pytest
 
 from emogen.embedded import assemble as module
-from emogen.embedded.assemble import assemble
+from emogen.embedded.assemble import Made, assemble
 
 
 @pytest.fixture
@@ -33,6 +33,24 @@ def test_made_once_and_anew_when_a_part_changes(parts, tmp_path):
     assert sorted(p.name for p in (tmp_path / "cache").iterdir()) == sorted([folder.name, changed.name])
 
 
+def test_a_file_that_is_made_from_others_is_made_once_and_anew_when_they_change(parts, tmp_path):
+    sources = tuple(tmp_path / name for name in ("first", "second"))
+    for source in sources:
+        source.write_text(source.name)
+    calls = []
+
+    def join(first, second, out):
+        calls.append(out)
+        out.write_text(first.read_text() + second.read_text())
+
+    made = {"transformer/weights": Made(sources, join)}
+    folder = assemble("model", parts, made)
+    assert contents(folder)["transformer/weights"] == "firstsecond" and folder != assemble("model", parts)
+    assert assemble("model", parts, made) == folder and len(calls) == 1
+    sources[1].write_text("other")
+    assert contents(assemble("model", parts, made))["transformer/weights"] == "firstother"
+
+
 def test_copies_where_links_cannot_be(parts, monkeypatch):
     def refuse(*args):
         raise OSError("another device")
@@ -47,10 +65,10 @@ def test_a_cache_that_cannot_be_written_is_gone_around(parts, tmp_path, monkeypa
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     build = module._build
 
-    def build_elsewhere(target, files):
+    def build_elsewhere(target, *what):
         if target.parent == tmp_path / "cache":
             raise PermissionError(target)
-        build(target, files)
+        build(target, *what)
 
     monkeypatch.setattr(module, "_build", build_elsewhere)
     assert contents(assemble("model", parts)) == {"vae/weights": "w", "index.json": "{}"}

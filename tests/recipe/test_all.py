@@ -1,13 +1,16 @@
 """The whole recipe from one command, in seconds: every stage, and the models that it made."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import WanPipeline
 from PIL import Image
+from safetensors.torch import load_file
 
+from emogen import embedded
 from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 from emogen.pipelines.composition import add_loras
 from emogen.pipelines.presets import apply_preset
@@ -58,6 +61,19 @@ def test_all_stages_then_nothing_is_left_to_do_and_the_models_run(tmp_path, capf
     picture = np.full((32, 32, 3), 200, np.uint8)
     clip = pipe(Image.fromarray(picture), "a red cat", emotion="fear", **call).frames[0]
     assert clip.shape == (5, 32, 32, 3) and np.isfinite(clip).all()
+
+    # What is shipped of image to video is what differs; put together again it is the model that was trained.
+    monkeypatch.setenv("EMOGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(embedded, "_HERE", work / "ship/package")
+    part = "transformer/diffusion_pytorch_model.safetensors"
+    whole = load_file(work / "i2v_model/diffusers" / part)
+    again = load_file(Path(embedded.embedded_i2v_model()) / part)
+    assert whole.keys() == again.keys() and not (work / "ship/package/i2v" / part).exists()
+    for name, value in whole.items():
+        torch.testing.assert_close(again[name], value, atol=1e-3, rtol=1e-2)
+    pipe = EmotionWanImageToVideoPipeline.from_pretrained(embedded.embedded_i2v_model())
+    pipe.load_emotion_adapter(embedded.embedded_i2v_adapter())
+    assert {embedded.embedded_judge(kind) for kind in ("judge", "content")}
 
     # Another configuration in the same folder, and a stage out of turn, are refused; more steps are not.
     assert main(["base", *command, "--set", "base.shift=3.0"]) == 2
