@@ -22,6 +22,7 @@ from emogen.eval.metrics.fvd import FVD, I3DFeatures
 from emogen.eval.metrics.fvd_videomae import FVDVideoMAE, VideoMAEFeatures
 from emogen.eval.metrics.pixels import check_clips
 from emogen.eval.metrics.video_features import VideoFeatures
+from emogen.eval.metrics.well_formed import WellFormed
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -49,6 +50,7 @@ __all__ = [
     "TransNetV2Features",
     "VideoFeatures",
     "VideoMAEFeatures",
+    "WellFormed",
     "check_clips",
     "frechet_distance",
     "reference_images",

@@ -16,6 +16,7 @@ from emogen.eval.benchmark.config import EvalConfigError, eval_config
 from emogen.eval.benchmark.items import make_items
 from emogen.eval.benchmark.measure import open_metrics
 from emogen.eval.benchmark.results import read_results
+from emogen.eval.judges.classifier import ClipClassifier
 from emogen.eval.metrics import REGISTRY, ClipMean, LPIPSDiversity, register
 from emogen.eval.metrics.base import INTERVALS, NEEDS
 from emogen.eval.metrics.choose import metric_classes
@@ -51,6 +52,7 @@ def run(tmp_path_factory):
 
     patch.setattr(systems, "load_system", lambda system: Still())
     clip = save_clip(root / "clip")
+    ClipClassifier({"form": ["whole", "broken"]}, size=16, frames=2, width=8).save_pretrained(root / "form")
     (root / "images").mkdir()
     for prompt in range(2):
         for place in range(5):
@@ -59,7 +61,8 @@ def run(tmp_path_factory):
     metrics = [name for name in REGISTRY if not name.startswith("f") or name.startswith("first")]
     raw = {"name": "all", "num_prompts": {"rendered": 2}, "emotions": ["fear", "awe"], "seeds": [0, 1],
            "systems": {"drawn": {"clips": "stickers"}, "still": {"model": "x", "image": True, "emotion": "none"}},
-           "weights": {"clip": str(clip), "sd_images": str(root / "images")}}  # fmt: skip
+           "weights": {"clip": str(clip), "sd_images": str(root / "images"),
+                       "well_formed": str(root / "form")}}  # fmt: skip
     (root / "all.yaml").write_text(json.dumps(raw))
     status = main(["--config", str(root / "all.yaml"), "--output_dir", str(root / "out"), "--quiet",
                    "--metrics", ",".join(metrics)])  # fmt: skip
@@ -72,7 +75,7 @@ def test_every_metric_is_measured_by_its_name(run):
     _, metrics, results = run
     drawn, still = (results["summary"]["systems"][name] for name in ("drawn", "still"))
     assert results["config"]["metrics"] == metrics
-    for name in ("clip_score", "sd_score", "content", "temporal_flickering"):
+    for name in ("clip_score", "sd_score", "content", "temporal_flickering", "well_formed"):
         assert drawn[name]["n"] == still[name]["n"] == 8, name
     assert drawn["lpips_diversity"]["n"] == 4 and drawn["lpips_diversity"]["value"] >= 0  # a prompt and emotion each
     assert "first_frame_psnr" not in drawn and still["first_frame_psnr"]["n"] == 8

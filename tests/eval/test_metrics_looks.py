@@ -6,7 +6,8 @@ import torch
 
 from emogen.data.attributes import clip_attributes, mean_attributes
 from emogen.emotion import MIKELS
-from emogen.eval.metrics import ContentAgreement, EmotionAttributes
+from emogen.eval.judges.classifier import ClipClassifier
+from emogen.eval.metrics import ContentAgreement, EmotionAttributes, WellFormed
 
 
 def random_clips(n, seed=0, frames=3):
@@ -113,3 +114,27 @@ def test_the_embedded_reader_knows_a_rendered_sticker():
     metric.reset()
     metric.update(clip, [{"shape": "star", "color": "yellow", "background": "green"}])
     assert float(metric.compute()["content"]) == pytest.approx(1 / 3)
+
+
+def test_well_formed_is_the_share_that_a_reader_of_form_calls_whole(tmp_path):
+    network = ClipClassifier({"form": ["broken", "whole"]}, size=16, frames=2, width=8)
+    with torch.no_grad():
+        read = network.eval()(random_clips(6).float() / 255)["form"]
+        network.answers["form"].bias[1] += (read[:, 0] - read[:, 1]).median()  # it calls about half of them whole
+    network.save_pretrained(tmp_path)
+    clips = random_clips(6)
+    with torch.no_grad():
+        read = ClipClassifier.from_pretrained(tmp_path)(clips.float() / 255)["form"]
+    expected = read[:, 1] > read[:, 0]
+    assert 0 < expected.sum() < 6
+    metric = WellFormed(tmp_path)
+    metric.update(clips[:4])
+    metric.update(clips[4:].float() / 255)
+    assert float(metric.compute()) == pytest.approx(expected.double().mean().item())
+    assert metric.score(clips).tolist() == expected.double().tolist()
+
+
+def test_a_reader_of_something_else_is_refused(tmp_path):
+    ClipClassifier({"shape": ["round"]}, size=16, frames=2, width=8).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="no head 'form' with the class 'whole'"):
+        WellFormed(tmp_path)
