@@ -20,6 +20,7 @@ from emogen.models.compat import EXECUTION_DEVICE, buffers, keep_from_casting, s
 from emogen.models.processor import ENCODER_NAME
 from emogen.pipelines.speed_options import SpeedError, SpeedOptions, add_speed_arguments, speed_from_args
 from emogen.pipelines.step_cache import cache_config, call_steps, measure_mag_ratios, reset_caches
+from emogen.processes import leave_at_exit
 
 __all__ = [
     "SpeedError", "SpeedOptions", "add_speed_arguments", "apply_speed", "check_backend", "measure_mag_ratios",
@@ -305,6 +306,7 @@ def join_processes(options: SpeedOptions, transformer: nn.Module, device: torch.
         if "WORLD_SIZE" not in os.environ:
             raise SpeedError(f"--ulysses and --ring need one process a device: start with `{how}`")
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        leave_at_exit()
     if distributed.get_world_size() != asked:
         raise SpeedError(
             f"--ulysses {options.ulysses} times --ring {options.ring} makes {asked} processes, and "

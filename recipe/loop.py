@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import nn
 
 from emogen.files import fingerprint_value
+from emogen.processes import leave_at_exit
 from recipe import state
 from recipe.config import Phase, Schedule
 from recipe.optim import Optimizers, rate_factor
@@ -57,6 +58,7 @@ def train(task: Task, schedule: Schedule, folder: Path, name: str) -> None:
     world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("gloo")
+        leave_at_exit()
     modules, path = task.modules, folder / f"{name}.safetensors"
     average = copy.deepcopy(modules).eval().requires_grad_(False)
     optimizers = Optimizers(modules, schedule)

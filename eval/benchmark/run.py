@@ -20,6 +20,7 @@ from emogen.eval.judges.choose import chosen_by, judge_prints
 from emogen.eval.judges.spec import judge_name
 from emogen.eval.report.page import write_report
 from emogen.files import FolderInUse, fingerprint_bytes, only_writer, write_json
+from emogen.processes import leave_at_exit
 from emogen.versions import versions as versions_of
 
 
@@ -86,7 +87,10 @@ def launched() -> Any:
     from accelerate import PartialState
 
     # Without an accelerator it sees the processes of a launcher only when told to use the CPU.
-    return PartialState(cpu=not torch.accelerator.is_available())
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    if state.num_processes > 1:
+        leave_at_exit()
+    return state
 
 
 @contextlib.contextmanager

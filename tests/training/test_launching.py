@@ -64,11 +64,30 @@ def losses(folder):
     return [line["loss"] for line in lines if "loss" in line]
 
 
+LAST_THREADS = """
+import atexit, sys
+from pathlib import Path
+
+def tell():
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+    print("last threads:", *names, file=sys.stderr, flush=True)
+
+atexit.register(tell)
+"""
+"""What every process runs at its start, so that at its end, after all others that are registered, it says this."""
+
+
 def test_without_a_gpu_two_processes_make_one_training_and_another_number_goes_on(make_config, written, tmp_path):
     """The step that one process makes with twice the batch; and half of it by two, the rest by one."""
     first = {"train_batch_size": 2, "max_train_steps": 4}
-    done = launched(written("first", run=first, checkpoint={"checkpointing_steps": 2}))
+    told = tmp_path / "told/sitecustomize.py"
+    told.parent.mkdir()
+    told.write_text(LAST_THREADS)
+    path = f"{told.parent}{os.pathsep}{ROOT}"
+    done = launched(written("first", run=first, checkpoint={"checkpointing_steps": 2}), PYTHONPATH=path)
     assert done.returncode == 0, done.stderr[-3000:]
+    threads = [line for line in done.stderr.splitlines() if "last threads:" in line]
+    assert len(threads) >= 2 and "gloo" not in str(threads), threads  # one would abort the process now and then
     assert "2 processes, device cpu, together through gloo" in done.stdout
     whole = {"train_batch_size": 4, "max_train_steps": 4}
     run(make_config(run={**whole, "output_dir": str(tmp_path / "one")}, optimizer=SGD))

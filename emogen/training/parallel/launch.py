@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
+from emogen.processes import leave_at_exit
 from emogen.training.config import ConfigError, RunConfig
 from emogen.training.parallel.deepspeed import without_deepspeed
 
@@ -36,6 +37,8 @@ def open_accelerator(run: RunConfig) -> Accelerator:
             cpu=run.cpu or not torch.accelerator.is_available(),
         )
     check_world(accelerator.num_processes)
+    if accelerator.num_processes > 1:
+        leave_at_exit()
     return accelerator
 
 
