@@ -125,9 +125,6 @@ class BaseTask:
         fold_padding(transformer, TEXT_POSITIONS, self._length + 1)
         self.modules = nn.ModuleDict({"transformer": transformer, "text_encoder": encoder})
 
-    def begin(self, phase: Phase) -> None:
-        pass
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         single = rng.random() < phase.images
         count = phase.image_batch if single else phase.batch

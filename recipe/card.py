@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from emogen.embedded import CHANGES
 from emogen.files import write_json, write_text
 from recipe.plan import Workshop
 from recipe.progress import clock, read_log
@@ -61,7 +62,7 @@ def parts(shop: Workshop) -> dict[str, Path]:
         "emotion adapter": shop.folder("adapter") / "run" / "emotion_adapter.safetensors",
         "LoRA": shop.folder("adapter") / "run" / "pytorch_lora_weights.safetensors",
         "LoRA of few steps": shop.folder("fast") / "pytorch_lora_weights.safetensors",
-        "image to video": i2v / "own.safetensors",
+        "image to video": i2v / CHANGES,
         "image encoder": i2v / "diffusers" / "image_encoder",
         "its adapter": shop.folder("i2v_adapter") / "run" / "emotion_adapter.safetensors",
         "its LoRA": shop.folder("i2v_adapter") / "run" / "pytorch_lora_weights.safetensors",

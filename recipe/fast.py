@@ -162,9 +162,6 @@ class FastTask:
         self._levels, self._times = levels()
         self._jumps = len(self._times)
 
-    def begin(self, phase: Phase) -> None:
-        pass
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         states, tokens = self._read(self._store, rng.integers(len(self._store), size=phase.batch))
         if rng.random() < self._own:

@@ -132,9 +132,6 @@ class ImageToVideoTask:
         self._weights = np.array([weight for _, weight in stores]) / sum(weight for _, weight in stores)
         self._held_out = held_out
 
-    def begin(self, phase: Phase) -> None:
-        pass
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         chosen = []
         for which in rng.choice(len(self._stores), phase.batch, p=self._weights):

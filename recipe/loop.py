@@ -34,9 +34,6 @@ class Task(Protocol):
 
     modules: nn.ModuleDict
 
-    def begin(self, phase: Phase) -> None:
-        """Called once, before the first step of a phase; not when the phase is resumed."""
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         """The mean loss of a batch drawn with `rng`; torch's generator is seeded too."""
 
@@ -82,10 +79,6 @@ def train(task: Task, schedule: Schedule, folder: Path, name: str) -> None:
         step = first
         while step < schedule.steps:
             phase, inner = _phase_of(schedule, step)
-            if inner == 0:
-                task.begin(phase)
-                if step == 0:
-                    average.load_state_dict(state.plain_names(modules))
             rng = _seed(schedule.seed, step, rank)
             with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
                 loss = task.loss(rng, phase)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from emogen.embedded import CHANGES
 from emogen.files import write_text
 from emogen.media.writer import write_video
 from recipe import state
@@ -158,7 +159,7 @@ def i2v_model(shop: Workshop) -> None:
     transformer, folder = modules["transformer"], shop.folder("i2v_model")
     own = {name: value.bfloat16().contiguous() for name, value in transformer.state_dict().items()
            if any(part in name for part in OWN)}  # fmt: skip
-    with atomic(folder / "own.safetensors") as temporary:
+    with atomic(folder / CHANGES) as temporary:
         save_file(own, temporary)
     export_i2v(
         shop.recipe,

@@ -101,9 +101,6 @@ class ReaderTask:
     def regressions(self) -> dict[str, int]:
         return {}
 
-    def begin(self, phase: Phase) -> None:
-        pass
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         self.network.train()
         clips, records = zip(*(self._pick(rng, place) for place in range(phase.batch)), strict=True)

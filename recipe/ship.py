@@ -1,4 +1,4 @@
-"""What the package holds of a work folder: `WORK/ship` is laid out as `emogen/embedded` is."""
+"""What the package holds of a work folder: `WORK/ship/package` is laid out as `emogen/embedded` is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ship(shop: Workshop) -> None:
         _copy(whole, out / "i2v", ("model_index.json", "generation_config.json"))
         for name in ("image_encoder", "image_processor", "transformer"):
             shutil.copytree(whole / name, out / "i2v" / name, ignore=shutil.ignore_patterns(WEIGHTS))
-        shutil.copyfile(shop.folder("i2v_model") / "own.safetensors", out / "i2v/transformer" / CHANGES)
+        _copy(shop.folder("i2v_model"), out / "i2v/transformer", (CHANGES,))
         for name in READERS:
             shutil.copytree(shop.folder(name) / "network", out / name)
 

@@ -118,9 +118,6 @@ class TextTask:
         heads = nn.ModuleDict({name: nn.Linear(config.width, len(vs)) for name, vs in values.items()})
         self.modules = nn.ModuleDict({"encoder": encoder, "heads": heads})
 
-    def begin(self, phase: Phase) -> None:
-        pass
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         return self._read(self.modules, rng, phase.batch)[0]
 

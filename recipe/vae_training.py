@@ -50,9 +50,6 @@ class AutoencoderTask:
         self._kl, self._stores, self._held_out = config.kl, [s for s, _ in stores], held_out
         self._weights = np.array([weight for _, weight in stores]) / sum(weight for _, weight in stores)
 
-    def begin(self, phase: Phase) -> None:
-        pass
-
     def loss(self, rng: np.random.Generator, phase: Phase) -> torch.Tensor:
         target = wan.to_pixels(self._batch(rng, phase))
         with wan.full_sequence():

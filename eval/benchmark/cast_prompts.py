@@ -11,21 +11,22 @@ from emogen.eval.benchmark.heldout import HeldOutPrompt, real_prompts
 from emogen.stickers.cast import CastSpec, caption, named, random_spec
 from emogen.stickers.cast.splits import combinations
 
-DOMAINS = ("rendered", "unseen", "expressive", "real")
-"""Contents in no training clip; characters whose emotions nobody has seen; contents in no training clip again, whose
-first picture, for image to video, shows another emotion than the one that is asked for; real emoji."""
-
-
 TRIES = 400
+"""Random specs among which one of a character is looked for."""
 
 
 def cast_prompts(counts: Mapping[str, int], seed: int = 0) -> list[HeldOutPrompt]:
-    """So many prompts of each of `DOMAINS`, as long as there are contents, no two about one (character, colour, style).
+    """So many prompts of each domain, as long as there are contents, no two about one (character, colour, style).
 
     The characters take turns, so that a few prompts already show different ones.
+
+    Args:
+        counts: of "rendered", contents in no training clip; "unseen", characters whose emotions nobody has seen;
+            "expressive", contents in no training clip again, whose first picture, for image to video, shows another
+            emotion than the one that is asked for; "real" emoji.
     """
     found: list[HeldOutPrompt] = []
-    for place, domain in enumerate(DOMAINS[:3]):
+    for place, domain in enumerate(("rendered", "unseen", "expressive")):
         rng = np.random.default_rng([seed, place])
         split = "unseen" if domain == "unseen" else "test"
         order = rng.permutation(sorted({character for character, _, _ in combinations(split)}))

@@ -20,8 +20,8 @@ from emogen.settings import ConfigError, Document, build, read_yaml, refuser
 from emogen.settings.types import Flag, Free, Name, Several, Text, Whole
 
 EvalConfigError = ConfigError
-DRAWN = ("stickers", "cast")
-"""What `prompts` says where what they name can be drawn."""
+DRAWN = {"stickers": ("rendered", "real"), "cast": ("rendered", "unseen", "expressive", "real")}
+"""What `prompts` says where what they name can be drawn, and the domains of each."""
 MOST_SEED = 10**14
 """Every prompt samples with `100_003 * seed` and its number, which torch takes up to 2**64."""
 
@@ -191,6 +191,10 @@ def _check_prompts(config: EvalConfig, refuse: Callable[[bool, str, str], None])
     file = config.data is None and config.prompts not in DRAWN
     refuse(file and not os.path.isfile(config.prompts), "prompts", f"prompts: no file {config.prompts}")
     drawn = config.prompts in DRAWN and config.data is None
+    for domain in config.num_prompts if drawn else ():
+        known = DRAWN[config.prompts]
+        said = f"num_prompts: prompts: {config.prompts} has no domain {domain!r}; it has {', '.join(known)}"
+        refuse(domain not in known, f"num_prompts.{domain}", said)
     for system in config.systems:
         where = f"systems.{system.name}.clips"
         refuse(system.clips == "stickers" and not drawn, where,

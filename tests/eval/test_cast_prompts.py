@@ -47,6 +47,19 @@ def test_an_expressive_first_picture_is_not_asked_for_what_it_shows(tmp_path):
     assert not np.array_equal(start, draw_sticker(prompt.sticker("neutral", 3), 1)[0])
 
 
+@pytest.mark.parametrize(
+    "prompts, domain, known",
+    [("stickers", "unseen", "rendered, real"), ("cast", "drawn", "rendered, unseen, expressive, real")],
+)
+def test_a_domain_that_the_prompts_do_not_have_is_refused(tmp_path, prompts, domain, known):
+    file = tmp_path / "e.yaml"
+    file.write_text(
+        f"name: e\nprompts: {prompts}\nnum_prompts: {{{domain}: 3}}\nsystems:\n  drawn: {{clips: stickers}}\n"
+    )
+    with pytest.raises(EvalConfigError, match=rf"e\.yaml:3: num_prompts: .* no domain '{domain}'; it has {known}"):
+        load_eval_config(file)
+
+
 def test_drawn_characters_are_the_ceiling_and_a_reader_of_other_things_is_refused_first(tmp_path):
     file = tmp_path / "e.yaml"
     text = (

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from emogen import embedded
+from emogen.eval.judges.classifier import ClipClassifier
 from emogen.pipelines import EmotionWanImageToVideoPipeline, EmotionWanPipeline
 from emogen.pipelines.composition import add_loras
 from emogen.pipelines.presets import apply_preset
@@ -73,7 +74,8 @@ def test_all_stages_then_nothing_is_left_to_do_and_the_models_run(tmp_path, capf
         torch.testing.assert_close(again[name], value, atol=1e-3, rtol=1e-2)
     pipe = EmotionWanImageToVideoPipeline.from_pretrained(embedded.embedded_i2v_model())
     pipe.load_emotion_adapter(embedded.embedded_i2v_adapter())
-    assert {embedded.embedded_judge(kind) for kind in ("judge", "content")}
+    for kind in ("judge", "judge_blends", "content"):
+        ClipClassifier.from_pretrained(embedded.embedded_judge(kind))
 
     # Another configuration in the same folder, and a stage out of turn, are refused; more steps are not.
     assert main(["base", *command, "--set", "base.shift=3.0"]) == 2

@@ -6,6 +6,7 @@ import torch
 
 from emogen.training.families.wan import fold_padding
 from recipe import base, i2v, vae
+from recipe.optim import Optimizers
 from recipe.readers import BREAKS, broken
 from recipe.world import item_rng
 
@@ -25,6 +26,24 @@ def test_full_sequence_equals_the_cached_loop(tiny, frames):
         assert torch.allclose(vae.encode(model, clip), moments, atol=1e-4)
         assert torch.allclose(vae.decode(model, latent).clamp(-1, 1), decoded, atol=1e-4)
     assert torch.equal(model._encode(clip), moments)  # the patch is gone afterwards
+
+
+def test_images_leave_what_looks_back_in_time_at_zero(tiny):
+    """So that the first clip meets the autoencoder of images, and not what was never trained."""
+    torch.manual_seed(0)
+    model = vae.channels_last(vae.build(tiny.autoencoder))
+    optimizers = Optimizers(model, tiny.base.schedule)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    for _ in range(2):
+        pixels = torch.rand(2, 3, 1, 32, 32) * 2 - 1
+        with vae.full_sequence():
+            out = vae.decode(model, vae.encode(model, pixels).chunk(2, dim=1)[0])
+        (out - pixels).square().mean().backward()
+        optimizers.step(tiny.base.schedule.phases[0], 1.0)
+    inside = [(n, v) for n, v in model.state_dict().items() if v.shape[2:] == (3, 3, 3) and "block" in n]
+    assert set(optimizers.all) == {"adamw", "muon"} and len(inside) > 8
+    for name, value in inside:
+        assert not value[:, :, :-1].any() and not torch.equal(value, start[name]), name
 
 
 @torch.no_grad()
